@@ -1,0 +1,24 @@
+"""Recipes: what a user asks for, checked key by key."""
+
+from curator.recipe.load import build_recipe, check_names, dump_recipe, load_recipe, located, resolved
+from curator.recipe.models import EstimatorSpec, Recipe, SliceSpec, SynthesizerSpec
+from curator.recipe.origin import Origin
+from curator.recipe.schema import recipe_schema
+from curator.recipe.vocabulary import AnyName, Vocabulary
+
+__all__ = [
+    "AnyName",
+    "EstimatorSpec",
+    "Origin",
+    "Recipe",
+    "SliceSpec",
+    "SynthesizerSpec",
+    "Vocabulary",
+    "build_recipe",
+    "check_names",
+    "dump_recipe",
+    "load_recipe",
+    "located",
+    "recipe_schema",
+    "resolved",
+]

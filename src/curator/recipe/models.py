@@ -1,0 +1,266 @@
+"""The recipe: what a user may write, key by key, with defaults that are the best known general choice."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
+
+from curator.records import Kind
+from curator.recipe.origin import Origin
+from curator.recipe.vocabulary import vocabulary_of
+
+Search = Literal["search"]
+Threshold = Annotated[float, Field(ge=0, lt=1)] | Literal["search", "off"]
+
+SYNTHESIZER_KEYS = frozenset({"name", "id", "per_class"})
+
+
+def _off(value: Any) -> Any:
+    """YAML 1.1 reads a bare ``off`` as false."""
+    return "off" if value is False else value
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", validate_default=True, frozen=True)
+
+
+class DataSpec(_Model):
+    """Where the table is and what its columns are."""
+
+    source: str | None = Field(None, description="File, glob, fsspec URL or SQLAlchemy URL; relative to the recipe.")
+    query: str | None = Field(None, description="SQL to run when `source` is an SQLAlchemy URL.")
+    table: str | None = Field(None, description="Table to read when `source` is an SQLAlchemy URL.")
+    target: str = Field(description="The column to predict.")
+    drop: tuple[str, ...] = Field((), description="Columns to leave out altogether.")
+    types: dict[str, Kind] = Field(default_factory=dict, description="Column kinds, where inference is to be overruled.")
+    missing: tuple[str, ...] = Field((), description="Texts that mean a missing value, beside the usual ones.")
+    group: str | None = Field(None, description="Rows with the same value here never straddle a split.")
+    time: str | None = Field(None, description="The holdout is the latest rows by this column; folds go forward.")
+    weight: str | None = Field(None, description="An existing sample-weight column.")
+    license: str | None = Field(None, description="The licence of the table, for the data card.")
+
+    @field_validator("missing", mode="before")
+    @classmethod
+    def _texts(cls, value: Any) -> Any:
+        # `missing: [-999]` is the natural way to write it.
+        return [str(v) if isinstance(v, int | float) else v for v in value] if isinstance(value, list | tuple) else value
+
+    @model_validator(mode="after")
+    def _consistent(self) -> DataSpec:
+        if self.query is not None and self.table is not None:
+            raise ValueError("query and table are both given; keep one of them")
+        if self.target in self.drop:
+            raise ValueError(f"the target {self.target!r} is also listed in drop; take it out of one of them")
+        roles = [c for c in (self.target, self.group, self.time, self.weight) if c is not None]
+        twice = sorted({c for c in roles if roles.count(c) > 1})
+        if twice:
+            raise ValueError(f"column {twice[0]!r} is given more than one role among target, group, time and weight")
+        return self
+
+
+class EstimatorSpec(_Model):
+    """The downstream model: a short name with settings, or a class by its import path."""
+
+    name: str | None = Field(None, description="A short name, e.g. hist_gradient_boosting.")
+    class_: str | None = Field(None, alias="class", description="Import path of a scikit-learn-compatible class.")
+    params: dict[str, Any] = Field(default_factory=dict, description="Constructor arguments.")
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    @model_validator(mode="after")
+    def _one(self) -> EstimatorSpec:
+        if (self.name is None) == (self.class_ is None):
+            raise ValueError("give either a short `name` or a `class`, e.g. {class: lightgbm.LGBMClassifier}")
+        return self
+
+    @property
+    def label(self) -> str:
+        """The name to show."""
+        return self.name or str(self.class_)
+
+
+class TaskSpec(_Model):
+    """The downstream task and how it is judged."""
+
+    type: Literal["auto", "binary", "multiclass", "regression"] = "auto"
+    metric: str = Field("auto", description="Name of the metric; auto is log_loss, at regression rmse.")
+    positive: str | int | float | bool | None = Field(
+        None, description="Positive class of binary metrics; by default the rarer class."
+    )
+    estimator: EstimatorSpec = Field(EstimatorSpec(name="hist_gradient_boosting"), description="The model to train.")
+    holdout: float = Field(0.25, gt=0, lt=0.9, description="Share of rows kept for certification.")
+    folds: int = Field(5, ge=2, le=50)
+    repeats: int | Literal["auto"] = Field("auto", description="Repetitions of the folds; auto: more for small tables.")
+    tune: bool = Field(default=False, description="Tune the estimator on real rows; used on both sides.")
+
+    @field_validator("estimator", mode="before")
+    @classmethod
+    def _short_name(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, dict) and "params" in value and not value.keys() & {"name", "class"}:
+            return {"name": "hist_gradient_boosting", **value}
+        return value
+
+    @field_validator("estimator")
+    @classmethod
+    def _known_estimator(cls, value: EstimatorSpec, info: ValidationInfo) -> EstimatorSpec:
+        vocabulary_of(info).check_estimator(value)
+        return value
+
+    @field_validator("metric")
+    @classmethod
+    def _known_metric(cls, value: str, info: ValidationInfo) -> str:
+        if value != "auto":
+            vocabulary_of(info).check_metric(value, info.data.get("type", "auto"))
+        return value
+
+    @field_validator("repeats")
+    @classmethod
+    def _positive(cls, value: int | str) -> int | str:
+        if isinstance(value, int) and not 1 <= value <= 20:
+            raise ValueError(f"must be between 1 and 20, or auto; got {value}")
+        return value
+
+
+class SynthesizerSpec(_Model):
+    """One source of candidate rows. Keys beside the named ones go to the synthesizer's constructor."""
+
+    name: str
+    id: str | None = Field(None, description="Its name in results, where one synthesizer is used twice.")
+    per_class: bool = Field(default=False, description="One fit per class, the target put back.")
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Constructor arguments of the synthesizer."""
+        return dict(self.model_extra or {})
+
+    @property
+    def source(self) -> str:
+        """Its name in plans, results and the `origin` column."""
+        return self.id or (f"{self.name}_per_class" if self.per_class else self.name)
+
+    @model_validator(mode="after")
+    def _known(self, info: ValidationInfo) -> SynthesizerSpec:
+        if self.source == "real":
+            raise ValueError("a source cannot be called 'real'; give it another id")
+        vocabulary_of(info).check_synthesizer(self.name, self.params)
+        return self
+
+
+class FilterSpec(_Model):
+    """Least score of a candidate, by scorer; `search` lets the study choose, `off` keeps all."""
+
+    realism: Threshold = "search"
+    agreement: Threshold = "search"
+    novelty: Threshold = "search"
+    typicality: Threshold = "search"
+
+    _read_off = field_validator("*", mode="before")(_off)
+
+
+class SliceSpec(_Model):
+    """A declared rare slice: the rows for which the expression is true."""
+
+    name: str = Field(min_length=1)
+    where: str = Field(min_length=1, description="A pandas query expression over the table's columns.")
+
+
+class RareSpec(_Model):
+    """Which rare cases must not get worse, and how they are weighted."""
+
+    slices: tuple[SliceSpec, ...] = ()
+    discover: bool = Field(default=True, description="Also watch rare classes, rare categories, tails, isolated rows.")
+    weights: Annotated[float, Field(ge=0, le=1)] | Literal["search", "off"] = Field(
+        "search", description="Exponent of the inverse class share in row weights."
+    )
+    tolerance: float = Field(
+        0.01, ge=0, lt=1, description="How much worse still counts as not worse (relative for errors in target units)."
+    )
+
+    _read_off = field_validator("weights", mode="before")(_off)
+
+    @field_validator("slices")
+    @classmethod
+    def _unique(cls, value: tuple[SliceSpec, ...]) -> tuple[SliceSpec, ...]:
+        names = [s.name for s in value]
+        twice = sorted({n for n in names if names.count(n) > 1})
+        if twice:
+            raise ValueError(f"two slices are called {twice[0]!r}; give each its own name")
+        return value
+
+
+class SearchSpec(_Model):
+    """The budget of the study, and where it runs."""
+
+    trials: int = Field(100, ge=1, le=100_000)
+    timeout: float | None = Field(None, gt=0, description="Seconds after which no new batch of trials starts.")
+    seed: int = Field(0, ge=0, lt=2**31)
+    jobs: int | Literal["auto"] = Field("auto", description="Worker processes; auto: the cores this process may use.")
+    max_ratio: float = Field(10.0, gt=0, le=50, description="Most synthetic rows per real row.")
+    pruning: bool = Field(default=True, description="Stop a trial early when a paired test says it cannot win.")
+    storage: str | None = Field(None, description="An Optuna storage URL instead of study.db in the run directory.")
+
+    @field_validator("jobs")
+    @classmethod
+    def _at_least_one(cls, value: int | str) -> int | str:
+        if isinstance(value, int) and value < 1:
+            raise ValueError(f"must be at least 1, or auto; got {value}")
+        return value
+
+
+class OutputSpec(_Model):
+    """Where the run directory goes and what is emitted."""
+
+    directory: str = Field("runs", description="Parent of run directories; relative to the recipe.")
+    format: Literal["parquet", "csv"] = Field("parquet", description="csv is written beside the parquet file.")
+    policy: Literal["certified", "best", "always"] = "certified"
+    labels: Literal["weighted", "sampled", "argmax"] = "weighted"
+
+
+class Recipe(_Model):
+    """A whole recipe. Build one with `curator.Recipe.model_validate({...})` or read one with `load_recipe`."""
+
+    version: Literal[1] = 1
+    name: str = Field("dataset", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    data: DataSpec
+    task: TaskSpec = TaskSpec()
+    synthesizers: tuple[SynthesizerSpec, ...] = (
+        SynthesizerSpec(name="neighbours"),
+        SynthesizerSpec(name="gaussian_copula"),
+    )
+    labels: Literal["keep", "filter", "relabel", "search"] = "search"
+    filters: FilterSpec = FilterSpec()
+    rare: RareSpec = RareSpec()
+    search: SearchSpec = SearchSpec()
+    output: OutputSpec = OutputSpec()
+
+    _origin: Origin = PrivateAttr(default_factory=Origin)
+
+    @field_validator("synthesizers", mode="before")
+    @classmethod
+    def _short_names(cls, value: Any) -> Any:
+        return [{"name": v} if isinstance(v, str) else v for v in value] if isinstance(value, list | tuple) else value
+
+    @field_validator("synthesizers")
+    @classmethod
+    def _distinct(cls, value: tuple[SynthesizerSpec, ...]) -> tuple[SynthesizerSpec, ...]:
+        sources = [s.source for s in value]
+        twice = sorted({s for s in sources if sources.count(s) > 1})
+        if twice:
+            raise ValueError(f"two synthesizers are called {twice[0]!r}; give one of them another id")
+        return value
+
+    @property
+    def origin(self) -> Origin:
+        """The file it came from, with line numbers; empty for recipes built in Python."""
+        return self._origin
+
+    def with_origin(self, origin: Origin) -> Recipe:
+        """Return the recipe with the place it came from."""
+        copy = self.model_copy()
+        copy._origin = origin  # noqa: SLF001  # its own private attribute
+        return copy

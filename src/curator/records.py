@@ -1,0 +1,192 @@
+"""The frozen records that cross module boundaries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+TaskType = Literal["binary", "multiclass", "regression"]
+Kind = Literal["numerical", "categorical", "boolean", "datetime", "id", "text"]
+LabelPolicy = Literal["keep", "filter", "relabel"]
+LabelForm = Literal["weighted", "sampled", "argmax"]
+VerdictName = Literal["better", "not_worse", "undecided", "worse"]
+
+CATEGORICAL_KINDS = frozenset({"categorical", "boolean"})
+NUMERIC_KINDS = frozenset({"numerical", "datetime"})
+
+
+@dataclass(frozen=True)
+class MixPlan:
+    """What to take from a pool of candidates, and how to weigh it against the real rows.
+
+    Attributes
+    ----------
+    ratios : tuple of (str, float)
+        Synthetic rows per real row, by source, each >= 0. Empty or all zero: real rows only.
+    labels : {'keep', 'filter', 'relabel'}
+        Keep the synthesizer's label; keep it but drop candidates whose label the teacher doubts (threshold
+        ``agreement``); or replace it by the teacher's prediction.
+    synthetic_weight : float
+        Weight of one synthetic row where a real row has 1; > 0.
+    class_tilt : float
+        0 draws classes in their real proportion, 1 draws every class alike; in between
+        the share of a class goes with ``share ** (1 - tilt)``.
+    rare_exponent : float
+        Rows of a class weigh ``(1 / share) ** exponent``, capped and normalised; 0 switches this off.
+    thresholds : tuple of (str, float)
+        Least score by scorer; a candidate below it is dropped. See `curator.score` for each scorer's scale.
+    """
+
+    ratios: tuple[tuple[str, float], ...] = ()
+    labels: LabelPolicy = "keep"
+    synthetic_weight: float = 1.0
+    class_tilt: float = 0.0
+    rare_exponent: float = 0.0
+    thresholds: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def ratio(self) -> float:
+        """Synthetic rows asked for per real row, over all sources."""
+        return sum(r for _, r in self.ratios)
+
+    @property
+    def real_only(self) -> bool:
+        """Whether the plan is the real rows, unweighted and unaccompanied."""
+        return self.ratio == 0 and self.rare_exponent == 0
+
+    @property
+    def mass(self) -> float:
+        """Synthetic weight asked for per unit of real weight (before shortfalls)."""
+        return self.ratio * self.synthetic_weight
+
+    def canonical(self) -> MixPlan:
+        """Return the plan without settings that have no effect, so that equal mixes compare equal."""
+        if self.ratio == 0:
+            return MixPlan(rare_exponent=self.rare_exponent)
+        thresholds = tuple(
+            sorted((k, v) for k, v in self.thresholds if v > 0 and (k != "agreement" or self.labels == "filter"))
+        )
+        ratios = tuple((s, r) for s, r in self.ratios if r > 0)
+        return MixPlan(ratios, self.labels, self.synthetic_weight, self.class_tilt, self.rare_exponent, thresholds)
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean with its confidence interval; ``n`` is what it was computed over (rows, or fold differences)."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    level: float = 0.95
+
+
+@dataclass(frozen=True)
+class SliceVerdict:
+    """What certification says of one rare slice; ``difference`` is positive when the mix is better there."""
+
+    name: str
+    where: str
+    rows: int
+    metric: str
+    real_only: float | None
+    curated: float | None
+    difference: Interval | None
+    verdict: VerdictName | Literal["not_applicable"]
+    p_worse: float | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the holdout says of the selected mix against the real rows alone.
+
+    Attributes
+    ----------
+    name : {'better', 'not_worse', 'undecided', 'worse'}
+    difference : Interval
+        Paired difference in the recipe's metric on the holdout; positive when the mix is better, whatever the
+        direction of the metric. ``n`` is the number of holdout rows.
+    folds : Interval
+        The same difference over the folds, with the Nadeau-Bengio correction.
+    margin : float
+        How much worse still counts as ``not_worse``, in the units of `difference`.
+    rows_needed : int or None
+        Holdout rows that would decide an ``undecided`` verdict if the difference stayed as it is.
+    emitted : {'mix', 'real_only'}
+        What the curated dataset holds.
+    sentence : str
+        The verdict for a reader.
+    """
+
+    name: VerdictName
+    difference: Interval
+    folds: Interval
+    margin: float
+    rows_needed: int | None
+    emitted: Literal["mix", "real_only"]
+    sentence: str
+    slices: tuple[SliceVerdict, ...] = ()
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One finished trial of the search.
+
+    Attributes
+    ----------
+    number : int
+        Position in the study, from 0.
+    name : str
+        The ladder arm it repeats, or ``trial``.
+    plan : MixPlan
+    params : mapping
+        The Optuna parameters.
+    scores, deltas : tuple of float
+        Per fold, in fold order, only the folds that were evaluated: the metric, and its paired difference to
+        real-only (positive is better).
+    state : {'complete', 'pruned'}
+    seconds : float
+        Summed fit and predict time.
+    """
+
+    number: int
+    name: str
+    plan: MixPlan
+    params: Mapping[str, float | str]
+    scores: tuple[float, ...]
+    deltas: tuple[float, ...]
+    state: Literal["complete", "pruned"]
+    seconds: float = 0.0
+
+    @property
+    def delta(self) -> float:
+        """Mean paired difference to real-only over the evaluated folds."""
+        return sum(self.deltas) / len(self.deltas)
+
+
+@dataclass(frozen=True)
+class ArmResult:
+    """One arm of the ladder: its metrics on every fold, or why it does not apply.
+
+    Attributes
+    ----------
+    name : str
+    plan : MixPlan or None
+        The mix it stands for; None for arms that are no mix (tuning, thresholds, oversampling).
+    scores : mapping of str to tuple of float
+        Metric -> value per fold.
+    deltas : tuple of float
+        Paired difference to real-only in the recipe's metric.
+    skipped : str
+        Why it was not run; empty when it was.
+    """
+
+    name: str
+    plan: MixPlan | None
+    scores: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    deltas: tuple[float, ...] = ()
+    skipped: str = ""
+    params: Mapping[str, object] = field(default_factory=dict)
+    seconds: float = 0.0

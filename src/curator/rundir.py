@@ -1,0 +1,242 @@
+"""Every path of a run directory. Files are written under a temporary name and renamed; the manifest comes last."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from curator.errors import CuratorError, RunDirectoryError
+
+FORMAT_VERSION = 1
+_OWN = (
+    "recipe.yaml", "manifest.json", "study.db", "trials.parquet", "pool", "curated.parquet", "curated.csv",
+    "ledger.parquet", "results.json", "report.html", "croissant.json", "README.md", ".run.json", ".lock",
+)  # fmt: skip
+_PARTS = ".part"
+
+
+class RunDirectory:
+    """The directory of one run.
+
+    Attributes
+    ----------
+    path : Path
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+
+    recipe = property(lambda self: self.path / "recipe.yaml")
+    manifest = property(lambda self: self.path / "manifest.json")
+    study = property(lambda self: self.path / "study.db")
+    trials = property(lambda self: self.path / "trials.parquet")
+    pool = property(lambda self: self.path / "pool")
+    curated = property(lambda self: self.path / "curated.parquet")
+    curated_csv = property(lambda self: self.path / "curated.csv")
+    ledger = property(lambda self: self.path / "ledger.parquet")
+    results = property(lambda self: self.path / "results.json")
+    report = property(lambda self: self.path / "report.html")
+    croissant = property(lambda self: self.path / "croissant.json")
+    card = property(lambda self: self.path / "README.md")
+    started = property(lambda self: self.path / ".run.json")
+
+    def fold(self, key: str) -> Path:
+        """Return where the pool of one fold is cached."""
+        return Path(self.pool) / key
+
+    @property
+    def complete(self) -> bool:
+        """Whether the run has ended; everything it wrote is there."""
+        return bool(self.manifest.is_file())
+
+    def fingerprint(self) -> str | None:
+        """Return the fingerprint of the run that is here, finished or not."""
+        for path in (self.manifest, self.started):
+            if path.is_file():
+                found = read_json(path).get("fingerprint")
+                return None if found is None else str(found)
+        return None
+
+    @contextmanager
+    def claimed(self, fingerprint: str, *, fresh: bool) -> Iterator[Literal["new", "resumed", "complete"]]:
+        """Hold the directory for one run, and say what was found in it.
+
+        Raises
+        ------
+        RunDirectoryError
+            When another run, or something that is no run at all, is in the way, or when it is in use.
+        """
+        from filelock import FileLock, Timeout
+
+        self._refuse_foreign(fingerprint, fresh=fresh)
+        with full_disk_explained(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise RunDirectoryError(f"{self.path}: another process is working on this run; wait for it") from None
+        try:
+            with full_disk_explained(self.path):
+                if fresh:
+                    self._clear()
+                if self.complete:
+                    state: Literal["new", "resumed", "complete"] = "complete"
+                elif self.started.is_file():
+                    state = "resumed"
+                else:
+                    state = "new"
+                    write_json(self.started, {"fingerprint": fingerprint, "format": FORMAT_VERSION})
+                yield state
+        finally:
+            lock.release()
+            with contextlib.suppress(OSError):
+                (self.path / ".lock").unlink()
+
+    def _refuse_foreign(self, fingerprint: str, *, fresh: bool) -> None:
+        if not self.path.exists():
+            return
+        if not self.path.is_dir():
+            raise RunDirectoryError(f"{self.path}: is a file, not a folder; choose another place with --out")
+        found = self.fingerprint()
+        if found is None and any(p.name not in _OWN for p in self.path.iterdir()):
+            raise RunDirectoryError(f"{self.path}: holds files that are no run; choose an empty folder with --out")
+        if found not in (None, fingerprint) and not fresh:
+            raise RunDirectoryError(
+                f"{self.path}: holds another run (its recipe, data or seed differ); use --fresh to replace it, "
+                "or another --out"
+            )
+
+    def _clear(self) -> None:
+        for name in _OWN:
+            path = self.path / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif name != ".lock":
+                path.unlink(missing_ok=True)
+
+    def finish(self, manifest: dict[str, Any]) -> None:
+        """Write the manifest with the sha256 of every file; the run is complete with it."""
+        for stray in self.path.rglob(f"*{_PARTS}"):
+            stray.unlink()
+        files = {
+            str(p.relative_to(self.path)): file_hash(p)
+            for p in sorted(self.path.iterdir())
+            if p.is_file() and p.name in _OWN and not p.name.startswith(".")
+        }
+        write_json(self.manifest, {**manifest, "files": files})
+        self.started.unlink(missing_ok=True)
+
+
+def file_hash(path: Path) -> str:
+    """Return the sha256 of a file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as handle:
+        while chunk := handle.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+@contextmanager
+def full_disk_explained(path: Path) -> Iterator[None]:
+    """Turn what the operating system says into a sentence."""
+    import errno
+
+    try:
+        yield
+    except OSError as error:
+        reasons = {
+            errno.ENOSPC: "the disk is full; make room and run the same command again, finished work is kept",
+            errno.EDQUOT: "the disk quota is used up; make room and run the same command again, finished work is kept",
+            errno.EACCES: "permission denied; choose another place with --out",
+            errno.EROFS: "the file system is read-only; choose another place with --out",
+        }
+        if error.errno in reasons:
+            where = error.filename or path
+            raise CuratorError(f"{where}: {reasons[error.errno]}") from error
+        raise
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`, which takes its place if the block ends well."""
+    part = path.with_name(f"{path.name}{_PARTS}")
+    try:
+        yield part
+        os.replace(part, path)  # noqa: PTH105  # Path.replace is the same call
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all."""
+    with atomic(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON whole or not at all; NaN and infinities become null, which every reader understands."""
+    write_text(path, to_json(content) + "\n")
+
+
+def to_json(content: Any) -> str:
+    """Return JSON with plain numbers; NaN and infinities become null."""
+    return json.dumps(_plain(content), indent=2, ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    import dataclasses
+    import math
+
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return _plain({f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
+    if isinstance(value, dict):
+        return {str(k): _plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(v) for v in value]
+    if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
+        value = value.item()
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON; a broken file is named."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise RunDirectoryError(f"{path}: is damaged ({error}); run again with --fresh") from None
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary folder, which takes the place of `path` if the block ends well."""
+    part = path.with_name(f"{path.name}{_PARTS}")
+    if part.exists():
+        shutil.rmtree(part)
+    part.mkdir(parents=True)
+    try:
+        yield part
+        if path.exists():
+            shutil.rmtree(path)
+        os.replace(part, path)  # noqa: PTH105  # Path.replace is the same call
+    finally:
+        if part.exists():
+            shutil.rmtree(part)
+
+
+@contextmanager
+def atomic_binary(path: Path) -> Iterator[IO[bytes]]:
+    """Yield an open binary file, which takes the place of `path` if the block ends well."""
+    with atomic(path) as part, part.open("wb") as handle:
+        yield handle

@@ -1,0 +1,25 @@
+"""Sources of candidate rows behind one small protocol."""
+
+from curator.synthesize.per_class import split_count
+from curator.synthesize.protocol import (
+    SYNTHESIZERS,
+    TARGET,
+    ClassSampler,
+    Entry,
+    Synthesizer,
+    check_synthesizer,
+    find_synthesizer,
+    make_synthesizer,
+)
+
+__all__ = [
+    "SYNTHESIZERS",
+    "TARGET",
+    "ClassSampler",
+    "Entry",
+    "Synthesizer",
+    "check_synthesizer",
+    "find_synthesizer",
+    "make_synthesizer",
+    "split_count",
+]

@@ -1,0 +1,115 @@
+"""Refusing tables that cannot be used, in sentences that say where the trouble is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from curator.errors import DataError, Problem, RecipeProblems
+from curator.records import Kind
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from curator.recipe.models import Recipe
+    from curator.table.model import Table
+
+LEAST_PER_CLASS = 3
+
+
+def check_kind(values: pd.Series, kind: Kind) -> None:
+    """Check that a column can be what the recipe says it is."""
+    import pandas as pd
+
+    name, present = str(values.name), values.dropna()
+    if kind == "numerical":
+        bad = pd.to_numeric(present, errors="coerce").isna()
+    elif kind == "datetime":
+        bad = pd.to_datetime(present, errors="coerce", format="mixed", utc=True).isna()
+    else:
+        return
+    if bad.any():
+        row = int(bad.idxmax())
+        message = f"is set to {kind}, but row {row} holds {present.loc[row]!r}"
+        raise RecipeProblems([Problem(("data", "types", name), f"{message}; correct it, or list it in data.missing")])
+
+
+def check_values(table: Table, recipe: Recipe) -> None:
+    """Check target, weights, infinite values and class sizes."""
+    import pandas as pd
+
+    if not table.features:
+        raise DataError("the table has no column to learn from; every one is the target, an identifier, text or constant")
+    for column in table.columns:
+        values = table.frame[column.name]
+        if not pd.api.types.is_float_dtype(values.dtype):
+            continue
+        infinite = np.isinf(values.to_numpy(float, na_value=np.nan))
+        if infinite.any():
+            raise DataError(
+                f"column {column.name!r} holds {int(infinite.sum())} infinite values, the first in row "
+                f"{int(infinite.argmax())}; replace them, or add 'inf' and '-inf' to data.missing"
+            )
+    weight = table.with_role("weight")
+    if weight is not None:
+        values = table.frame[weight.name]
+        if not pd.api.types.is_numeric_dtype(values.dtype) or values.isna().any() or (values < 0).any():
+            message = f"{weight.name!r} must hold a number, zero or more, in every row"
+            raise RecipeProblems([Problem(("data", "weight"), message)])
+        if not (values > 0).any():
+            raise RecipeProblems([Problem(("data", "weight"), f"{weight.name!r} is zero in every row")])
+    time = table.with_role("time")
+    if time is not None:
+        _check_time(table.frame[time.name])
+    group = table.with_role("group")
+    if group is not None and table.frame[group.name].isna().any():
+        raise RecipeProblems([Problem(("data", "group"), f"{group.name!r} has missing values; fill them in")])
+    if table.task != "regression":
+        _check_classes(table)
+    _check_weights_known(recipe, table)
+
+
+def _check_time(values: pd.Series) -> None:
+    import pandas as pd
+
+    if pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_datetime64_any_dtype(values.dtype):
+        bad = values.isna()
+    else:
+        bad = pd.to_datetime(values, errors="coerce", format="mixed", utc=True).isna()
+    if bad.any():
+        row = int(bad.idxmax())
+        message = f"{values.name!r} has no readable time in {int(bad.sum())} rows, the first is row {row}"
+        raise RecipeProblems([Problem(("data", "time"), message)])
+
+
+def _check_classes(table: Table) -> None:
+    counts = np.bincount(table.y, minlength=len(table.classes))
+    rarest = int(counts.argmin())
+    if counts[rarest] < LEAST_PER_CLASS:
+        rows = "1 row" if counts[rarest] == 1 else f"{counts[rarest]} rows"
+        raise DataError(
+            f"class {table.classes[rarest]!r} of the target {table.target!r} has {rows}; a class needs at least "
+            f"{LEAST_PER_CLASS} (two to learn from, one to judge): merge it with another, or leave its rows out"
+        )
+
+
+def _check_weights_known(recipe: Recipe, table: Table) -> None:
+    problems = []
+    if table.task == "regression" and isinstance(recipe.rare.weights, float) and recipe.rare.weights > 0:
+        problems.append(Problem(("rare", "weights"), "class weights need classes; at regression use off or search"))
+    if table.task == "regression":
+        problems.extend(
+            Problem(("synthesizers", i, "name"), f"{s.name} needs classes; at regression leave it out")
+            for i, s in enumerate(recipe.synthesizers)
+            if s.name == "smote"
+        )
+        problems.extend(
+            Problem(("synthesizers", i, "per_class"), "needs classes; at regression leave it out")
+            for i, s in enumerate(recipe.synthesizers)
+            if s.per_class
+        )
+    if table.task != "binary" and recipe.task.positive is not None:
+        problems.append(Problem(("task", "positive"), f"is for binary tasks; this one is {table.task}"))
+    if problems:
+        raise RecipeProblems(problems)

@@ -1,0 +1,332 @@
+"""`Table`: a frame, what its columns are, and the plain form that everything else computes with."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from curator.errors import DataError, Problem, RecipeProblems, unknown_name
+from curator.recipe.models import Recipe
+from curator.records import CATEGORICAL_KINDS, Kind, TaskType
+from curator.table.kinds import Column, Role, infer_kind
+from curator.table.read import read_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PROVENANCE = ("sample_weight", "origin", "generation", "row_id")
+MOST_CLASSES = 100
+LEAST_ROWS = 40
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A real table, ready for curation.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        The rows that are used, with the columns, order and dtypes they arrived with (less dropped columns).
+    columns : tuple of Column
+    target : str
+    task : {'binary', 'multiclass', 'regression'}
+    classes : tuple of str
+        At classification the class labels as text, in the order of their codes; binary: the positive class last.
+    decisions : tuple of str
+        Everything that was decided about the table, in sentences.
+    """
+
+    frame: pd.DataFrame
+    columns: tuple[Column, ...]
+    target: str
+    task: TaskType
+    classes: tuple[str, ...]
+    decisions: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    @property
+    def features(self) -> tuple[Column, ...]:
+        """The columns that a model learns from."""
+        return tuple(c for c in self.columns if c.role == "feature")
+
+    @property
+    def categorical(self) -> tuple[str, ...]:
+        """Names of categorical and boolean features."""
+        return tuple(c.name for c in self.features if c.kind in CATEGORICAL_KINDS)
+
+    def with_role(self, role: Role) -> Column | None:
+        """Return the one column that has a role, if any."""
+        return next((c for c in self.columns if c.role == role), None)
+
+    @cached_property
+    def plain(self) -> pd.DataFrame:
+        """Features as the models and synthesizers see them: float64 numbers, or objects of str; NaN for missing.
+
+        Row by row; nothing is fitted, so nothing can leak from one row to another. Datetimes are seconds since 1970.
+        """
+        import pandas as pd
+
+        return pd.DataFrame({c.name: to_plain(self.frame[c.name], c.kind) for c in self.features})
+
+    @cached_property
+    def y(self) -> np.ndarray:
+        """Target, shape (n,): class codes as int64, or float64 at regression."""
+        values = self.frame[self.target]
+        if self.task == "regression":
+            return values.to_numpy(float)
+        codes = {label: code for code, label in enumerate(self.classes)}
+        return np.array([codes[v] for v in to_plain(values, "categorical")], dtype=np.int64)
+
+    @cached_property
+    def weight(self) -> np.ndarray:
+        """The user's sample weights, shape (n,); ones without a weight column."""
+        column = self.with_role("weight")
+        return np.ones(len(self)) if column is None else self.frame[column.name].to_numpy(float)
+
+    @cached_property
+    def content_hash(self) -> str:
+        """SHA-256 of column names, kinds and values."""
+        import pandas as pd
+
+        digest = hashlib.sha256()
+        for column in self.columns:
+            digest.update(repr((column.name, column.kind, column.role)).encode())
+            values = self.frame[column.name]
+            if isinstance(values.dtype, pd.CategoricalDtype):
+                values = values.astype(object)
+            digest.update(pd.util.hash_pandas_object(values, index=False).to_numpy().tobytes())
+        return digest.hexdigest()
+
+
+def to_plain(values: pd.Series, kind: Kind) -> pd.Series:
+    """Return one column in plain form; see `Table.plain`."""
+    import pandas as pd
+
+    if kind == "datetime":
+        stamps = values if pd.api.types.is_datetime64_any_dtype(values.dtype) else _read_dates(values)
+        if getattr(stamps.dt, "tz", None) is not None:
+            stamps = stamps.dt.tz_convert("UTC").dt.tz_localize(None)
+        seconds = stamps.astype("datetime64[ns]").astype("int64").to_numpy(float) / 1e9
+        return pd.Series(np.where(stamps.isna(), np.nan, seconds), index=values.index)
+    if kind == "numerical":
+        return pd.Series(pd.to_numeric(values).to_numpy(float, na_value=np.nan), index=values.index)
+    words = values.astype(object)
+    return words.where(words.isna(), words.map(_word)).where(words.notna(), np.nan)
+
+
+def _read_dates(values: pd.Series) -> pd.Series:
+    import pandas as pd
+
+    return pd.to_datetime(values, errors="coerce", format="mixed", utc=True)
+
+
+def _word(value: Any) -> str:
+    # 1.0 and 1 are the same code: a whole number that became a float because some rows are missing.
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def load_table(recipe: Recipe, data: pd.DataFrame | None = None) -> Table:
+    """Read the recipe's table and settle what each column is.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    data : DataFrame, optional
+        Takes the place of ``data.source``.
+
+    Raises
+    ------
+    RecipeProblems
+        When the recipe names columns that the table does not have.
+    DataError
+        When the table cannot serve the task.
+    """
+    spec = recipe.data
+    decisions: list[str] = []
+    if data is not None:
+        frame = data.reset_index(drop=True)
+    elif spec.source is None:
+        raise RecipeProblems([Problem(("data", "source"), "is required; name a file, or pass a frame from Python")])
+    else:
+        base = recipe.origin.folder
+        frame, decisions = read_table(
+            spec.source, base=base, query=spec.query, table=spec.table, missing=spec.missing
+        )
+    frame = frame.rename(columns=str)
+    _check_names(recipe, list(frame.columns))
+    frame = _without_synthetic_rows(frame, decisions).drop(columns=list(spec.drop))
+    if spec.drop:
+        decisions.append(f"dropped by the recipe: {', '.join(spec.drop)}")
+    frame = _mark_missing(frame, spec.missing) if data is not None else frame
+    frame = _flatten(frame, decisions)
+    frame = _with_target(frame, spec.target, decisions)
+    columns = tuple(_column(frame[name], recipe, decisions) for name in frame.columns)
+    return settle_task(frame, columns, recipe, decisions)
+
+
+def settle_task(frame: pd.DataFrame, columns: tuple[Column, ...], recipe: Recipe, decisions: list[str]) -> Table:
+    """Decide the task, order the classes, check that the table can serve, and build the `Table`."""
+    from curator.table.check import check_values
+
+    target = recipe.data.target
+    values = frame[target]
+    task = _task(values, recipe.task.type, recipe.data.types.get(target), decisions)
+    classes: tuple[str, ...] = ()
+    if task != "regression":
+        counts = to_plain(values, "categorical").value_counts()
+        classes = tuple(sorted(counts.index, key=_natural))
+        if task == "binary":
+            positive = _positive(recipe, counts.to_dict(), classes)
+            classes = tuple(sorted(classes, key=lambda c: c == positive))
+            decisions.append(f"positive class: {positive!r}")
+    table = Table(frame, columns, target, task, classes, tuple(decisions))
+    check_values(table, recipe)
+    return table
+
+
+def _check_names(recipe: Recipe, names: list[str]) -> None:
+    spec = recipe.data
+    asked: list[tuple[tuple[str | int, ...], str | None]] = [
+        (("data", "target"), spec.target),
+        (("data", "group"), spec.group),
+        (("data", "time"), spec.time),
+        (("data", "weight"), spec.weight),
+        *((("data", "drop", i), name) for i, name in enumerate(spec.drop)),
+        *((("data", "types", name), name) for name in spec.types),
+    ]
+    missing = [Problem(path, unknown_name("column", name, names)) for path, name in asked if name and name not in names]
+    if missing:
+        raise RecipeProblems(missing)
+
+
+def _without_synthetic_rows(frame: pd.DataFrame, decisions: list[str]) -> pd.DataFrame:
+    """Recognise an earlier curated output: only its real rows are learned from, and its columns are not features."""
+    if not {"origin", "generation"} <= set(frame.columns):
+        return frame
+    synthetic = frame["origin"].astype(str) != "real"
+    if synthetic.any():
+        decisions.append(
+            f"an earlier curated output: {int(synthetic.sum())} synthetic rows set aside, {int((~synthetic).sum())} real kept"
+        )
+    kept = frame.loc[~synthetic, [c for c in frame.columns if c not in PROVENANCE]]
+    if kept.empty:
+        raise DataError("the table holds synthetic rows only (column 'origin'); curation needs real rows to judge by")
+    return kept.reset_index(drop=True)
+
+
+def _mark_missing(frame: pd.DataFrame, markers: tuple[str, ...]) -> pd.DataFrame:
+    return frame.replace(list(markers), np.nan).infer_objects() if markers else frame
+
+
+def _flatten(frame: pd.DataFrame, decisions: list[str]) -> pd.DataFrame:
+    """Make object columns hold text or missing values only; refuse lists and records."""
+    frame = frame.copy()
+    for name in frame.columns:
+        values = frame[name]
+        if values.dtype != object:
+            continue
+        kinds = {type(v) for v in values.dropna()}
+        nested = [k for k in kinds if k in {list, dict, tuple, set, np.ndarray}]
+        if nested:
+            raise DataError(f"column {name!r} holds {nested[0].__name__} values; unpack it into columns, or drop it")
+        if kinds and kinds <= {bool}:
+            frame[name] = values.astype("boolean")
+        elif len(kinds) > 1:
+            frame[name] = to_plain(values, "categorical")
+            decisions.append(f"{name}: values of mixed types read as text")
+    return frame
+
+
+def _with_target(frame: pd.DataFrame, target: str, decisions: list[str]) -> pd.DataFrame:
+    missing = frame[target].isna()
+    if missing.all():
+        raise DataError(f"the target {target!r} has no value in any row")
+    if missing.any():
+        decisions.append(f"{int(missing.sum())} rows without a target value left out")
+        frame = frame[~missing].reset_index(drop=True)
+    if len(frame) < LEAST_ROWS:
+        raise DataError(f"the table has {len(frame)} usable rows; at least {LEAST_ROWS} are needed to learn and to judge")
+    return frame
+
+
+def _column(values: pd.Series, recipe: Recipe, decisions: list[str]) -> Column:
+    from curator.table.check import check_kind
+
+    name, spec = str(values.name), recipe.data
+    asked = spec.types.get(name)
+    kind, note = (asked, "set by the recipe") if asked else infer_kind(values)
+    if asked:
+        check_kind(values, asked)
+    role: Role = "feature"
+    distinct = int(values.nunique())
+    if name == spec.target:
+        role = "target"
+    elif name in (spec.group, spec.time, spec.weight):
+        role = "group" if name == spec.group else "time" if name == spec.time else "weight"
+    elif distinct == 0:
+        role, note = "empty", "no value in any row"
+    elif distinct == 1 and not values.isna().any():
+        role, note = "constant", "one value in every row"
+    elif kind in {"id", "text"}:
+        role = "carried"
+    if role in {"carried", "empty", "constant"}:
+        decisions.append(f"{name}: {kind}, not learned from ({note}); empty in synthetic rows")
+    elif note and not asked:
+        decisions.append(f"{name}: {kind} ({note})")
+    return Column(name, kind, role, str(values.dtype), note)
+
+
+def _task(values: pd.Series, asked: str, kind: Kind | None, decisions: list[str]) -> TaskType:
+    import pandas as pd
+
+    name, distinct = str(values.name), int(values.nunique())
+    numeric = pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype)
+    if distinct < 2:
+        raise DataError(f"the target {name!r} is {values.iloc[0]!r} in every row; there is nothing to predict")
+    if asked == "regression":
+        if not numeric:
+            raise DataError(f"the target {name!r} is not numeric, which regression needs; set task.type, or clean it")
+        return "regression"
+    if asked == "auto" and numeric and kind not in CATEGORICAL_KINDS:
+        whole = bool(np.all(np.mod(values.to_numpy(float), 1) == 0))
+        if distinct > 20 or (not whole and distinct > 2):
+            decisions.append(f"task: regression ({name!r} is numeric with {distinct} different values)")
+            return "regression"
+    if distinct > MOST_CLASSES:
+        raise DataError(
+            f"the target {name!r} has {distinct} classes, more than {MOST_CLASSES}; "
+            "merge rare ones, or set task.type: regression if it is a number"
+        )
+    task: TaskType = "binary" if distinct == 2 else "multiclass"
+    if asked not in {"auto", task}:
+        raise DataError(f"task.type is {asked}, but the target {name!r} has {distinct} classes; it is {task}")
+    if asked == "auto":
+        decisions.append(f"task: {task} ({name!r} has {distinct} classes)")
+    return task
+
+
+def _positive(recipe: Recipe, counts: dict[str, int], classes: tuple[str, ...]) -> str:
+    """Return the positive class: the recipe's, else the rarer one, else the later one."""
+    asked = recipe.task.positive
+    if asked is None:
+        return min(reversed(classes), key=lambda c: counts[c])
+    word = _word(asked)
+    if word not in classes:
+        message = f"{asked!r} is not a class of {recipe.data.target!r}, which has {', '.join(map(repr, classes))}"
+        raise RecipeProblems([Problem(("task", "positive"), message)])
+    return word
+
+
+def _natural(label: str) -> tuple[int, float, str]:
+    try:
+        return (0, float(label), label)
+    except ValueError:
+        return (1, 0.0, label)

@@ -1,0 +1,146 @@
+"""From plain rows back to the table's own types: whole numbers, dates, codes, flags."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from curator.records import CATEGORICAL_KINDS
+from curator.table.kinds import Column
+from curator.table.model import Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MOST_DECIMALS = 6
+
+
+def conform(rows: pd.DataFrame, reference: pd.DataFrame, categorical: tuple[str, ...]) -> pd.DataFrame:
+    """Give candidates the precision and the range of the training rows, and drop no row.
+
+    Numbers are rounded to the decimals that the reference needs, and kept within its least and greatest value.
+
+    Parameters
+    ----------
+    rows, reference : DataFrame
+        Plain rows with the same columns; `reference` are the rows that the synthesizer was fitted on.
+    """
+    import pandas as pd
+
+    out = {}
+    for name in reference.columns:
+        values = rows[name]
+        if name in categorical:
+            out[name] = values.astype(object).where(values.notna(), np.nan)
+            continue
+        numbers = pd.to_numeric(values).to_numpy(float)
+        known = reference[name].to_numpy(float)
+        known = known[~np.isnan(known)]
+        if len(known) == 0:
+            out[name] = pd.Series(np.nan, index=rows.index)
+            continue
+        decimals = decimals_of(known)
+        rounded = np.round(numbers, decimals) if decimals is not None else numbers
+        out[name] = pd.Series(np.clip(rounded, known.min(), known.max()), index=rows.index)
+    return pd.DataFrame(out, index=rows.index)
+
+
+def decimals_of(values: np.ndarray) -> int | None:
+    """Return the decimals (or, negative, the trailing zeros up to 3) all values share, None when over `MOST_DECIMALS`."""
+    for decimals in range(-3, MOST_DECIMALS + 1):
+        if np.allclose(np.round(values, decimals), values, rtol=1e-12, atol=1e-9):
+            return decimals
+    return None
+
+
+def restore(rows: pd.DataFrame, labels: np.ndarray, table: Table) -> pd.DataFrame:
+    """Return synthetic rows with the table's own columns, order and types; carried columns are empty.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Plain features.
+    labels : array of shape (n,)
+        Class codes, or target values at regression.
+    """
+    import pandas as pd
+
+    out: dict[str, pd.Series] = {}
+    for column in table.columns:
+        own = table.frame[column.name]
+        if column.role == "target":
+            if table.task == "regression":
+                out[column.name] = _numbers(pd.Series(labels, index=rows.index), own, allow_rounding=False)
+            else:
+                words = pd.Series(np.array(table.classes, dtype=object)[labels], index=rows.index)
+                out[column.name] = _typed(words, column, own)
+        elif column.role == "feature":
+            out[column.name] = _typed(rows[column.name], column, own)
+        elif column.role == "constant":
+            out[column.name] = pd.Series(own.dropna().iloc[0], index=rows.index).astype(own.dtype)
+        else:
+            out[column.name] = _empty(own, rows.index)
+    return pd.DataFrame(out, index=rows.index)
+
+
+def _empty(own: pd.Series, index: pd.Index) -> pd.Series:
+    import pandas as pd
+
+    if pd.api.types.is_integer_dtype(own.dtype) and not pd.api.types.is_extension_array_dtype(own.dtype):
+        return pd.Series(pd.NA, index=index, dtype="Int64")
+    if pd.api.types.is_bool_dtype(own.dtype):
+        return pd.Series(pd.NA, index=index, dtype="boolean")
+    return pd.Series([None] * len(index), index=index, dtype=own.dtype)
+
+
+def _typed(values: pd.Series, column: Column, own: pd.Series) -> pd.Series:
+    import pandas as pd
+
+    if column.kind == "datetime":
+        return _dates(values, own)
+    if column.kind not in CATEGORICAL_KINDS and column.role == "feature":
+        return _numbers(values, own)
+    if pd.api.types.is_bool_dtype(own.dtype):
+        flags = values.map({"True": True, "False": False, "1": True, "0": False})
+        return flags.astype("boolean" if flags.isna().any() else own.dtype)
+    if pd.api.types.is_numeric_dtype(own.dtype):
+        return _numbers(pd.to_numeric(values), own)
+    if isinstance(own.dtype, pd.CategoricalDtype):
+        by_word = {str(c): c for c in own.cat.categories}
+        return pd.Series(pd.Categorical(values.map(by_word), dtype=own.dtype), index=values.index)
+    return values.where(values.notna(), None).astype(own.dtype)
+
+
+def _numbers(values: pd.Series, own: pd.Series, *, allow_rounding: bool = True) -> pd.Series:
+    import pandas as pd
+
+    if pd.api.types.is_integer_dtype(own.dtype):
+        rounded = values.round()
+        if not allow_rounding and not np.allclose(rounded, values):
+            return values.astype("float64")
+        if values.isna().any() or pd.api.types.is_extension_array_dtype(own.dtype):
+            return rounded.astype("Int64")
+        return rounded.astype(own.dtype)
+    if pd.api.types.is_numeric_dtype(own.dtype):
+        return values.astype(own.dtype)
+    # Numbers that arrived as text (kind set by the recipe) go back as text.
+    return values.map(lambda v: None if np.isnan(v) else f"{v:.15g}").astype(object)
+
+
+def _dates(values: pd.Series, own: pd.Series) -> pd.Series:
+    import pandas as pd
+
+    stamps = pd.to_datetime(values * 1e9, unit="ns")
+    if pd.api.types.is_datetime64_any_dtype(own.dtype):
+        zone = getattr(own.dt, "tz", None)
+        return (stamps.dt.tz_localize("UTC").dt.tz_convert(zone) if zone is not None else stamps).astype(own.dtype)
+    present = own.dropna().astype(str)
+    pattern = _pattern(str(present.iloc[0])) if len(present) else "%Y-%m-%d"
+    return stamps.dt.strftime(pattern).where(stamps.notna(), None).astype(object)
+
+
+def _pattern(example: str) -> str:
+    from pandas.tseries.api import guess_datetime_format
+
+    return guess_datetime_format(example) or "%Y-%m-%d %H:%M:%S"

@@ -1,0 +1,212 @@
+"""Which rows learn and which rows judge: one holdout, and folds of the rest."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from curator.errors import DataError
+from curator.recipe.models import Recipe
+from curator.table.model import Table, to_plain
+
+# Small tables need more repetitions before the mean over folds means anything; large ones need none.
+REPEATS_BY_ROWS = ((400, 4), (800, 2))
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """One split into rows to fit on and rows to judge by; indices into the table's rows, ascending.
+
+    Attributes
+    ----------
+    key : str
+        ``r0f3`` is fold 3 of repetition 0; ``development`` is judged by the holdout; ``all`` has no rows to judge by.
+    train, valid : int64 arrays
+    """
+
+    key: str
+    train: np.ndarray
+    valid: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """The holdout, the development rows and the folds of the latter."""
+
+    development: np.ndarray
+    holdout: np.ndarray
+    folds: tuple[Fold, ...]
+    repeats: int
+
+    @property
+    def certification(self) -> Fold:
+        """Fit on all development rows, judge by the holdout."""
+        return Fold("development", self.development, self.holdout)
+
+    @property
+    def emission(self) -> Fold:
+        """Every row learns; nothing is left to judge."""
+        everything = np.sort(np.concatenate([self.development, self.holdout]))
+        return Fold("all", everything, np.empty(0, dtype=np.int64))
+
+    @property
+    def holdout_hash(self) -> str:
+        """Identifies the holdout rows; runs are comparable when this and the table agree."""
+        return hashlib.sha256(self.holdout.astype("<i8").tobytes()).hexdigest()
+
+
+def make_splits(table: Table, recipe: Recipe) -> Splits:
+    """Split a table: stratified; by group; by time, the holdout being the latest rows and folds going forward.
+
+    With both a group and a time column, groups are ordered by their latest row and stay whole.
+
+    Raises
+    ------
+    DataError
+        When there are too few rows, groups or class members for the folds that the recipe asks for.
+    """
+    task, seed = recipe.task, recipe.search.seed
+    if table.with_role("time") is not None:
+        splits = _forward(table, task.holdout, task.folds)
+    else:
+        development, holdout = _shuffled_holdout(table, task.holdout, seed)
+        repeats = _repeats(len(development)) if task.repeats == "auto" else int(task.repeats)
+        folds = tuple(
+            Fold(f"r{r}f{k}", development[train], development[valid])
+            for r in range(repeats)
+            for k, (train, valid) in enumerate(_shuffled_folds(table, development, task.folds, seed + 1 + r))
+        )
+        splits = Splits(development, holdout, folds, repeats)
+    _check(table, splits)
+    return splits
+
+
+def _repeats(rows: int) -> int:
+    return next((repeats for limit, repeats in REPEATS_BY_ROWS if rows < limit), 1)
+
+
+def _groups(table: Table) -> np.ndarray | None:
+    import pandas as pd
+
+    column = table.with_role("group")
+    return None if column is None else pd.factorize(to_plain(table.frame[column.name], "categorical"))[0]
+
+
+def strata(table: Table) -> np.ndarray:
+    """Return what splits are balanced by: the class, or ten bands of a numeric target (ties share a band)."""
+    if table.task != "regression":
+        return table.y
+    edges = np.unique(np.quantile(table.y, np.linspace(0, 1, 11)[1:-1]))
+    return np.searchsorted(edges, table.y, side="right")
+
+
+def _shuffled_holdout(table: Table, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    from sklearn.model_selection import train_test_split
+
+    rows, groups = np.arange(len(table)), _groups(table)
+    if groups is None:
+        bands = strata(table)
+        counts = np.bincount(bands)
+        if counts[counts > 0].min() < 2:
+            bands = np.zeros_like(bands)
+        try:
+            development, holdout = train_test_split(rows, test_size=share, random_state=seed, stratify=bands)
+        except ValueError as error:
+            raise DataError(f"the holdout (task.holdout: {share}) cannot be drawn: {error}") from None
+        return np.sort(development), np.sort(holdout)
+    number = len(np.unique(groups))
+    parts = round(1 / min(share, 0.5))
+    if number < max(parts, 4):
+        raise DataError(f"the group column has {number} different values; at least {max(parts, 4)} are needed")
+    train, valid = next(iter(_grouped(strata(table), groups, parts, seed)))
+    return train, valid
+
+
+def _grouped(bands: np.ndarray, groups: np.ndarray, parts: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    import warnings
+
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a class rarer than the number of parts: checked afterwards, by name
+        folds = StratifiedGroupKFold(n_splits=parts, shuffle=True, random_state=seed)
+        return [(np.sort(a), np.sort(b)) for a, b in folds.split(bands, bands, groups)]
+
+
+def _shuffled_folds(
+    table: Table, development: np.ndarray, folds: int, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    import warnings
+
+    from sklearn.model_selection import StratifiedKFold
+
+    groups, bands = _groups(table), strata(table)[development]
+    if groups is not None:
+        own = groups[development]
+        if len(np.unique(own)) < folds:
+            raise DataError(
+                f"task.folds is {folds}, but the development rows hold {len(np.unique(own))} groups; lower task.folds"
+            )
+        return _grouped(bands, own, folds, seed)
+    if len(development) < 2 * folds:
+        raise DataError(f"task.folds is {folds}, but there are only {len(development)} development rows; lower it")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a class rarer than the number of folds: every fold still trains on one
+        chosen = StratifiedKFold(n_splits=folds, shuffle=True, random_state=seed)
+        try:
+            return [(np.sort(a), np.sort(b)) for a, b in chosen.split(bands, bands)]
+        except ValueError as error:
+            raise DataError(f"task.folds: {folds} folds cannot be drawn: {error}") from None
+
+
+def _forward(table: Table, share: float, folds: int) -> Splits:
+    """Order units (rows, or whole groups) by time; hold out the latest; each fold learns from the past of its rows."""
+    column = table.with_role("time")
+    assert column is not None  # noqa: S101  # the caller asked for it
+    kind = "numerical" if np.issubdtype(table.frame[column.name].dtype, np.number) else "datetime"  # type: ignore[arg-type]
+    stamp = to_plain(table.frame[column.name], "numerical" if kind == "numerical" else "datetime").to_numpy(float)
+    groups = _groups(table)
+    units = np.arange(len(table)) if groups is None else groups
+    latest = np.full(int(units.max()) + 1, -np.inf)
+    np.maximum.at(latest, units, stamp)
+    order = np.lexsort((units, latest[units]))
+    rank = np.unique(latest[units] if groups is None else units[order], return_inverse=False).size
+    if rank < folds + 2:
+        what = "different times" if groups is None else "groups"
+        raise DataError(f"there are {rank} {what}; {folds} forward folds and a holdout need at least {folds + 2}")
+    starts = _unit_starts(units[order] if groups is not None else stamp[order])
+    development_end = _near(starts, round(len(order) * (1 - share)))
+    cuts = [_near(starts, round(development_end * (k + 1) / (folds + 1))) for k in range(folds)] + [development_end]
+    if len(set(cuts)) <= folds or cuts[0] == 0 or development_end in (0, len(order)):
+        raise DataError(f"the times are too unevenly spread for {folds} forward folds; lower task.folds")
+    pieces = [
+        Fold(f"r0f{k}", np.sort(order[: cuts[k]]), np.sort(order[cuts[k] : cuts[k + 1]])) for k in range(folds)
+    ]
+    return Splits(np.sort(order[:development_end]), np.sort(order[development_end:]), tuple(pieces), 1)
+
+
+def _unit_starts(labels: np.ndarray) -> np.ndarray:
+    """Positions where a new unit begins: rows of one time, or of one group, are never parted."""
+    return np.flatnonzero(np.concatenate([[True], labels[1:] != labels[:-1], [True]]))
+
+
+def _near(starts: np.ndarray, position: int) -> int:
+    return int(starts[np.abs(starts - position).argmin()])
+
+
+def _check(table: Table, splits: Splits) -> None:
+    if table.task == "regression":
+        return
+    for name, rows in (("holdout", splits.holdout), ("development part", splits.development)):
+        absent = sorted(set(range(len(table.classes))) - set(table.y[rows].tolist()))
+        if absent:
+            label = table.classes[absent[0]]
+            raise DataError(
+                f"the {name} holds no row of class {label!r}; with rows split by group or time that class cannot be "
+                "learned and judged: merge it with another, or change task.holdout"
+            )
+    for fold in splits.folds:
+        if len(np.unique(table.y[fold.train])) < 2:
+            raise DataError(f"fold {fold.key} trains on one class only; lower task.folds, or split differently")
