@@ -37,6 +37,8 @@ def available_cores() -> int:
 def one_thread() -> Iterator[None]:
     """Limit BLAS, OpenMP, torch and joblib of this process to one thread."""
     import joblib
+    import scipy.linalg  # noqa: F401
+    import sklearn.ensemble  # noqa: F401  # limits reach only those libraries that are loaded already
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(limits=1), joblib.parallel_config(backend="sequential"):

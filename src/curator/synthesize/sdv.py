@@ -62,8 +62,6 @@ class SDVSynthesizer:
 
     def fit(self, rows: pd.DataFrame, *, categorical: tuple[str, ...], seed: int) -> None:
         """See `Synthesizer.fit`."""
-        from sdv.metadata import Metadata
-
         self._columns = list(rows.columns)
         # Any name will do for a column but those that SDV reads a meaning into, or whole numbers, which it renames.
         self._names = {name: f"c{i}" for i, name in enumerate(self._columns)}
@@ -74,9 +72,6 @@ class SDVSynthesizer:
         if not used:
             raise CuratorError(f"{self.kind}: no column has a value")
         kinds = {self._names[c]: {"sdtype": "categorical" if c in categorical else "numerical"} for c in used}
-        metadata = Metadata.load_from_dict(
-            {"tables": {_NAME: {"columns": kinds}}, "relationships": [], "METADATA_SPEC_VERSION": "V2"}
-        )
         settings = dict(self._settings)
         if "numerical_distributions" in settings:
             given = settings["numerical_distributions"] or {}
@@ -85,7 +80,7 @@ class SDVSynthesizer:
             settings.setdefault("enable_gpu", False)
         frame = rows[used].rename(columns=self._names).reset_index(drop=True)
         with quiet_and_seeded(seed):
-            self._model = _sdv_class(self.kind)(metadata, **settings)
+            self._model = _sdv_class(self.kind)(_metadata(kinds), **settings)
             self._model.fit({_NAME: frame})
 
     def sample(self, n: int, *, seed: int) -> pd.DataFrame:
@@ -135,6 +130,21 @@ def _refuse_wrong_types(kind: str, settings: dict[str, Any]) -> None:
             raise ValueError(f"{key} must be like its default {default!r}, got {value!r}")
     if int(settings.get("epochs", 1)) < 1:
         raise ValueError(f"epochs must be at least 1, got {settings['epochs']}")
+    known = {k: v for k, v in settings.items() if k != "numerical_distributions"}
+    columns = {"c0": {"sdtype": "numerical"}}
+    with _quiet():
+        try:
+            _sdv_class(kind)(_metadata(columns), **known)
+        except Exception as error:  # SDV raises many kinds; each says what it wants
+            raise ValueError(str(error)) from None
+
+
+def _metadata(columns: dict[str, dict[str, str]]) -> Any:
+    from sdv.metadata import Metadata
+
+    return Metadata.load_from_dict(
+        {"tables": {_NAME: {"columns": columns}}, "relationships": [], "METADATA_SPEC_VERSION": "V2"}
+    )
 
 
 @contextlib.contextmanager

@@ -1,0 +1,288 @@
+"""Downstream models: short names, classes by import path, what each needs, and a guarded fit."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
+from typing import Any, Literal
+
+import numpy as np
+
+from curator.errors import UserError, unknown_name
+from curator.records import TaskType
+from curator.recipe.models import EstimatorSpec
+from curator.table import Encoding
+
+
+@dataclass(frozen=True)
+class ShortName:
+    """A model by task, its encoding, and the settings that `real_tuned` and ``task.tune`` draw from."""
+
+    classifier: str | None
+    regressor: str | None
+    encoding: Encoding
+    space: Mapping[str, tuple[Any, ...]]
+    fixed: Mapping[str, Any]
+
+
+def _log(low: float, high: float, n: int) -> tuple[float, ...]:
+    return tuple(float(f"{v:.3g}") for v in np.geomspace(low, high, n))
+
+
+_FOREST = {"min_samples_leaf": (1, 2, 3, 5, 10, 20), "max_features": ("sqrt", 0.3, 0.5, 0.8)}
+_BOOST = {"learning_rate": _log(0.01, 0.3, 9), "max_leaf_nodes": (4, 8, 15, 31), "l2_regularization": (0.0, 0.1, 1.0, 10.0),
+          "min_samples_leaf": (5, 10, 20, 40), "max_iter": (50, 100, 200)}  # fmt: skip
+_LEAVES = {"learning_rate": _log(0.01, 0.3, 9), "n_estimators": (50, 100, 200), "reg_lambda": (0.0, 0.1, 1.0, 10.0)}
+
+ESTIMATORS: dict[str, ShortName] = {
+    "hist_gradient_boosting": ShortName(
+        "sklearn.ensemble.HistGradientBoostingClassifier", "sklearn.ensemble.HistGradientBoostingRegressor",
+        "ordinal", _BOOST, {},
+    ),
+    "random_forest": ShortName(
+        "sklearn.ensemble.RandomForestClassifier", "sklearn.ensemble.RandomForestRegressor", "ordinal", _FOREST, {}
+    ),
+    "extra_trees": ShortName(
+        "sklearn.ensemble.ExtraTreesClassifier", "sklearn.ensemble.ExtraTreesRegressor", "ordinal", _FOREST, {}
+    ),
+    "logistic_regression": ShortName(
+        "sklearn.linear_model.LogisticRegression", None, "one_hot", {"C": _log(0.003, 30, 13)}, {"max_iter": 1000}
+    ),
+    "ridge": ShortName(None, "sklearn.linear_model.Ridge", "one_hot", {"alpha": _log(0.01, 1000, 16)}, {}),
+    "knn": ShortName(
+        "sklearn.neighbors.KNeighborsClassifier", "sklearn.neighbors.KNeighborsRegressor", "one_hot",
+        {"n_neighbors": (3, 5, 9, 15, 25, 40), "weights": ("uniform", "distance")}, {},
+    ),
+    "mlp": ShortName(
+        "sklearn.neural_network.MLPClassifier", "sklearn.neural_network.MLPRegressor", "one_hot",
+        {"alpha": _log(1e-5, 1.0, 11), "learning_rate_init": _log(3e-4, 1e-2, 5), "max_iter": (50, 100, 200)}, {},
+    ),
+    "lightgbm": ShortName(
+        "lightgbm.LGBMClassifier", "lightgbm.LGBMRegressor", "ordinal",
+        {**_LEAVES, "num_leaves": (4, 8, 15, 31), "min_child_samples": (5, 10, 20, 40)}, {"verbose": -1},
+    ),
+    "xgboost": ShortName(
+        "xgboost.XGBClassifier", "xgboost.XGBRegressor", "ordinal", {**_LEAVES, "max_depth": (2, 3, 4, 6)}, {}
+    ),
+    "catboost": ShortName(
+        "catboost.CatBoostClassifier", "catboost.CatBoostRegressor", "ordinal",
+        {"learning_rate": _log(0.01, 0.3, 9), "depth": (2, 4, 6)}, {"verbose": False, "allow_writing_files": False},
+    ),
+}  # fmt: skip
+
+# Trees split on codes and take missing values; everything else gets completed, scaled, one-hot columns.
+_TREE_PLACES = ("sklearn.ensemble._forest", "sklearn.ensemble._hist_gradient_boosting", "sklearn.tree", "lightgbm",
+                "xgboost", "catboost")  # fmt: skip
+
+
+def check_estimator(spec: EstimatorSpec) -> None:
+    """Check that an estimator can be imported and takes its settings.
+
+    Raises
+    ------
+    ValueError
+        With a sentence for the user.
+    """
+    if spec.name is not None and spec.name not in ESTIMATORS:
+        raise ValueError(unknown_name("estimator", spec.name, ESTIMATORS))
+    if spec.name is not None and not spec.params and ESTIMATORS[spec.name].encoding and not _optional(spec.name):
+        return
+    entry = ESTIMATORS.get(spec.name or "")
+    paths = [spec.class_] if entry is None else [p for p in (entry.classifier, entry.regressor) if p]
+    build = _import(str(paths[0]))
+    for method in ("fit", "predict"):
+        if not callable(getattr(build, method, None)):
+            raise ValueError(f"{paths[0]} has no {method} method; an estimator has fit and predict")
+    parameters = inspect.signature(build).parameters
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
+        return
+    for key in spec.params:
+        if key not in parameters:
+            raise ValueError(unknown_name(f"setting of {spec.label}", key, parameters))
+
+
+def _optional(name: str) -> bool:
+    return name in {"lightgbm", "xgboost", "catboost"}
+
+
+@lru_cache(maxsize=32)
+def _import(path: str) -> Callable[..., Any]:
+    module, _, attribute = path.rpartition(".")
+    try:
+        found: Callable[..., Any] = getattr(import_module(module), attribute)
+    except ValueError:
+        raise ValueError(f"{path!r} is no import path; write it as package.module.Class") from None
+    except ImportError as error:
+        package = module.split(".")[0]
+        raise ValueError(f"{path} cannot be imported ({error}); install it, e.g. pip install {package}") from None
+    except AttributeError:
+        raise ValueError(f"{path} does not exist: {module} has no {attribute}") from None
+    return found
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """A downstream model that can be built anywhere.
+
+    Attributes
+    ----------
+    path : str
+        Import path of the class.
+    params : tuple of (str, value)
+        Constructor arguments.
+    encoding : {'ordinal', 'one_hot'}
+    takes_weights : bool
+        Whether ``fit`` takes ``sample_weight``.
+    """
+
+    label: str
+    path: str
+    params: tuple[tuple[str, Any], ...]
+    encoding: Encoding
+    takes_weights: bool
+    task: TaskType
+
+    def with_params(self, params: Mapping[str, Any]) -> Estimator:
+        """Return the same model with some settings changed."""
+        merged = tuple({**dict(self.params), **params}.items())
+        return Estimator(self.label, self.path, merged, self.encoding, self.takes_weights, self.task)
+
+    def build(self, seed: int, categorical: tuple[int, ...]) -> Any:
+        """Return an unfitted instance; `categorical` are the columns of codes, told to models that ask."""
+        kind = _import(self.path)
+        names = inspect.signature(kind).parameters
+        params = dict(self.params)
+        if "random_state" in names:
+            params.setdefault("random_state", seed)
+        if "categorical_features" in names and self.encoding == "ordinal" and categorical:
+            params.setdefault("categorical_features", list(categorical))
+        if "n_jobs" in names:
+            params.setdefault("n_jobs", 1)
+        if "thread_count" in names:
+            params.setdefault("thread_count", 1)
+        return kind(**params)
+
+
+def make_estimator(spec: EstimatorSpec, task: TaskType) -> Estimator:
+    """Resolve a recipe's estimator for a task.
+
+    Raises
+    ------
+    UserError
+        When the model does not fit the task, or refuses its settings.
+    """
+    entry = ESTIMATORS.get(spec.name or "")
+    regression = task == "regression"
+    if entry is not None:
+        path = entry.regressor if regression else entry.classifier
+        if path is None:
+            other = "ridge" if regression else "logistic_regression"
+            raise UserError(f"task.estimator: {spec.name} cannot do {task}; take {other}, or another one")
+        encoding, fixed = entry.encoding, dict(entry.fixed)
+    else:
+        path, fixed = str(spec.class_), {}
+        encoding = "ordinal" if _import(path).__module__.startswith(_TREE_PLACES) else "one_hot"
+    try:
+        kind = _import(path)
+        estimator = Estimator(
+            spec.label, path, tuple({**fixed, **spec.params}.items()), encoding, _takes_weights(kind), task
+        )
+        built = estimator.build(0, ())
+    except (ValueError, TypeError) as error:
+        raise UserError(f"task.estimator: {error}") from None
+    if not regression and not hasattr(built, "predict_proba") and not hasattr(built, "decision_function"):
+        raise UserError(f"task.estimator: {spec.label} gives no class probabilities; is it a classifier?")
+    _probe(estimator)
+    return estimator
+
+
+def _probe(estimator: Estimator) -> None:
+    """Fit a tiny table, so that settings a model refuses only at fit are found before a long run."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(60, 3))
+    y = X[:, 0] if estimator.task == "regression" else (np.arange(60) % 2)
+    try:
+        fit(estimator, X, y, None, seed=0, categorical=())
+    except Exception as error:  # any class may be named here, and any of them may raise anything
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise UserError(f"task.estimator: {estimator.label} cannot be fitted: {reason}") from None
+
+
+def _takes_weights(kind: Any) -> bool:
+    try:
+        return "sample_weight" in inspect.signature(kind.fit).parameters
+    except (TypeError, ValueError):
+        return False
+
+
+def fit(
+    estimator: Estimator, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, *, seed: int, categorical: tuple[int, ...]
+) -> Any:
+    """Fit one model; its warnings (early stops of solvers) are the same for both sides of a comparison."""
+    model = estimator.build(seed, categorical)
+    extra = {"sample_weight": weight} if weight is not None and estimator.takes_weights else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return model.fit(X, y, **extra)
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a model says of v rows.
+
+    Attributes
+    ----------
+    chance : array of shape (v, n_classes) or None
+        Class probabilities, columns by class code; None at regression.
+    value : array of shape (v,)
+        Class codes, or predicted values.
+    """
+
+    chance: np.ndarray | None
+    value: np.ndarray
+
+
+def predict(model: Any, X: np.ndarray, n_classes: int) -> Prediction:
+    """Predict; classes that the model has not seen get probability 0."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # feature names, which encoded arrays do not have
+        if n_classes == 0:
+            return Prediction(None, np.asarray(model.predict(X), dtype=float).ravel())
+        classes = np.asarray(model.classes_).astype(int)
+        if hasattr(model, "predict_proba"):
+            raw = np.asarray(model.predict_proba(X), dtype=float)
+        else:
+            margin = np.asarray(model.decision_function(X), dtype=float)
+            raw = _softmax(np.column_stack([-margin / 2, margin / 2]) if margin.ndim == 1 else margin)
+        own = np.asarray(model.predict(X)).ravel().astype(int)
+    chance = np.zeros((len(X), n_classes))
+    chance[:, classes] = raw
+    return Prediction(chance, own)
+
+
+def _softmax(margin: np.ndarray) -> np.ndarray:
+    shifted = np.exp(margin - margin.max(axis=1, keepdims=True))
+    chances: np.ndarray = shifted / shifted.sum(axis=1, keepdims=True)
+    return chances
+
+
+def tuning_draws(spec: EstimatorSpec, n: int, seed: int) -> list[dict[str, Any]]:
+    """Return `n` different random settings of a short name, the default first; just the default where no space is known."""
+    entry = ESTIMATORS.get(spec.name or "")
+    if entry is None:
+        return [{}]
+    rng = np.random.default_rng(seed)
+    draws: list[dict[str, Any]] = [{}]
+    for _ in range(20 * n):
+        draw = {k: v[int(rng.integers(len(v)))] for k, v in entry.space.items() if k not in spec.params}
+        if draw not in draws:
+            draws.append(draw)
+        if len(draws) > n:
+            break
+    return draws
+
+

@@ -1,0 +1,270 @@
+"""Metrics by name: this package's, and any scorer of scikit-learn."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+
+from curator.errors import unknown_name
+from curator.evaluate.estimators import Prediction
+from curator.records import TaskType
+
+Function = Callable[[np.ndarray, Prediction, np.ndarray], float]
+_LEAST_CHANCE = 1e-15
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric: how it is computed and how it is read.
+
+    Attributes
+    ----------
+    name : str
+    function : callable
+        ``(y, prediction, weight) -> float``; y are class codes, the positive class being the last.
+    greater_is_better : bool
+    tasks : frozenset of str
+        What it can judge.
+    needs : {'chance', 'label', 'value'}
+        Label metrics depend on a threshold, so that moving it alone may explain a gain.
+    in_target_units : bool
+        Whether its size goes with the target's (rmse); tolerances are then relative.
+    row_losses : callable or None
+        Per-row losses whose weighted mean (or its root) is the metric, where there are such.
+    """
+
+    name: str
+    function: Function
+    greater_is_better: bool
+    tasks: frozenset[str]
+    needs: Literal["chance", "label", "value"]
+    in_target_units: bool = False
+    row_losses: Callable[[np.ndarray, Prediction], np.ndarray] | None = None
+    root: bool = False
+
+    def __call__(self, y: np.ndarray, prediction: Prediction, weight: np.ndarray) -> float:
+        """Return the metric; NaN where it is not defined (one class only)."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # undefined precision of a class that is never predicted counts as 0
+            try:
+                return float(self.function(y, prediction, weight))
+            except ValueError:
+                return float("nan")
+
+    def gain(self, score: float, reference: float) -> float:
+        """Return how much better `score` is than `reference`: positive is better, whatever the direction."""
+        return score - reference if self.greater_is_better else reference - score
+
+    def margin(self, tolerance: float, reference: float) -> float:
+        """Return a tolerance in the metric's units: relative to the reference for errors in target units."""
+        return tolerance * abs(reference) if self.in_target_units else tolerance
+
+
+_CLASSES = frozenset({"binary", "multiclass"})
+_BINARY = frozenset({"binary"})
+_REGRESSION = frozenset({"regression"})
+
+
+def log_losses(y: np.ndarray, prediction: Prediction) -> np.ndarray:
+    """Return ``-log`` of the probability given to each row's class, shape (v,)."""
+    chance = _chance(prediction)
+    total = chance.sum(axis=1)
+    own = chance[np.arange(len(y)), y] / np.where(total > 0, total, 1.0)
+    losses: np.ndarray = -np.log(np.clip(own, _LEAST_CHANCE, 1.0))
+    return losses
+
+
+def brier_losses(y: np.ndarray, prediction: Prediction) -> np.ndarray:
+    """Return squared distances of probabilities to the outcome: of the positive class if binary, else over classes."""
+    chance = _chance(prediction)
+    hot = np.eye(chance.shape[1])[y]
+    if chance.shape[1] == 2:
+        losses: np.ndarray = (chance[:, 1] - hot[:, 1]) ** 2
+        return losses
+    summed: np.ndarray = ((chance - hot) ** 2).sum(axis=1)
+    return summed
+
+
+def squared_errors(y: np.ndarray, prediction: Prediction) -> np.ndarray:
+    """Return squared errors, shape (v,)."""
+    errors: np.ndarray = (y - prediction.value) ** 2
+    return errors
+
+
+def absolute_errors(y: np.ndarray, prediction: Prediction) -> np.ndarray:
+    """Return absolute errors, shape (v,)."""
+    return np.abs(y - prediction.value)
+
+
+def _chance(prediction: Prediction) -> np.ndarray:
+    if prediction.chance is None:
+        raise ValueError("this metric needs class probabilities")
+    return prediction.chance
+
+
+def _mean(losses: Callable[[np.ndarray, Prediction], np.ndarray]) -> Function:
+    return lambda y, p, w: float(np.average(losses(y, p), weights=w))
+
+
+def _roc_auc(y: np.ndarray, p: Prediction, w: np.ndarray) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    chance = _chance(p)
+    if chance.shape[1] == 2:
+        return float(roc_auc_score(y, chance[:, 1], sample_weight=w))
+    total = chance.sum(axis=1, keepdims=True)
+    shares = chance / np.where(total > 0, total, 1.0)
+    seen = [c for c in range(chance.shape[1]) if 0 < (y == c).sum() < len(y)]
+    if not seen:
+        return float("nan")
+    # One class against the rest, unweighted mean: rare classes count like common ones.
+    return float(np.mean([roc_auc_score(y == c, shares[:, c], sample_weight=w) for c in seen]))
+
+
+def _average_precision(y: np.ndarray, p: Prediction, w: np.ndarray) -> float:
+    from sklearn.metrics import average_precision_score
+
+    chance = _chance(p)
+    classes = [1] if chance.shape[1] == 2 else [c for c in range(chance.shape[1]) if (y == c).any()]
+    return float(np.mean([average_precision_score(y == c, chance[:, c], sample_weight=w) for c in classes]))
+
+
+def _f1(y: np.ndarray, p: Prediction, w: np.ndarray) -> float:
+    from sklearn.metrics import f1_score
+
+    average = "binary" if _chance(p).shape[1] == 2 else "macro"
+    return float(f1_score(y, p.value, average=average, sample_weight=w, zero_division=0.0))
+
+
+def _recall_at(rate: float) -> Function:
+    def recall(y: np.ndarray, p: Prediction, w: np.ndarray) -> float:
+        from sklearn.metrics import roc_curve
+
+        false, true, _ = roc_curve(y, _chance(p)[:, 1], sample_weight=w)
+        return float(true[false <= rate + 1e-12].max())
+
+    return recall
+
+
+def _sklearn(name: str) -> Function:
+    def function(y: np.ndarray, p: Prediction, w: np.ndarray) -> float:
+        from sklearn import metrics
+
+        if name == "balanced_accuracy":
+            return float(metrics.balanced_accuracy_score(y, p.value, sample_weight=w))
+        if name == "accuracy":
+            return float(metrics.accuracy_score(y, p.value, sample_weight=w))
+        return float(metrics.r2_score(y, p.value, sample_weight=w))
+
+    return function
+
+
+METRICS: dict[str, Metric] = {
+    m.name: m
+    for m in (
+        Metric("log_loss", _mean(log_losses), False, _CLASSES, "chance", row_losses=log_losses),
+        Metric("brier", _mean(brier_losses), False, _CLASSES, "chance", row_losses=brier_losses),
+        Metric("roc_auc", _roc_auc, True, _CLASSES, "chance"),
+        Metric("average_precision", _average_precision, True, _CLASSES, "chance"),
+        Metric("balanced_accuracy", _sklearn("balanced_accuracy"), True, _CLASSES, "label"),
+        Metric("accuracy", _sklearn("accuracy"), True, _CLASSES, "label"),
+        Metric("f1", _f1, True, _CLASSES, "label"),
+        Metric("rmse", lambda y, p, w: float(np.sqrt(np.average(squared_errors(y, p), weights=w))), False, _REGRESSION,
+               "value", in_target_units=True, row_losses=squared_errors, root=True),
+        Metric("mae", _mean(absolute_errors), False, _REGRESSION, "value", in_target_units=True,
+               row_losses=absolute_errors),
+        Metric("r2", _sklearn("r2"), True, _REGRESSION, "value"),
+    )
+}  # fmt: skip
+
+DEFAULT = {"binary": "log_loss", "multiclass": "log_loss", "regression": "rmse"}
+REPORTED: dict[str, tuple[str, ...]] = {
+    "binary": ("log_loss", "roc_auc", "average_precision", "brier", "balanced_accuracy", "f1"),
+    "multiclass": ("log_loss", "roc_auc", "average_precision", "brier", "balanced_accuracy", "f1"),
+    "regression": ("rmse", "mae", "r2"),
+}
+_AT_RATE = re.compile(r"^recall_at_fpr@(0?\.\d+)$")
+
+
+def check_metric(name: str, task: str = "auto") -> None:
+    """Check a metric's name, and that it can judge the task.
+
+    Raises
+    ------
+    ValueError
+        With a sentence for the user.
+    """
+    metric = find_metric(name)
+    if task != "auto" and task not in metric.tasks:
+        fitting = sorted(m.name for m in METRICS.values() if task in m.tasks)
+        raise ValueError(f"{name} cannot judge {task}; among those that can: {', '.join(fitting)}")
+
+
+@lru_cache(maxsize=64)
+def find_metric(name: str) -> Metric:
+    """Return a metric by name: this package's, ``recall_at_fpr@RATE``, or a scikit-learn scorer.
+
+    Raises
+    ------
+    ValueError
+        When there is no such metric; the sentence lists those of this package.
+    """
+    if name in METRICS:
+        return METRICS[name]
+    at = _AT_RATE.match(name)
+    if at and 0 < float(at[1]) < 1:
+        return Metric(name, _recall_at(float(at[1])), True, _BINARY, "chance")
+    from importlib.metadata import entry_points
+
+    for point in entry_points(group="curator.metrics"):
+        if point.name == name:
+            found: Metric = point.load()
+            return found
+    from sklearn.metrics import get_scorer_names
+
+    if name not in get_scorer_names():
+        raise ValueError(unknown_name("metric", name, {*METRICS, "recall_at_fpr@0.05"}) + ", or a scikit-learn scorer")
+    return _from_scorer(name)
+
+
+def _from_scorer(name: str) -> Metric:
+    from sklearn.metrics import get_scorer
+
+    scorer = get_scorer(name)
+    function, sign, extra = scorer._score_func, scorer._sign, scorer._kwargs  # noqa: SLF001  # no public access
+    methods = scorer._response_method  # noqa: SLF001
+    methods = (methods,) if isinstance(methods, str) else tuple(methods)
+    by_chance = "predict" not in methods
+    regression = any(word in name for word in ("error", "r2", "variance", "deviance", "d2_absolute"))
+    multi = name.split("_")[-1] in {"ovr", "ovo"} or "ovr" in name or "ovo" in name
+
+    def score(y: np.ndarray, p: Prediction, w: np.ndarray) -> float:
+        answer = p.value
+        if by_chance:
+            chance = _chance(p)
+            answer = chance if chance.shape[1] > 2 or multi or name == "neg_log_loss" else chance[:, 1]
+        return float(sign * function(y, answer, sample_weight=w, **extra))
+
+    tasks = _REGRESSION if regression else _CLASSES
+    if name in {"f1", "precision", "recall", "jaccard", "average_precision", "roc_auc", "neg_brier_score"}:
+        tasks = _BINARY
+    needs: Literal["chance", "label", "value"] = "value" if regression else "chance" if by_chance else "label"
+    return Metric(name, score, True, tasks, needs, in_target_units=regression and "error" in name)
+
+
+def resolve_metric(name: str, task: TaskType) -> Metric:
+    """Return the recipe's metric, ``auto`` being the task's default."""
+    chosen = DEFAULT[task] if name == "auto" else name
+    check_metric(chosen, task)
+    return find_metric(chosen)
+
+
+def reported_metrics(metric: Metric, task: TaskType) -> tuple[Metric, ...]:
+    """Return the recipe's metric, then the others that every result shows."""
+    return (metric, *(METRICS[name] for name in REPORTED[task] if name != metric.name))

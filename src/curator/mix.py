@@ -1,0 +1,205 @@
+"""Mixing: a plan and a pool give the rows to train on. Pure, vectorised, and blind to where a pool came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from curator.records import LabelForm, MixPlan
+from curator.score.pool import Pool
+
+# A class to which the teacher gives less than this is folded into the others, and no row is written for it.
+LEAST_CHANCE = 0.01
+# No class weighs more than this many times the median row.
+WEIGHT_CAP = 10.0
+GOLDEN = 0.6180339887498949
+KEPT, NOT_NEEDED, NOT_USED = "kept", "not_needed", "source_not_used"
+
+
+@dataclass(frozen=True, eq=False)
+class Mixture:
+    """The rows to train on, as indices into a pool.
+
+    Attributes
+    ----------
+    real : int array of shape (a,)
+        Real rows, one entry a copy.
+    real_weight : array of shape (a,)
+    candidate : int array of shape (b,)
+        Candidates; one that is relabelled softly stands here once for each class.
+    label : array of shape (b,)
+    weight : array of shape (b,)
+    decision : int array of shape (m,)
+        For each candidate of the pool, an index into `reasons`.
+    reasons : tuple of str
+        ``kept``, or why a candidate was dropped.
+    shortfall : mapping of str to int
+        Rows that the plan asks of a source beyond what its candidates could give.
+    """
+
+    real: np.ndarray
+    real_weight: np.ndarray
+    candidate: np.ndarray
+    label: np.ndarray
+    weight: np.ndarray
+    decision: np.ndarray
+    reasons: tuple[str, ...]
+    shortfall: Mapping[str, int]
+
+    @property
+    def drop_counts(self) -> dict[str, int]:
+        """Candidates by decision."""
+        counts = np.bincount(self.decision, minlength=len(self.reasons))
+        return {reason: int(n) for reason, n in zip(self.reasons, counts, strict=True)}
+
+    @property
+    def n_candidates(self) -> int:
+        """How many different candidates are in the mixture."""
+        return int((self.decision == 0).sum())
+
+
+def mix(plan: MixPlan, pool: Pool, form: LabelForm = "weighted", *, weights: bool = True) -> Mixture:
+    """Apply a plan to a pool.
+
+    Parameters
+    ----------
+    plan : MixPlan
+    pool : Pool
+    form : {'weighted', 'sampled', 'argmax'}
+        How a relabelled candidate is written at classification: one row a class, weighted by its probability; one row
+        with a label drawn from the probabilities; or one row with the likeliest.
+    weights : bool
+        Whether the estimator takes sample weights. If not, rows are copied or left out in proportion to their weight
+        (a weight of 1.3 is one copy, and a second with probability 0.3) and all weights are 1.
+
+    Raises
+    ------
+    KeyError
+        When the plan names a source or a scorer that the pool does not have.
+    """
+    reasons = (KEPT, *pool.scores, NOT_NEEDED, NOT_USED)
+    decision = _filter(plan, pool, reasons)
+    shortfall = _draw(plan, pool, decision, reasons)
+    chosen = np.flatnonzero(decision == 0)
+    candidate, label, weight = _labels(plan, pool, chosen, form)
+    by_class = class_weights(pool.y, pool.n_classes, plan.rare_exponent)
+    real_weight = pool.weight * (by_class[pool.y] if by_class is not None else 1.0)
+    weight = weight * plan.synthetic_weight * float(pool.weight.mean() if len(pool.weight) else 1.0)
+    if by_class is not None:
+        weight = weight * by_class[label]
+    real = np.arange(len(pool.y))
+    if not weights:
+        real, candidate, label, real_weight, weight = _copies(pool, real, candidate, label, real_weight, weight)
+    return Mixture(real, real_weight, candidate, label, weight, decision, reasons, shortfall)
+
+
+def class_weights(y: np.ndarray, n_classes: int, exponent: float) -> np.ndarray | None:
+    """Return a weight for each class, ``(1 / share) ** exponent``, mean 1 over the rows, at most 10 times the median row.
+
+    At exponent 1 this is scikit-learn's ``class_weight="balanced"``, up to the cap. None at regression or exponent 0.
+    """
+    if n_classes == 0 or exponent == 0:
+        return None
+    counts = np.bincount(y, minlength=n_classes)
+    share = np.maximum(counts, 1) / len(y)
+    raw = share**-exponent
+    raw = np.minimum(raw, WEIGHT_CAP * float(np.median(raw[y])))
+    scaled: np.ndarray = raw / float((raw * counts).sum() / len(y))
+    return scaled
+
+
+def class_quota(y: np.ndarray, n_classes: int, ratio: float, tilt: float) -> np.ndarray:
+    """Return how many rows of each class a source should give; at regression, one number for all.
+
+    The share of a class goes with ``share ** (1 - tilt)``: its real share at tilt 0, the same for all at tilt 1.
+    """
+    total = ratio * len(y)
+    if n_classes == 0:
+        return np.array([round(total)])
+    share = np.bincount(y, minlength=n_classes) / len(y)
+    tilted = np.where(share > 0, share, 0.0)
+    tilted[share > 0] = share[share > 0] ** (1 - tilt)
+    quota: np.ndarray = np.round(total * tilted / tilted.sum()).astype(np.int64)
+    return quota
+
+
+def _filter(plan: MixPlan, pool: Pool, reasons: tuple[str, ...]) -> np.ndarray:
+    """Name, for each candidate, the first scorer it fails; 0 where it passes."""
+    decision = np.zeros(len(pool.labels), dtype=np.int8)
+    thresholds = dict(plan.canonical().thresholds)
+    for name in thresholds.keys() - pool.scores.keys():
+        raise KeyError(name)
+    for code, name in enumerate(reasons):
+        if name in thresholds:
+            decision[(decision == 0) & (pool.scores[name] < thresholds[name])] = code
+    return decision
+
+
+def _draw(plan: MixPlan, pool: Pool, decision: np.ndarray, reasons: tuple[str, ...]) -> dict[str, int]:
+    """Take the first candidates of each source and class, up to the quota; mark the rest."""
+    ratios = dict(plan.ratios)
+    for name in ratios.keys() - set(pool.sources):
+        raise KeyError(name)
+    shortfall = {}
+    strata = np.zeros(len(pool.labels), dtype=np.int64) if pool.regression else pool.labels
+    for number, name in enumerate(pool.sources):
+        own = pool.source == number
+        ratio = ratios.get(name, 0.0)
+        if ratio == 0:
+            decision[own] = reasons.index(NOT_USED)
+            continue
+        short = 0
+        for stratum, quota in enumerate(class_quota(pool.y, pool.n_classes, ratio, plan.class_tilt)):
+            passing = np.flatnonzero(own & (strata == stratum) & (decision == 0))
+            decision[passing[quota:]] = reasons.index(NOT_NEEDED)
+            short += max(0, int(quota) - len(passing))
+        if short:
+            shortfall[name] = short
+    return shortfall
+
+
+def _labels(
+    plan: MixPlan, pool: Pool, chosen: np.ndarray, form: LabelForm
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return candidate, label and weight of each synthetic row."""
+    ones = np.ones(len(chosen))
+    if plan.labels != "relabel":
+        return chosen, pool.labels[chosen], ones
+    if pool.regression:
+        return chosen, pool.prediction[chosen], ones
+    chance = np.where(pool.prediction[chosen] < LEAST_CHANCE, 0.0, pool.prediction[chosen])
+    chance = chance / chance.sum(axis=1, keepdims=True)
+    if form == "argmax":
+        return chosen, chance.argmax(axis=1), ones
+    if form == "sampled":
+        drawn = (chance.cumsum(axis=1) < pool.uniform[chosen, None]).sum(axis=1)
+        return chosen, np.minimum(drawn, pool.n_classes - 1), ones
+    row, label = np.nonzero(chance)
+    return chosen[row], label, chance[row, label]
+
+
+def _copies(
+    pool: Pool, real: np.ndarray, candidate: np.ndarray, label: np.ndarray, real_weight: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Turn weights into whole copies, right on average, by systematic sampling over each row's labels."""
+    scale = 1.0 / float(np.median(real_weight)) if len(real_weight) and np.median(real_weight) > 0 else 1.0
+    start = np.mod(0.5 + GOLDEN * np.arange(len(real)), 1.0)  # evenly spread, the same at every call
+    real_copies = _systematic(real, real_weight * scale, start)
+    made = _systematic(candidate, weight * scale, pool.uniform[candidate])
+    many, kept = np.repeat(real, real_copies), np.repeat(np.arange(len(candidate)), made)
+    return many, candidate[kept], label[kept], np.ones(len(many)), np.ones(len(kept))
+
+
+def _systematic(group: np.ndarray, weight: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Return whole numbers with mean `weight`; in each run of equal `group` their sum is its weight, rounded by `start`."""
+    if len(group) == 0:
+        return np.empty(0, dtype=np.int64)
+    first = np.concatenate([[True], group[1:] != group[:-1]])
+    total = np.cumsum(weight)
+    before = (total - weight)[first][np.cumsum(first) - 1]
+    upper = np.round(total - before, 9) + start
+    lower = np.round(total - before - weight, 9) + start
+    copies: np.ndarray = (np.floor(upper) - np.floor(lower)).astype(np.int64)
+    return copies
