@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from curator.rare import class_weights
 from curator.records import LabelForm, MixPlan
 from curator.score.pool import Pool
 
 # A class to which the teacher gives less than this is folded into the others, and no row is written for it.
 LEAST_CHANCE = 0.01
-# No class weighs more than this many times the median row.
-WEIGHT_CAP = 10.0
 GOLDEN = 0.6180339887498949
 KEPT, NOT_NEEDED, NOT_USED = "kept", "not_needed", "source_not_used"
 
@@ -93,21 +92,6 @@ def mix(plan: MixPlan, pool: Pool, form: LabelForm = "weighted", *, weights: boo
     if not weights:
         real, candidate, label, real_weight, weight = _copies(pool, real, candidate, label, real_weight, weight)
     return Mixture(real, real_weight, candidate, label, weight, decision, reasons, shortfall)
-
-
-def class_weights(y: np.ndarray, n_classes: int, exponent: float) -> np.ndarray | None:
-    """Return a weight for each class, ``(1 / share) ** exponent``, mean 1 over the rows, at most 10 times the median row.
-
-    At exponent 1 this is scikit-learn's ``class_weight="balanced"``, up to the cap. None at regression or exponent 0.
-    """
-    if n_classes == 0 or exponent == 0:
-        return None
-    counts = np.bincount(y, minlength=n_classes)
-    share = np.maximum(counts, 1) / len(y)
-    raw = share**-exponent
-    raw = np.minimum(raw, WEIGHT_CAP * float(np.median(raw[y])))
-    scaled: np.ndarray = raw / float((raw * counts).sum() / len(y))
-    return scaled
 
 
 def class_quota(y: np.ndarray, n_classes: int, ratio: float, tilt: float) -> np.ndarray:

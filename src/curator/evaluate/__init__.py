@@ -1,0 +1,51 @@
+"""Judging mixes: estimators, metrics, and paired inference on real rows."""
+
+from curator.evaluate.estimators import (
+    ESTIMATORS,
+    Estimator,
+    Prediction,
+    check_estimator,
+    make_estimator,
+    tuning_draws,
+)
+from curator.evaluate.fit import Arm, FitResult, FitTask, run_fit, training_rows
+from curator.evaluate.inference import (
+    chance_to_catch_up,
+    holm,
+    judge,
+    nadeau_bengio,
+    percentile_interval,
+    rows_needed,
+    standard_error,
+)
+from curator.evaluate.metrics import METRICS, Metric, check_metric, find_metric, reported_metrics, resolve_metric
+from curator.evaluate.resample import resampled, resampling_weights
+
+__all__ = [
+    "ESTIMATORS",
+    "METRICS",
+    "Arm",
+    "Estimator",
+    "FitResult",
+    "FitTask",
+    "Metric",
+    "Prediction",
+    "chance_to_catch_up",
+    "check_estimator",
+    "check_metric",
+    "find_metric",
+    "holm",
+    "judge",
+    "make_estimator",
+    "nadeau_bengio",
+    "percentile_interval",
+    "reported_metrics",
+    "resampled",
+    "resampling_weights",
+    "resolve_metric",
+    "rows_needed",
+    "run_fit",
+    "standard_error",
+    "training_rows",
+    "tuning_draws",
+]

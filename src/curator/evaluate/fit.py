@@ -1,0 +1,148 @@
+"""One arm on one fold: index, fit, predict, score. No frame is touched here."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from curator.errors import CuratorError
+from curator.evaluate.estimators import Estimator, Prediction, fit, predict
+from curator.evaluate.metrics import Metric, find_metric
+from curator.mix import Mixture, mix
+from curator.records import LabelForm, MixPlan
+from curator.score.pool import BALANCING, Pool, load_pool
+
+Special = Literal["oversampling", "smote", "threshold"]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Something to compare: a mix, or one of the things that people do instead.
+
+    Attributes
+    ----------
+    name : str
+    plan : MixPlan
+    special : str
+        ``oversampling`` repeats rows of smaller classes, ``smote`` evens classes out with SMOTE rows, ``threshold``
+        moves the decision threshold; empty for mixes.
+    params : tuple of (str, value)
+        Settings of the estimator in place of the recipe's.
+    """
+
+    name: str
+    plan: MixPlan = MixPlan()
+    special: Special | Literal[""] = ""
+    params: tuple[tuple[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class FitTask:
+    """An arm on a fold, for any process."""
+
+    folder: Path
+    arm: Arm
+    estimator: Estimator
+    metrics: tuple[str, ...]
+    form: LabelForm
+    seed: int
+    keep_prediction: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class FitResult:
+    """What came of it: scores by metric, seconds of fit and predict, and the prediction if asked for."""
+
+    scores: Mapping[str, float]
+    seconds: float
+    prediction: Prediction | None = None
+    rows: Mapping[str, int] = field(default_factory=dict)
+
+
+def run_fit(task: FitTask) -> FitResult:
+    """Train an arm on a fold's training rows and judge it by the fold's other rows."""
+    pool = load_pool(task.folder)
+    X, y, weight, counts = training_rows(pool, task.arm, task.form, weights=task.estimator.takes_weights, seed=task.seed)
+    estimator = task.estimator.with_params(dict(task.arm.params)) if task.arm.params else task.estimator
+    started = time.perf_counter()
+    try:
+        model = fit(estimator, X, y, weight, seed=task.seed, categorical=pool.categorical)
+        prediction = predict(model, pool.X_valid, pool.n_classes)
+    except (ValueError, TypeError, ArithmeticError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CuratorError(
+            f"{task.estimator.label} failed on {len(y)} rows ({task.arm.name}, fold {task.folder.name}): {reason}"
+        ) from error
+    if task.arm.special == "threshold":
+        prediction = _with_threshold(task, pool, X, y, weight, prediction)
+    seconds = time.perf_counter() - started
+    scores = {
+        name: find_metric(name)(pool.y_valid, prediction, pool.weight_valid) for name in task.metrics if len(pool.y_valid)
+    }
+    return FitResult(scores, seconds, prediction if task.keep_prediction else None, counts)
+
+
+def training_rows(
+    pool: Pool, arm: Arm, form: LabelForm, *, weights: bool, seed: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, dict[str, int]]:
+    """Return features, labels and weights to train on (weights None where all are alike), and row counts."""
+    if arm.special in {"oversampling", "smote"}:
+        real, candidate, label = _evened_out(pool, arm.special, seed)
+        real_weight, weight = pool.weight[real], np.full(len(candidate), float(pool.weight.mean()))
+        if not weights:
+            real_weight, weight = np.ones(len(real)), np.ones(len(candidate))
+    else:
+        mixture: Mixture = mix(arm.plan, pool, form, weights=weights)
+        real, candidate, label = mixture.real, mixture.candidate, mixture.label
+        real_weight, weight = mixture.real_weight, mixture.weight
+    counts = {"real": len(real), "synthetic": len(np.unique(candidate))}
+    joined = np.concatenate([real_weight, weight])
+    alike = bool(np.all(joined == joined[0]))
+    whole = len(real) == len(pool.y) and len(candidate) == 0
+    X = np.asarray(pool.X) if whole else np.concatenate([pool.X[real], pool.X_candidates[candidate]])
+    return X, np.concatenate([pool.y[real], label]), None if alike else joined, counts
+
+
+def _evened_out(pool: Pool, how: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    real = np.arange(len(pool.y))
+    nothing = np.empty(0, dtype=np.int64)
+    if how == "smote":
+        candidate = np.flatnonzero(pool.source == pool.sources.index(BALANCING))
+        return real, candidate, pool.labels[candidate]
+    rng = np.random.default_rng([seed, 11])
+    counts = np.bincount(pool.y, minlength=pool.n_classes)
+    more = [
+        rng.choice(np.flatnonzero(pool.y == c), counts.max() - n, replace=True) for c, n in enumerate(counts) if n
+    ]
+    return np.concatenate([real, *more]), nothing, nothing
+
+
+def _with_threshold(
+    task: FitTask, pool: Pool, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, prediction: Prediction
+) -> Prediction:
+    """Choose the threshold of the positive class that does best out of fold on the training rows, and apply it."""
+    from sklearn.model_selection import StratifiedKFold
+
+    assert prediction.chance is not None  # noqa: S101  # threshold arms are for binary tasks
+    metric, chance = find_metric(task.metrics[0]), np.zeros((len(y), 2))
+    for learn, judge in StratifiedKFold(n_splits=3, shuffle=True, random_state=task.seed).split(X, y):
+        part = None if weight is None else weight[learn]
+        model = fit(task.estimator, X[learn], y[learn], part, seed=task.seed, categorical=pool.categorical)
+        answer = predict(model, X[judge], 2).chance
+        assert answer is not None  # noqa: S101
+        chance[judge] = answer
+    own = np.ones(len(y)) if weight is None else weight
+    cuts = np.unique(np.quantile(chance[:, 1], np.linspace(0.01, 0.99, 99)))
+    gains = [_at(metric, y, chance, cut, own) for cut in cuts]
+    best = cuts[int(np.argmax(gains))]
+    return Prediction(prediction.chance, (prediction.chance[:, 1] >= best).astype(int))
+
+
+def _at(metric: Metric, y: np.ndarray, chance: np.ndarray, cut: float, weight: np.ndarray) -> float:
+    score = metric(y, Prediction(chance, (chance[:, 1] >= cut).astype(int)), weight)
+    return score if metric.greater_is_better else -score

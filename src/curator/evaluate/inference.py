@@ -1,0 +1,113 @@
+"""Paired inference: intervals over folds and over holdout rows, and the verdict drawn from them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from curator.records import Interval, VerdictName
+
+LEVEL = 0.95
+
+
+def nadeau_bengio(differences: Sequence[float], n_train: int, n_valid: int, level: float = LEVEL) -> Interval:
+    """Return the corrected interval of a mean of J paired differences over (repeated) folds.
+
+    The variance of the mean is ``(1 / J + n_valid / n_train) * var``: training sets overlap, so that folds are not
+    independent. Nadeau and Bengio, "Inference for the generalization error", Machine Learning 52 (2003).
+
+    Parameters
+    ----------
+    differences : sequence of J floats
+    n_train, n_valid : int
+        Rows that one fold trains on and is judged by.
+    """
+    from scipy.stats import t
+
+    d = np.asarray(differences, dtype=float)
+    if len(d) < 2:
+        return Interval(float(d.mean()), -math.inf, math.inf, len(d), level)
+    error = math.sqrt((1 / len(d) + n_valid / n_train) * float(d.var(ddof=1)))
+    reach = float(t.ppf((1 + level) / 2, len(d) - 1)) * error
+    return Interval(float(d.mean()), float(d.mean()) - reach, float(d.mean()) + reach, len(d), level)
+
+
+def percentile_interval(estimate: float, replicates: np.ndarray, n: int, level: float = LEVEL) -> Interval:
+    """Return the bootstrap percentile interval; replicates on which a metric is undefined are left out."""
+    known = replicates[np.isfinite(replicates)]
+    if len(known) < 20:
+        return Interval(estimate, -math.inf, math.inf, n, level)
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(estimate, float(low), float(high), n, level)
+
+
+def standard_error(differences: Sequence[float]) -> float:
+    """Return the plain standard error of a mean of fold differences; 0 for fewer than two."""
+    d = np.asarray(differences, dtype=float)
+    return float(d.std(ddof=1) / math.sqrt(len(d))) if len(d) > 1 else 0.0
+
+
+def chance_to_catch_up(trailing: Sequence[float], leading: Sequence[float]) -> float:
+    """Return the one-sided p-value of a paired t-test that the trailing scores are not below the leading ones.
+
+    Small means the trailing trial will hardly win on the folds that are left.
+    """
+    from scipy.stats import t
+
+    d = np.asarray(trailing, dtype=float) - np.asarray(leading, dtype=float)
+    if len(d) < 2 or d.mean() >= 0:
+        return 1.0
+    spread = float(d.std(ddof=1))
+    if spread == 0:
+        return 0.0
+    return float(t.cdf(d.mean() / (spread / math.sqrt(len(d))), len(d) - 1))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values adjusted by Holm's step-down method (Scandinavian Journal of Statistics 6, 1979).
+
+    Examples
+    --------
+    >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
+    [0.03, 0.06, 0.06]
+    """
+    order = np.argsort(p_values, kind="stable")
+    adjusted = [0.0] * len(p_values)
+    running = 0.0
+    for rank, index in enumerate(order):
+        running = max(running, (len(p_values) - rank) * p_values[index])
+        adjusted[index] = min(1.0, running)
+    return adjusted
+
+
+def judge(difference: Interval, margin: float) -> VerdictName:
+    """Return the verdict on a paired difference, positive meaning better.
+
+    ``better``: the interval lies above 0. ``worse``: below 0. ``not_worse``: above ``-margin``. Else ``undecided``:
+    not shown to be worse is not the same as shown to be not worse.
+    """
+    if difference.low == difference.high == 0:
+        return "not_worse"
+    if difference.low > 0:
+        return "better"
+    if difference.high < 0:
+        return "worse"
+    return "not_worse" if difference.low > -margin else "undecided"
+
+
+def rows_needed(difference: Interval, margin: float) -> int | None:
+    """Return how many holdout rows would decide an undecided difference that stays as it is; None if none would.
+
+    The half-width of an interval shrinks with the root of the rows: the rows are found at which the near end of the
+    interval reaches the nearest boundary (0 from above, ``-margin``, or 0 from below).
+    """
+    reach = (difference.high - difference.low) / 2
+    if not math.isfinite(reach) or reach == 0:
+        return None
+    gap = difference.mean + margin if difference.mean > -margin else -difference.mean
+    if gap <= 0:
+        return None
+    needed = difference.n * (reach / gap) ** 2
+    return None if needed > 1e9 else max(difference.n + 1, math.ceil(needed))

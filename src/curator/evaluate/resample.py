@@ -1,0 +1,153 @@
+"""The bootstrap: one matrix of resampling weights, and every metric under all its rows at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from curator.evaluate.estimators import Prediction
+from curator.evaluate.metrics import Metric
+
+# One chunk of the weight matrix holds at most this many numbers (160 MB).
+_CHUNK = 20_000_000
+
+
+def resampling_weights(
+    weight: np.ndarray, strata: np.ndarray, groups: np.ndarray | None, n_resamples: int, seed: int
+) -> Iterator[np.ndarray]:
+    """Yield chunks of resampling weights, each of shape (b, v), `n_resamples` rows in all.
+
+    Rows are drawn with replacement within each stratum, as many as it holds; with `groups`, whole groups are drawn
+    instead, since their rows are not independent.
+
+    Parameters
+    ----------
+    weight : array of shape (v,)
+        Sample weights; a row's resampling weight is how often it was drawn times this.
+    strata, groups : int arrays of shape (v,)
+    """
+    rng = np.random.default_rng(seed)
+    step = max(1, min(n_resamples, _CHUNK // max(len(weight), 1)))
+    for start in range(0, n_resamples, step):
+        size = min(step, n_resamples - start)
+        counts = np.empty((size, len(weight)))
+        if groups is not None:
+            codes = np.unique(groups, return_inverse=True)[1]
+            n = int(codes.max()) + 1
+            counts = rng.multinomial(n, np.full(n, 1 / n), size=size)[:, codes].astype(float)
+        else:
+            for value in np.unique(strata):
+                own = np.flatnonzero(strata == value)
+                counts[:, own] = rng.multinomial(len(own), np.full(len(own), 1 / len(own)), size=size)
+        yield counts * weight
+
+
+def resampled(metric: Metric, y: np.ndarray, prediction: Prediction, weights: np.ndarray) -> np.ndarray:
+    """Return the metric under each row of `weights`; shape (b,), NaN where it is not defined."""
+    if metric.row_losses is not None:
+        means = weights @ metric.row_losses(y, prediction) / weights.sum(axis=1)
+        return np.sqrt(means) if metric.root else means
+    fast = _FAST.get(metric.name)
+    if fast is not None:
+        return fast(y, prediction, weights)
+    return np.array([metric(y, prediction, row) for row in weights])
+
+
+def _over_classes(
+    one: Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray],
+) -> Callable[[np.ndarray, Prediction, np.ndarray], np.ndarray]:
+    """Apply a binary ranking metric to the positive class, or to each class against the rest."""
+
+    def function(y: np.ndarray, prediction: Prediction, weights: np.ndarray) -> np.ndarray:
+        chance = prediction.chance
+        assert chance is not None  # noqa: S101  # metrics are checked against the task
+        n = chance.shape[1]
+        if n > 2:
+            total = chance.sum(axis=1, keepdims=True)
+            chance = chance / np.where(total > 0, total, 1.0)
+        classes = [1] if n == 2 else [c for c in range(n) if 0 < (y == c).sum() < len(y)]
+        if not classes:
+            return np.full(len(weights), np.nan)
+        stacked = np.stack([one(y == c, chance[:, c], weights) for c in classes])
+        means: np.ndarray = stacked.mean(axis=0)
+        return means
+
+    return function
+
+
+def _auc(positive: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Weighted Mann-Whitney statistic; ties count one half."""
+    order = np.argsort(score, kind="stable")
+    starts = np.flatnonzero(np.concatenate([[True], np.diff(score[order]) != 0]))
+    own = weights[:, order]
+    up = np.add.reduceat(own * positive[order], starts, axis=1)
+    down = np.add.reduceat(own * ~positive[order], starts, axis=1)
+    below = np.cumsum(down, axis=1) - down / 2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values: np.ndarray = (up * below).sum(axis=1) / (up.sum(axis=1) * down.sum(axis=1))
+    return values
+
+
+def _precision(positive: np.ndarray, score: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Average precision: the sum over thresholds of the recall gained times the precision there."""
+    order = np.argsort(-score, kind="stable")
+    starts = np.flatnonzero(np.concatenate([[True], np.diff(score[order]) != 0]))
+    own = weights[:, order]
+    up = np.add.reduceat(own * positive[order], starts, axis=1)
+    everything = np.cumsum(np.add.reduceat(own, starts, axis=1), axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision = np.where(everything > 0, np.cumsum(up, axis=1) / everything, 0.0)
+        values: np.ndarray = (up * precision).sum(axis=1) / up.sum(axis=1)
+    return values
+
+
+def _by_class(y: np.ndarray, prediction: Prediction, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return hits, members and calls of each class, each of shape (b, n_classes)."""
+    n = prediction.chance.shape[1] if prediction.chance is not None else int(y.max()) + 1
+    truth, calls = np.eye(n)[y], np.eye(n)[prediction.value]
+    return weights @ (truth * calls), weights @ truth, weights @ calls
+
+
+def _balanced_accuracy(y: np.ndarray, prediction: Prediction, weights: np.ndarray) -> np.ndarray:
+    hits, members, _ = _by_class(y, prediction, weights)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        recalls = np.where(members > 0, hits / members, np.nan)
+    values: np.ndarray = np.nanmean(recalls, axis=1)
+    return values
+
+
+def _accuracy(y: np.ndarray, prediction: Prediction, weights: np.ndarray) -> np.ndarray:
+    values: np.ndarray = weights @ (y == prediction.value) / weights.sum(axis=1)
+    return values
+
+
+def _f1(y: np.ndarray, prediction: Prediction, weights: np.ndarray) -> np.ndarray:
+    hits, members, calls = _by_class(y, prediction, weights)
+    total = members + calls
+    scores = np.divide(2 * hits, total, out=np.zeros_like(total), where=total > 0)
+    if scores.shape[1] == 2:
+        positive: np.ndarray = scores[:, 1]
+        return positive
+    seen = total > 0
+    means: np.ndarray = scores.sum(axis=1) / np.maximum(seen.sum(axis=1), 1)
+    return means
+
+
+def _r2(y: np.ndarray, prediction: Prediction, weights: np.ndarray) -> np.ndarray:
+    total = weights.sum(axis=1)
+    mean = weights @ y / total
+    spread = weights @ y**2 / total - mean**2
+    with np.errstate(invalid="ignore", divide="ignore"):
+        values: np.ndarray = 1 - (weights @ (y - prediction.value) ** 2 / total) / spread
+    return values
+
+
+_FAST: dict[str, Callable[[np.ndarray, Prediction, np.ndarray], np.ndarray]] = {
+    "roc_auc": _over_classes(_auc),
+    "average_precision": _over_classes(_precision),
+    "balanced_accuracy": _balanced_accuracy,
+    "accuracy": _accuracy,
+    "f1": _f1,
+    "r2": _r2,
+}

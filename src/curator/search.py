@@ -1,0 +1,365 @@
+"""The search: which mix does best on held-out real rows. The only file that imports optuna.
+
+A study is a list of finished trials. What the next batch tries is a pure function of the seed and of the trials before
+it, so that neither the number of workers nor an interruption changes anything; only finished trials are ever stored.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from curator.errors import CuratorError, UserError
+from curator.evaluate import Metric, chance_to_catch_up, standard_error
+from curator.progress import Progress
+from curator.records import LabelPolicy, MixPlan, Trial
+
+# Trials proposed together; fixed, whatever the number of workers.
+BATCH = 4
+STEP = 0.25
+PRUNE_BELOW = 0.1
+STARTUP_TRIALS = 12
+_HIGHEST = {"agreement": 0.9, "realism": 0.5, "novelty": 0.4, "typicality": 0.3}
+_LOWEST_WEIGHT, _HIGHEST_WEIGHT = 0.05, 2.0
+# He, Xu and Cheng: the weight a synthetic row deserves at five synthetic rows per real one, from the golden ratio.
+GOLDEN_WEIGHT_AT_5X = 0.36
+
+Setting = float | Literal["search", "off"]
+Params = dict[str, float | str]
+
+
+@dataclass(frozen=True)
+class Space:
+    """What a trial may choose.
+
+    Attributes
+    ----------
+    sources : tuple of str
+    labels : tuple of LabelPolicy
+        One: fixed by the recipe.
+    thresholds : mapping of str to 'search', 'off' or float
+    rare_weights : 'search', 'off' or float
+    classes : bool
+        Whether there are classes to tilt and to weigh.
+    """
+
+    sources: tuple[str, ...]
+    labels: tuple[LabelPolicy, ...]
+    thresholds: Mapping[str, Setting]
+    rare_weights: Setting
+    classes: bool
+    max_ratio: float
+
+    def suggest(self, trial: Any) -> MixPlan:
+        """Read one plan off an Optuna trial."""
+        ratios = [trial.suggest_float(f"ratio.{s}", 0.0, self.top, step=STEP) for s in self.sources]
+        exponent = self._rare(trial)
+        total = sum(ratios)
+        if total == 0:
+            return MixPlan(rare_exponent=exponent).canonical()
+        shrink = min(1.0, self.max_ratio / total)
+        labels = self.labels[0] if len(self.labels) == 1 else trial.suggest_categorical("labels", list(self.labels))
+        weight = trial.suggest_float("synthetic_weight", _LOWEST_WEIGHT, _HIGHEST_WEIGHT, log=True)
+        tilt = trial.suggest_float("class_tilt", 0.0, 1.0) if self.classes else 0.0
+        thresholds = []
+        for name, setting in self.thresholds.items():
+            if setting == "off" or (name == "agreement" and labels != "filter"):
+                continue
+            searched = setting == "search"
+            value = trial.suggest_float(f"threshold.{name}", 0.0, _HIGHEST[name]) if searched else float(setting)
+            thresholds.append((name, float(value)))
+        scaled = tuple((s, r * shrink) for s, r in zip(self.sources, ratios, strict=True))
+        return MixPlan(scaled, labels, weight, tilt, exponent, tuple(thresholds)).canonical()
+
+    @property
+    def top(self) -> float:
+        """The highest ratio of one source, a whole number of steps."""
+        return max(STEP, self.max_ratio // STEP * STEP)
+
+    def _rare(self, trial: Any) -> float:
+        if not self.classes or self.rare_weights == "off":
+            return 0.0
+        if self.rare_weights == "search":
+            return float(trial.suggest_float("rare_exponent", 0.0, 1.0))
+        return float(self.rare_weights)
+
+    def params_of(self, plan: MixPlan) -> Params | None:
+        """Return the parameters that give a plan, or None when the space does not hold it."""
+        ratios = dict(plan.ratios)
+        if not set(ratios) <= set(self.sources) or (plan.ratio > 0 and plan.labels not in self.labels):
+            return None
+        params: Params = {f"ratio.{s}": min(self.top, round(ratios.get(s, 0.0) / STEP) * STEP) for s in self.sources}
+        if self.classes and self.rare_weights == "search":
+            params["rare_exponent"] = plan.rare_exponent
+        elif plan.rare_exponent != (0.0 if self.rare_weights in ("off", "search") else self.rare_weights):
+            return None
+        if plan.ratio == 0:
+            return params
+        thresholds = dict(plan.thresholds)
+        for name, setting in self.thresholds.items():
+            applies = name != "agreement" or plan.labels == "filter"
+            if setting == "search" and applies:
+                params[f"threshold.{name}"] = thresholds.get(name, 0.0)
+            elif applies and thresholds.get(name, 0.0) != (0.0 if setting == "off" else setting):
+                return None
+        if len(self.labels) > 1:
+            params["labels"] = plan.labels
+        if self.classes:
+            params["class_tilt"] = plan.class_tilt
+        params["synthetic_weight"] = plan.synthetic_weight
+        return params
+
+
+def warm_starts(space: Space, ladder: Sequence[tuple[str, MixPlan]]) -> list[tuple[str, Params]]:
+    """Return named trials to begin with: the ladder's mixes that the space holds, then settings known to do well."""
+    share = 1 / len(space.sources)
+    spread = tuple((s, 5 * share) for s in space.sources)
+    ideas = [
+        *ladder,
+        *((f"relabelled_5x_{s}", MixPlan(((s, 5.0),), "relabel")) for s in space.sources if len(space.sources) > 1),
+        ("relabelled_10x", MixPlan(tuple((s, 2 * r) for s, r in spread), "relabel")),
+        ("relabelled_5x_golden", MixPlan(spread, "relabel", synthetic_weight=GOLDEN_WEIGHT_AT_5X)),
+        ("relabelled_2x_light", MixPlan(tuple((s, 2 * share) for s in space.sources), "relabel", synthetic_weight=0.3)),
+    ]
+    named, seen = [], set()
+    for name, plan in ideas:
+        params = space.params_of(plan)
+        if params is not None and tuple(sorted(params.items())) not in seen:
+            seen.add(tuple(sorted(params.items())))
+            named.append((name, params))
+    return named
+
+
+def propose(
+    space: Space, history: Sequence[Trial], named: Sequence[tuple[str, Params]], count: int, seed: int
+) -> list[tuple[str, Params, MixPlan]]:
+    """Return the next `count` trials: a pure function of its arguments."""
+    import optuna
+
+    number = len(history)
+    with _quiet():
+        sampler = optuna.samplers.TPESampler(
+            seed=(seed * 1_000_003 + number) % 2**32, multivariate=True, group=True, constant_liar=True,
+            n_startup_trials=STARTUP_TRIALS, warn_independent_sampling=False,
+        )  # fmt: skip
+        study = optuna.create_study(direction="maximize", sampler=sampler)
+        study.add_trials([_frozen(space, trial) for trial in history])
+        proposals = []
+        for offset in range(count):
+            name = "trial"
+            if number + offset < len(named):
+                name, params = named[number + offset]
+                study.enqueue_trial(params)
+            trial = study.ask()
+            plan = space.suggest(trial)
+            proposals.append((name, dict(trial.params), plan))
+    return proposals
+
+
+class Study:
+    """Finished trials in an Optuna storage: a file in the run directory, or any storage URL."""
+
+    def __init__(self, path: Path, url: str | None, name: str, space: Space) -> None:
+        import optuna
+
+        self._space, self._path = space, path
+        with _quiet():
+            try:
+                storage = optuna.storages.RDBStorage(url or f"sqlite:///{path}")
+                self._study = optuna.create_study(
+                    storage=storage, study_name=name, direction="maximize", load_if_exists=True
+                )
+            except ImportError as error:
+                raise UserError(f"search.storage: the driver of this database is not installed ({error})") from None
+            except Exception as error:
+                if url is None:
+                    raise CuratorError(f"{path}: the study cannot be opened ({error}); run again with --fresh") from error
+                reason = str(error).splitlines()[0]
+                raise UserError(f"search.storage: the study's database cannot be used: {reason}") from None
+        self._storage = storage
+
+    def trials(self) -> list[Trial]:
+        """Return what is stored, in order."""
+        with _quiet():
+            frozen = self._study.get_trials(deepcopy=False)
+        return [_thawed(t.number, t.user_attrs, dict(t.params)) for t in frozen]
+
+    def add(self, trial: Trial) -> None:
+        """Store one finished trial."""
+        with _quiet():
+            self._study.add_trial(_frozen(self._space, trial))
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._storage.remove_session()
+        self._storage.engine.dispose()
+
+
+@dataclass(frozen=True)
+class SearchTask:
+    """What the search needs beside a way to evaluate plans.
+
+    Attributes
+    ----------
+    reference : tuple of float
+        Real-only's score on each fold.
+    known : mapping of MixPlan to (scores, seconds)
+        Plans that were evaluated on all folds already.
+    """
+
+    space: Space
+    metric: Metric
+    named: tuple[tuple[str, Params], ...]
+    reference: tuple[float, ...]
+    known: Mapping[MixPlan, tuple[tuple[float, ...], float]]
+    trials: int
+    seed: int
+    pruning: bool
+    timeout: float | None
+
+
+# Scores a list of (plan, fold) pairs: returns (score, seconds) for each.
+Evaluate = Callable[[list[tuple[MixPlan, int]]], list[tuple[float, float]]]
+
+
+def run_search(task: SearchTask, study: Study, evaluate: Evaluate, progress: Progress) -> list[Trial]:
+    """Run the study to its end, continuing what is stored, and return all trials in order."""
+    started = time.monotonic()
+    done = study.trials()
+    stored, history = len(done), done[: len(done) // BATCH * BATCH]
+    if stored >= task.trials:
+        history = done[: task.trials]
+    progress.advance(len(history))
+    while len(history) < task.trials:
+        if task.timeout is not None and time.monotonic() - started > task.timeout and history:
+            break
+        count = min(BATCH, task.trials - len(history))
+        batch = propose(task.space, history, task.named, count, task.seed)
+        for trial in _evaluated(task, batch, history, evaluate):
+            if trial.number >= stored:
+                study.add(trial)
+            history.append(trial)
+            progress.advance()
+        best = max((t for t in history if t.state == "complete"), key=lambda t: t.delta)
+        progress.note(f"best {best.delta:+.4f} (trial {best.number})")
+    return history
+
+
+def _evaluated(
+    task: SearchTask, batch: list[tuple[str, Params, MixPlan]], history: Sequence[Trial], evaluate: Evaluate
+) -> list[Trial]:
+    folds = len(task.reference)
+    known = dict(task.known) | {
+        t.plan: (t.scores, t.seconds) for t in history if t.state == "complete"
+    }
+    leader = max((t for t in history if t.state == "complete"), key=lambda t: t.delta, default=None)
+    scores: list[list[float]] = [list(known[plan][0]) if plan in known else [] for _, _, plan in batch]
+    seconds = [0.0] * len(batch)
+    pruned: set[int] = set()
+    for rung in rungs(folds) if task.pruning else [folds]:
+        wanted = [(i, k) for i in range(len(batch)) if i not in pruned for k in range(len(scores[i]), rung)]
+        # One plan proposed twice in a batch is evaluated once.
+        unique = list(dict.fromkeys((batch[i][2], k) for i, k in wanted))
+        results = dict(zip(unique, evaluate(unique), strict=True))
+        for i, k in wanted:
+            score, cost = results[batch[i][2], k]
+            scores[i].append(score)
+            seconds[i] += cost
+        if leader is None or rung == folds:
+            continue
+        for i in set(range(len(batch))) - pruned:
+            if len(scores[i]) == rung:
+                own = [task.metric.gain(s, r) for s, r in zip(scores[i], task.reference, strict=False)]
+                if chance_to_catch_up(own, leader.deltas[:rung]) < PRUNE_BELOW:
+                    pruned.add(i)
+    trials = []
+    for i, (name, params, plan) in enumerate(batch):
+        deltas = tuple(task.metric.gain(s, r) for s, r in zip(scores[i], task.reference, strict=False))
+        state: Literal["complete", "pruned"] = "pruned" if i in pruned else "complete"
+        trials.append(Trial(len(history) + i, name, plan, params, tuple(scores[i]), deltas, state, seconds[i]))
+    return trials
+
+
+def rungs(folds: int) -> list[int]:
+    """Return after how many folds a trial may be stopped, the last being all of them.
+
+    Examples
+    --------
+    >>> rungs(4), rungs(5), rungs(10)
+    ([4], [3, 5], [3, 6, 10])
+    """
+    return sorted({r for r in (-(-folds * 3 // 10), -(-folds * 6 // 10)) if 3 <= r < folds} | {folds})
+
+
+def select(trials: Sequence[Trial]) -> tuple[Trial, Trial]:
+    """Return the selected trial and the raw best.
+
+    Among trials within one standard error of the best (over its folds), the one with the least synthetic mass: the
+    best of many noisy estimates looks better than it is, and less synthetic data is less to go wrong.
+    """
+    complete = [t for t in trials if t.state == "complete"]
+    best = max(complete, key=lambda t: (t.delta, -t.plan.mass, -t.number))
+    near = [t for t in complete if t.delta >= best.delta - standard_error(best.deltas)]
+    selected = min(near, key=lambda t: (t.plan.mass, t.plan.rare_exponent > 0, -t.delta, t.number))
+    return selected, best
+
+
+def _frozen(space: Space, trial: Trial) -> Any:
+    import optuna
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    distributions: dict[str, Any] = {}
+    for name in trial.params:
+        if name == "labels":
+            distributions[name] = CategoricalDistribution(list(space.labels))
+        elif name.startswith("ratio."):
+            distributions[name] = FloatDistribution(0.0, space.top, step=STEP)
+        elif name == "synthetic_weight":
+            distributions[name] = FloatDistribution(_LOWEST_WEIGHT, _HIGHEST_WEIGHT, log=True)
+        else:
+            high = _HIGHEST[name.removeprefix("threshold.")] if name.startswith("threshold.") else 1.0
+            distributions[name] = FloatDistribution(0.0, high)
+    complete = trial.state == "complete"
+    means = [sum(trial.deltas[: k + 1]) / (k + 1) for k in range(len(trial.deltas))]
+    attributes = {
+        "name": trial.name, "plan": json.dumps(asdict(trial.plan)), "scores": list(trial.scores),
+        "deltas": list(trial.deltas), "state": trial.state, "seconds": trial.seconds,
+    }  # fmt: skip
+    return optuna.trial.create_trial(
+        state=optuna.trial.TrialState.COMPLETE if complete else optuna.trial.TrialState.PRUNED,
+        value=trial.delta if complete else None, params=dict(trial.params), distributions=distributions,
+        user_attrs=attributes, intermediate_values=dict(enumerate(means)),
+    )  # fmt: skip
+
+
+def _thawed(number: int, attributes: Mapping[str, Any], params: Params) -> Trial:
+    raw = json.loads(attributes["plan"])
+    plan = MixPlan(
+        tuple((str(s), float(r)) for s, r in raw["ratios"]), raw["labels"], raw["synthetic_weight"], raw["class_tilt"],
+        raw["rare_exponent"], tuple((str(n), float(v)) for n, v in raw["thresholds"]),
+    )  # fmt: skip
+    return Trial(
+        number, attributes["name"], plan, params, tuple(attributes["scores"]), tuple(attributes["deltas"]),
+        attributes["state"], attributes["seconds"],
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep optuna's log lines and its notes on experimental samplers off the user's screen."""
+    import optuna
+
+    level = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        optuna.logging.set_verbosity(level)
