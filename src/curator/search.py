@@ -72,7 +72,7 @@ class Space:
             if setting == "off" or (name == "agreement" and labels != "filter"):
                 continue
             searched = setting == "search"
-            value = trial.suggest_float(f"threshold.{name}", 0.0, _HIGHEST[name]) if searched else float(setting)
+            value = trial.suggest_float(f"threshold.{name}", 0.0, _HIGHEST.get(name, 0.5)) if searched else float(setting)
             thresholds.append((name, float(value)))
         scaled = tuple((s, r * shrink) for s, r in zip(self.sources, ratios, strict=True))
         return MixPlan(scaled, labels, weight, tilt, exponent, tuple(thresholds)).canonical()
@@ -323,7 +323,7 @@ def _frozen(space: Space, trial: Trial) -> Any:
         elif name == "synthetic_weight":
             distributions[name] = FloatDistribution(_LOWEST_WEIGHT, _HIGHEST_WEIGHT, log=True)
         else:
-            high = _HIGHEST[name.removeprefix("threshold.")] if name.startswith("threshold.") else 1.0
+            high = _HIGHEST.get(name.removeprefix("threshold."), 0.5) if name.startswith("threshold.") else 1.0
             distributions[name] = FloatDistribution(0.0, high)
     complete = trial.state == "complete"
     means = [sum(trial.deltas[: k + 1]) / (k + 1) for k in range(len(trial.deltas))]

@@ -112,6 +112,7 @@ class Pool:
     scores: Mapping[str, np.ndarray]
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     teacher_weights: Mapping[str, float] = field(default_factory=dict)
+    seeds: Mapping[str, int] = field(default_factory=dict)
     seconds: float = 0.0
 
     @property
@@ -153,6 +154,7 @@ def build_pool(task: PoolTask) -> str:
         "scores": list(scores),
         "notes": notes,
         "teacher": teacher.weights,
+        "seeds": {s.name: source_seed(task.seed, i) for i, s in enumerate(task.sources)},
         "seconds": time.perf_counter() - started,
     }
     with full_disk_explained(task.folder), atomic_folder(task.folder) as part:
@@ -182,6 +184,7 @@ def load_pool(folder: Path) -> Pool:
     return Pool(
         **arrays, sources=tuple(about["sources"]), n_classes=about["n_classes"], categorical=tuple(about["categorical"]),
         scores=scores, notes={k: tuple(v) for k, v in about["notes"].items()}, teacher_weights=about["teacher"],
+        seeds=about["seeds"],
         seconds=about["seconds"],
     )  # fmt: skip
 

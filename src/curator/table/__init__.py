@@ -1,6 +1,6 @@
 """Real tables: reading, what their columns are, splitting, encoding, and types restored."""
 
-from curator.table.encode import ENCODERS, DistanceRows, Encoder, Encoding
+from curator.table.encode import ENCODERS, DistanceRows, Encoder, Encoding, OrdinalRows
 from curator.table.kinds import Column, Suspicion, suspicious_columns
 from curator.table.model import PROVENANCE, Table, load_table, to_plain
 from curator.table.restore import conform, restore
@@ -14,6 +14,7 @@ __all__ = [
     "Encoder",
     "Encoding",
     "Fold",
+    "OrdinalRows",
     "Splits",
     "Suspicion",
     "Table",

@@ -1,0 +1,223 @@
+"""Certification: one look at the holdout, after the search has closed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+
+from curator.evaluate import (
+    Arm,
+    Metric,
+    Prediction,
+    find_metric,
+    holm,
+    judge,
+    nadeau_bengio,
+    percentile_interval,
+    reported_metrics,
+    resampled,
+    resampling_weights,
+    rows_needed,
+    run_fit,
+)
+from curator.ladder import fit_tasks, ladder_arms
+from curator.parallel import Workers
+from curator.prepare import Setup
+from curator.progress import Progress
+from curator.rare import LEAST_HOLDOUT_ROWS, Slice
+from curator.records import ArmResult, Interval, SliceVerdict, Trial, Verdict
+from curator.rundir import RunDirectory
+from curator.table import strata, to_plain
+
+CURATED = "curated"
+SLICE_ALPHA = 0.025
+_SLOW_METRIC_RESAMPLES = 400
+
+
+@dataclass(frozen=True, eq=False)
+class Certification:
+    """What the holdout says.
+
+    Attributes
+    ----------
+    verdict : Verdict
+    arms : mapping of arm to mapping of metric to Interval
+        Each arm's metrics on the holdout.
+    deltas : mapping of arm to Interval
+        Paired difference to real-only in the recipe's metric.
+    """
+
+    verdict: Verdict
+    arms: Mapping[str, Mapping[str, Interval]]
+    deltas: Mapping[str, Interval]
+
+
+def certify(
+    setup: Setup,
+    selected: Trial,
+    ladder: Mapping[str, ArmResult],
+    slices: Sequence[Slice],
+    directory: RunDirectory,
+    workers: Workers,
+    progress: Progress,
+) -> Certification:
+    """Fit the selected mix, real-only and the ladder on the development rows, and compare them on the holdout.
+
+    Only the selected mix is tested; the ladder's figures are shown beside it.
+    """
+    arms = [Arm(a.name, a.plan, a.special, tuple(ladder[a.name].params.items())) for a, why in ladder_arms(setup) if not why]
+    arms.append(Arm(CURATED, selected.plan))
+    metrics = reported_metrics(setup.metric, setup.table.task)
+    folder = directory.fold(setup.splits.certification.key)
+    progress.stage("certification", len(arms))
+    tasks = fit_tasks(arms, [folder], setup.estimator, metrics, setup.recipe.output.labels, setup.seed, keep=True)
+    results = workers.map(run_fit, tasks, done=lambda _: progress.advance())
+    predictions = {arm.name: r.prediction for arm, r in zip(arms, results, strict=True) if r.prediction is not None}
+    intervals, deltas = _on_holdout(setup, predictions, metrics)
+    checked = _check_slices(setup, slices, predictions["real_only"], predictions[CURATED])
+    return Certification(_verdict(setup, selected, intervals, deltas[CURATED], checked), intervals, deltas)
+
+
+def _on_holdout(
+    setup: Setup, predictions: Mapping[str, Prediction], metrics: Sequence[Metric]
+) -> tuple[dict[str, dict[str, Interval]], dict[str, Interval]]:
+    """Bootstrap every arm and metric with the same resamples."""
+    table, rows = setup.table, setup.splits.holdout
+    y, weight = table.y[rows], table.weight[rows]
+    group = table.with_role("group")
+    groups = None if group is None else np.unique(to_plain(table.frame[group.name], "categorical")[rows], return_inverse=True)[1]
+    count = 2000 if len(rows) <= 20_000 else 500
+    replicates: dict[tuple[str, str], list[np.ndarray]] = {}
+    drawn = 0
+    for chunk in resampling_weights(weight, strata(table)[rows], groups, count, setup.seed + 17):
+        for metric in metrics:
+            quick = metric.row_losses is not None or metric.name in {m.name for m in metrics[1:]}
+            part = chunk if quick else chunk[: max(0, _SLOW_METRIC_RESAMPLES - drawn)]
+            for name, prediction in predictions.items():
+                replicates.setdefault((name, metric.name), []).append(resampled(metric, y, prediction, part))
+        drawn += len(chunk)
+    joined = {key: np.concatenate(parts) for key, parts in replicates.items()}
+    scores = {(a, m.name): m(y, p, weight) for a, p in predictions.items() for m in metrics}
+    intervals = {
+        a: {m.name: percentile_interval(scores[a, m.name], joined[a, m.name], len(rows)) for m in metrics}
+        for a in predictions
+    }
+    main = metrics[0]
+    deltas = {}
+    for name in predictions:
+        own, reference = joined[name, main.name], joined["real_only", main.name]
+        gains = own - reference if main.greater_is_better else reference - own
+        estimate = main.gain(scores[name, main.name], scores["real_only", main.name])
+        deltas[name] = percentile_interval(estimate, gains, len(rows))
+    return intervals, deltas
+
+
+def _check_slices(
+    setup: Setup, slices: Sequence[Slice], real: Prediction, curated: Prediction
+) -> tuple[SliceVerdict, ...]:
+    """Compare per-row losses within each slice; p-values of harm beyond tolerance are Holm-corrected."""
+    from scipy.stats import t
+
+    metric = find_metric("rmse" if setup.table.task == "regression" else "log_loss")
+    assert metric.row_losses is not None  # noqa: S101  # both have them
+    rows = setup.splits.holdout
+    y, weight = setup.table.y[rows], setup.table.weight[rows]
+    before, after = metric.row_losses(y, real), metric.row_losses(y, curated)
+    out: list[SliceVerdict] = []
+    for s in slices:
+        own = s.member[rows] & (weight > 0)
+        n = int(own.sum())
+        if n < LEAST_HOLDOUT_ROWS:
+            reason = f"{n} holdout rows, under {LEAST_HOLDOUT_ROWS}"
+            out.append(SliceVerdict(s.name, s.where, n, metric.name, None, None, None, "not_applicable", reason=reason))
+            continue
+        w = weight[own] / weight[own].sum()
+        a, b = float(w @ before[own]), float(w @ after[own])
+        if metric.root:
+            # The root is taken apart to first order, so that per-row differences stay independent terms.
+            scale = math.sqrt(a) + math.sqrt(b)
+            gains = (before[own] - after[own]) / (scale if scale > 0 else 1.0)
+            a, b = math.sqrt(a), math.sqrt(b)
+        else:
+            gains = before[own] - after[own]
+        mean = float(w @ gains)
+        error = math.sqrt(float((w**2) @ (gains - mean) ** 2) * n / (n - 1))
+        reach = float(t.ppf(0.975, n - 1)) * error
+        difference = Interval(mean, mean - reach, mean + reach, n)
+        margin = metric.margin(setup.recipe.rare.tolerance, a)
+        p = float(t.cdf((mean + margin) / error, n - 1)) if error > 0 else float(mean >= -margin)
+        verdict = judge(difference, margin)
+        # Worse is settled below, for all slices together and beyond the tolerance.
+        verdict = "undecided" if verdict == "worse" and p > 0 else verdict
+        out.append(SliceVerdict(s.name, s.where, n, metric.name, a, b, difference, verdict, p))
+    tested = [i for i, s in enumerate(out) if s.p_worse is not None]
+    for i, p in zip(tested, holm([out[i].p_worse or 0.0 for i in tested]), strict=True):
+        verdict = "worse" if p < SLICE_ALPHA else out[i].verdict
+        out[i] = replace(out[i], p_worse=p, verdict=verdict)
+    return tuple(out)
+
+
+def _verdict(
+    setup: Setup,
+    selected: Trial,
+    intervals: Mapping[str, Mapping[str, Interval]],
+    difference: Interval,
+    slices: tuple[SliceVerdict, ...],
+) -> Verdict:
+    metric, policy = setup.metric, setup.recipe.output.policy
+    margin = metric.margin(setup.recipe.rare.tolerance, intervals["real_only"][metric.name].mean)
+    sizes = [(len(f.train), len(f.valid)) for f in setup.splits.folds]
+    n_train, n_valid = (sum(s[i] for s in sizes) // len(sizes) for i in (0, 1))
+    folds = nadeau_bengio(selected.deltas, n_train, n_valid)
+    name = judge(difference, margin)
+    harmed = [s.name for s in slices if s.verdict == "worse"]
+    if selected.plan.real_only:
+        emit = False
+    elif policy == "always":
+        emit = True
+    elif policy == "best":
+        emit = difference.mean > 0 and not harmed
+    else:
+        emit = not harmed and name != "worse" and not (name == "undecided" and folds.low <= 0)
+    needed = rows_needed(difference, margin) if name == "undecided" else None
+    emitted: Literal["mix", "real_only"] = "mix" if emit else "real_only"
+    sentence = _sentence(setup, selected, name, difference, needed, emitted, harmed, intervals)
+    return Verdict(name, difference, folds, margin, needed, emitted, sentence, slices)
+
+
+def _sentence(
+    setup: Setup, selected: Trial, name: str, d: Interval, needed: int | None, emitted: str, harmed: list[str],
+    intervals: Mapping[str, Mapping[str, Any]],
+) -> str:
+    metric = setup.metric.name
+    if selected.plan.real_only:
+        return (
+            f"No mix was found that beats the real rows alone by more than its own noise; "
+            f"the curated dataset is the real rows ({metric} {intervals['real_only'][metric].mean:.4f} on {d.n} holdout rows)."
+        )
+    what = "weights on the real rows" if selected.plan.ratio == 0 else "the mix"
+    before, after = intervals["real_only"][metric].mean, intervals[CURATED][metric].mean
+    facts = (
+        f"{metric} {before:.4f} with real rows alone, {after:.4f} with {what}; gain {d.mean:+.4f}, "
+        f"95 % interval {d.low:+.4f} to {d.high:+.4f}, {d.n} holdout rows"
+    )
+    heads = {
+        "better": f"Better: {what} helps",
+        "not_worse": f"Not worse: {what} is as good as the real rows alone",
+        "undecided": f"Undecided: the holdout cannot tell whether {what} helps",
+        "worse": f"Worse: {what} does harm",
+    }
+    text = f"{heads[name]} ({facts})."
+    if needed is not None:
+        text += f" About {needed:,} holdout rows would decide it."
+    if harmed:
+        text += f" Rare slices get worse: {', '.join(harmed)}."
+    ends = {
+        "mix": f"The curated dataset is {what}." if selected.plan.ratio else "The curated dataset is the weighted real rows.",
+        "real_only": "The curated dataset is the real rows alone.",
+    }
+    return f"{text} {ends[emitted]}"

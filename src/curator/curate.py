@@ -1,0 +1,208 @@
+"""The whole story: table, splits, pools, ladder, search, certificate, dataset."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from curator.certify import Certification, certify
+from curator.emit import emit
+from curator.errors import UserError
+from curator.evaluate import Arm, run_fit
+from curator.ladder import fit_tasks, run_ladder, tuned_estimator
+from curator.parallel import Workers, available_cores
+from curator.prepare import Registries, Setup, prepare
+from curator.progress import Progress, Silent
+from curator.rare import Slice, discover_slices
+from curator.recipe import Recipe, build_recipe, check_names, dump_recipe, load_recipe
+from curator.records import ArmResult, MixPlan, Trial
+from curator.report import write_report
+from curator.results import manifest, results, trials_frame
+from curator.run import Run
+from curator.rundir import RunDirectory, atomic, full_disk_explained, write_json, write_text
+from curator.score.pool import build_pool
+from curator.search import SearchTask, Study, run_search, select, warm_starts
+from curator.table import Fold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import pandas as pd
+
+
+def curate(
+    recipe: Recipe | str | os.PathLike[str] | Mapping[str, Any],
+    data: pd.DataFrame | None = None,
+    *,
+    overrides: Iterable[str] = (),
+    jobs: int | None = None,
+    out: str | os.PathLike[str] | None = None,
+    fresh: bool = False,
+    progress: Progress | None = None,
+) -> Run:
+    """Turn a real table into the dataset to train on, and prove what it is worth.
+
+    The same recipe, data and seed continue or return what is there already.
+
+    Parameters
+    ----------
+    recipe : Recipe, path or mapping
+    data : DataFrame, optional
+        Takes the place of the recipe's ``data.source``.
+    overrides : iterable of str
+        ``key.path=value`` pairs that win over the recipe.
+    jobs : int, optional
+        Worker processes; by default what the recipe says. Never changes a result.
+    out : path, optional
+        The run directory itself; by default ``<output.directory>/<name>-<fingerprint>``.
+    fresh : bool
+        Start over, removing what an earlier run left there.
+    progress : Progress, optional
+        Is told how far things are.
+
+    Raises
+    ------
+    UserError
+        When recipe or data are wrong; nothing was written then.
+    CuratorError
+        When something else failed; what was finished is kept, and the same call continues.
+    """
+    setup = prepare(read_recipe(recipe, overrides), data)
+    directory = run_directory(setup, out)
+    with directory.claimed(setup.fingerprint, fresh=fresh) as state, full_disk_explained(directory.path):
+        if state != "complete":
+            with Workers(jobs or _jobs(setup.recipe)) as workers:
+                _Curation(setup, directory, workers, progress or Silent()).run()
+    return Run(directory)
+
+
+def read_recipe(
+    recipe: Recipe | str | os.PathLike[str] | Mapping[str, Any], overrides: Iterable[str] = ()
+) -> Recipe:
+    """Return a recipe whose names are known here, from whatever form it was given in."""
+    if isinstance(recipe, Recipe):
+        if list(overrides):
+            raise UserError("overrides go with a recipe file or a mapping; a Recipe is complete as it is")
+        return check_names(recipe, Registries())
+    if isinstance(recipe, Mapping):
+        return build_recipe(recipe, overrides=overrides, vocabulary=Registries())
+    return load_recipe(recipe, overrides=overrides, vocabulary=Registries())
+
+
+def run_directory(setup: Setup, out: str | os.PathLike[str] | None = None) -> RunDirectory:
+    """Return where a run goes: `out` itself, or a folder named after recipe and fingerprint."""
+    if out is not None:
+        return RunDirectory(out)
+    parent = setup.recipe.origin.folder / Path(setup.recipe.output.directory).expanduser()
+    return RunDirectory(Path(os.path.normpath(parent / f"{setup.recipe.name}-{setup.fingerprint[:8]}")))
+
+
+def _jobs(recipe: Recipe) -> int:
+    return available_cores() if recipe.search.jobs == "auto" else int(recipe.search.jobs)
+
+
+@dataclass(eq=False)
+class _Curation:
+    """One run from its first fit to its manifest. Each step reads what an earlier one, or an earlier try, left."""
+
+    setup: Setup
+    directory: RunDirectory
+    workers: Workers
+    progress: Progress
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def run(self) -> None:
+        write_text(self.directory.recipe, dump_recipe(self.setup.recipe))
+        self.pools(self.setup.splits.folds, "pools")
+        with self.timed("slices"):
+            slices = self.slices()
+        if self.setup.recipe.task.tune:
+            with self.timed("tuning"):
+                tuned = tuned_estimator(self.setup, self.directory, self.workers, self.progress)
+                self.setup = replace(self.setup, estimator=tuned)
+        with self.timed("ladder"):
+            ladder = run_ladder(self.setup, self.directory, self.workers, self.progress)
+        with self.timed("search"):
+            trials = self.search(ladder)
+        selected, best = select(trials)
+        self.pools((self.setup.splits.certification,), "pool of the development rows")
+        with self.timed("certification"):
+            certification = certify(
+                self.setup, selected, ladder, slices, self.directory, self.workers, self.progress
+            )
+        composition = self.emission(selected.plan, mixed=certification.verdict.emitted == "mix")
+        self.write(ladder, trials, selected, best, certification, composition)
+
+    def pools(self, folds: tuple[Fold, ...], stage: str) -> None:
+        with self.timed("pools"):
+            balancing = self.setup.balancing and folds != (self.setup.splits.emission,)
+            wanted = [f for f in folds if not (self.directory.fold(f.key) / "pool.json").is_file()]
+            tasks = [self.setup.pool_task(f, self.directory.fold(f.key), balancing=balancing) for f in wanted]
+            self.progress.stage(stage, len(folds))
+            self.progress.advance(len(folds) - len(wanted))
+            self.workers.map(build_pool, tasks, done=lambda _: self.progress.advance())
+
+    def slices(self) -> list[Slice]:
+        found = discover_slices(self.setup.table, self.setup.splits.development) if self.setup.recipe.rare.discover else []
+        return [*self.setup.slices, *found]
+
+    def search(self, ladder: Mapping[str, ArmResult]) -> list[Trial]:
+        setup, spec = self.setup, self.setup.recipe.search
+        metric = setup.metric.name
+        mixes = [(a.name, a.plan) for a in ladder.values() if a.plan is not None and not a.skipped]
+        task = SearchTask(
+            space=setup.space,
+            metric=setup.metric,
+            named=tuple(warm_starts(setup.space, mixes)),
+            reference=ladder["real_only"].scores[metric],
+            known={plan.canonical(): (ladder[name].scores[metric], 0.0) for name, plan in mixes},
+            trials=spec.trials,
+            seed=spec.seed,
+            pruning=spec.pruning,
+            timeout=spec.timeout,
+        )
+        folders = [self.directory.fold(f.key) for f in setup.splits.folds]
+
+        def evaluate(pairs: list[tuple[MixPlan, int]]) -> list[tuple[float, float]]:
+            tasks = [
+                fit_tasks([Arm("trial", plan)], [folders[k]], setup.estimator, [setup.metric], setup.recipe.output.labels, setup.seed)[0]
+                for plan, k in pairs
+            ]
+            return [(r.scores[metric], r.seconds) for r in self.workers.map(run_fit, tasks)]
+
+        self.progress.stage("search", spec.trials)
+        study = Study(self.directory.study, spec.storage, f"{setup.recipe.name}-{setup.fingerprint[:16]}", setup.space)
+        try:
+            return run_search(task, study, evaluate, self.progress)
+        finally:
+            study.close()
+
+    def emission(self, plan: MixPlan, *, mixed: bool) -> dict[str, Any]:
+        fold = self.setup.splits.emission if mixed else self.setup.splits.certification
+        if mixed:
+            self.pools((fold,), "pool of all rows")
+        with self.timed("emission"):
+            return emit(self.setup, plan, fold.key, mixed=mixed, directory=self.directory)
+
+    def write(
+        self, ladder: Mapping[str, ArmResult], trials: list[Trial], selected: Trial, best: Trial,
+        certification: Certification, composition: dict[str, Any],
+    ) -> None:
+        with atomic(self.directory.trials) as part:
+            trials_frame(trials).to_parquet(part, index=False)
+        content = results(self.setup, ladder, trials, selected, best, certification, composition, self.directory)
+        write_json(self.directory.results, content)
+        write_report(self.directory)
+        self.directory.finish(manifest(self.setup, self.seconds, datetime.now(UTC)))
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started

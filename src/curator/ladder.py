@@ -1,0 +1,141 @@
+"""The baseline ladder: what people do instead, on the same folds, so that nobody compares with a straw man."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from curator.evaluate import Arm, Estimator, FitResult, FitTask, Metric, reported_metrics, run_fit, tuning_draws
+from curator.parallel import Workers
+from curator.prepare import Setup
+from curator.progress import Progress
+from curator.records import ArmResult, LabelForm, MixPlan
+from curator.rundir import RunDirectory, read_json, write_json
+
+TUNING_DRAWS = 20
+CLLM_LEAST_AGREEMENT = 0.2
+
+
+def ladder_arms(setup: Setup) -> list[tuple[Arm, str]]:
+    """Return every arm with the reason why it does not apply, empty when it does."""
+    task, metric = setup.table.task, setup.metric
+    sources = [s.name for s in setup.sources]
+    share = 1 / len(sources)
+    spread = tuple((s, 5 * share) for s in sources)
+    no_classes = "needs classes" if task == "regression" else ""
+    balanced = no_classes or ("" if setup.balancing else "classes are of equal size")
+    threshold = no_classes or ("" if metric.needs == "label" else f"{metric.name} does not depend on a threshold")
+    if not threshold and task != "binary":
+        threshold = "one threshold needs two classes"
+    weights = "" if setup.estimator.takes_weights else f"{setup.estimator.label} takes no sample weights"
+    tuned = "task.tune is on: every arm has the tuned settings" if setup.recipe.task.tune else ""
+    if len(tuning_draws(setup.recipe.task.estimator, 2, 0)) == 1:
+        tuned = f"no settings to tune are known for {setup.estimator.label}"
+    return [
+        (Arm("real_only"), ""),
+        (Arm("real_class_weight", MixPlan(rare_exponent=1.0)), balanced or weights),
+        (Arm("real_tuned_threshold", special="threshold"), threshold),
+        (Arm("random_oversampling", special="oversampling"), balanced),
+        (Arm("smote", special="smote"), balanced),
+        (Arm("real_tuned"), tuned),
+        *((Arm(f"{s}_naive_1x", MixPlan(((s, 1.0),))), "") for s in sources),
+        (Arm("filtered", MixPlan(spread, "filter", thresholds=(("agreement", CLLM_LEAST_AGREEMENT),))), ""),
+        (Arm("relabelled_5x", MixPlan(spread, "relabel")), ""),
+    ]
+
+
+def fit_tasks(
+    arms: Sequence[Arm], folders: Sequence[Path], estimator: Estimator, metrics: Sequence[Metric], form: LabelForm,
+    seed: int, *, keep: bool = False,
+) -> list[FitTask]:
+    """Return one task for each arm and fold, arm by arm."""
+    names = tuple(m.name for m in metrics)
+    return [FitTask(folder, arm, estimator, names, form, seed, keep) for arm in arms for folder in folders]
+
+
+def run_ladder(
+    setup: Setup, directory: RunDirectory, workers: Workers, progress: Progress
+) -> dict[str, ArmResult]:
+    """Evaluate every arm on every fold; what was evaluated before an interruption is read back."""
+    cache = Path(directory.pool) / "ladder.json"
+    if cache.is_file():
+        return {row["name"]: _from_json(row) for row in read_json(cache)}
+    metrics = reported_metrics(setup.metric, setup.table.task)
+    folders = [directory.fold(f.key) for f in setup.splits.folds]
+    arms = ladder_arms(setup)
+    tuned: Mapping[str, Any] = {}
+    draws_wanted = any(arm.name == "real_tuned" and not why for arm, why in arms)
+    one_round = folders[: setup.recipe.task.folds]
+    running = [arm for arm, why in arms if not why]
+    draws = tuning_draws(setup.recipe.task.estimator, _draws(setup), setup.seed) if draws_wanted else []
+    progress.stage("ladder", len(running) * len(folders) + len(draws) * len(one_round))
+    if draws:
+        tuned = tune(setup, draws, one_round, workers, progress)
+    arms = [(_settled(arm, tuned), why) for arm, why in arms]
+    running = [arm for arm, why in arms if not why]
+    tasks = fit_tasks(running, folders, setup.estimator, metrics, setup.recipe.output.labels, setup.seed)
+    done = workers.map(run_fit, tasks, done=lambda _: progress.advance())
+    by_arm = {arm.name: done[i * len(folders) : (i + 1) * len(folders)] for i, arm in enumerate(running)}
+    reference = [r.scores[setup.metric.name] for r in by_arm["real_only"]]
+    results = {arm.name: _result(arm, why, by_arm.get(arm.name, []), reference, setup.metric) for arm, why in arms}
+    write_json(cache, list(results.values()))
+    return results
+
+
+def tune(
+    setup: Setup, draws: Sequence[Mapping[str, Any]], folders: Sequence[Path], workers: Workers, progress: Progress
+) -> Mapping[str, Any]:
+    """Return the settings that do best on the real rows of the folds; the defaults are among the draws."""
+    arms = [Arm(f"draw {i}", params=tuple(draw.items())) for i, draw in enumerate(draws)]
+    tasks = fit_tasks(arms, folders, setup.estimator, [setup.metric], setup.recipe.output.labels, setup.seed)
+    scores = workers.map(run_fit, tasks, done=lambda _: progress.advance())
+    gains = []
+    for i in range(len(draws)):
+        own = [r.scores[setup.metric.name] for r in scores[i * len(folders) : (i + 1) * len(folders)]]
+        gains.append(setup.metric.gain(sum(own) / len(own), 0.0))
+    return draws[max(range(len(draws)), key=lambda i: (gains[i], -i))]
+
+
+def tuned_estimator(setup: Setup, directory: RunDirectory, workers: Workers, progress: Progress) -> Estimator:
+    """Return the estimator with the settings tuned on the real rows of the folds, for ``task.tune``."""
+    cache = Path(directory.pool) / "tuned.json"
+    if not cache.is_file():
+        folders = [directory.fold(f.key) for f in setup.splits.folds][: setup.recipe.task.folds]
+        draws = tuning_draws(setup.recipe.task.estimator, _draws(setup), setup.seed)
+        progress.stage("tuning", len(draws) * len(folders))
+        write_json(cache, tune(setup, draws, folders, workers, progress))
+    return setup.estimator.with_params(read_json(cache))
+
+
+def _draws(setup: Setup) -> int:
+    return min(TUNING_DRAWS, setup.recipe.search.trials)
+
+
+def _settled(arm: Arm, tuned: Mapping[str, Any]) -> Arm:
+    return Arm(arm.name, params=tuple(tuned.items())) if arm.name == "real_tuned" else arm
+
+
+def _result(arm: Arm, why: str, done: Sequence[FitResult], reference: Sequence[float], metric: Metric) -> ArmResult:
+    plan = None if arm.special or arm.name == "real_tuned" else arm.plan
+    if why:
+        return ArmResult(arm.name, plan, skipped=why)
+    scores = {name: tuple(r.scores[name] for r in done) for name in done[0].scores}
+    deltas = tuple(metric.gain(s, r) for s, r in zip(scores[metric.name], reference, strict=True))
+    return ArmResult(arm.name, plan, scores, deltas, "", dict(arm.params), sum(r.seconds for r in done))
+
+
+def _from_json(row: Mapping[str, Any]) -> ArmResult:
+    plan = row["plan"]
+    if plan is not None:
+        ratios = tuple((s, float(r)) for s, r in plan["ratios"])
+        thresholds = tuple((n, float(v)) for n, v in plan["thresholds"])
+        plan = MixPlan(ratios, plan["labels"], plan["synthetic_weight"], plan["class_tilt"], plan["rare_exponent"], thresholds)
+
+    def numbers(values: Sequence[float | None]) -> tuple[float, ...]:
+        return tuple(float("nan") if v is None else float(v) for v in values)
+
+    scores = {k: numbers(v) for k, v in row["scores"].items()}
+    return ArmResult(
+        row["name"], plan, scores, numbers(row["deltas"]), row["skipped"], row["params"], float(row["seconds"])
+    )

@@ -1,0 +1,153 @@
+"""Everything that is settled before the first fit: recipe and table checked together, splits, model, metric, slices."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from curator.errors import Problem, RecipeProblems, UserError
+from curator.evaluate import Estimator, Metric, check_estimator, check_metric, make_estimator, resolve_metric
+from curator.rare import Slice, declared_slices
+from curator.recipe import EstimatorSpec, Recipe, located, resolved
+from curator.records import LabelPolicy
+from curator.rundir import FORMAT_VERSION
+from curator.score.pool import PoolTask, Source
+from curator.search import Space
+from curator.synthesize import check_synthesizer
+from curator.table import Fold, Splits, Table, load_table, make_splits
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# What may change without changing a result: where a run goes and how many hands it has. The data's content is hashed.
+_NOT_IN_FINGERPRINT = (
+    ("search", "jobs"), ("search", "storage"), ("output", "directory"),
+    ("data", "source"), ("data", "query"), ("data", "table"),
+)  # fmt: skip
+
+
+class Registries:
+    """The names this installation knows, as a recipe's `Vocabulary`."""
+
+    def check_metric(self, name: str, task_type: str) -> None:
+        """See `Vocabulary`."""
+        check_metric(name, task_type)
+
+    def check_estimator(self, spec: EstimatorSpec) -> None:
+        """See `Vocabulary`."""
+        check_estimator(spec)
+
+    def check_synthesizer(self, name: str, params: dict[str, Any]) -> None:
+        """See `Vocabulary`."""
+        check_synthesizer(name, params)
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """A checked recipe with its table.
+
+    Attributes
+    ----------
+    fingerprint : str
+        SHA-256 of resolved recipe, data and format version: what decides the result.
+    slices : tuple of Slice
+        The declared ones; discovery waits for the run.
+    """
+
+    recipe: Recipe
+    table: Table
+    splits: Splits
+    estimator: Estimator
+    metric: Metric
+    slices: tuple[Slice, ...]
+    sources: tuple[Source, ...]
+    fingerprint: str
+
+    @property
+    def seed(self) -> int:
+        """The recipe's seed."""
+        return self.recipe.search.seed
+
+    @property
+    def space(self) -> Space:
+        """What the search may choose."""
+        recipe, classes = self.recipe, self.table.task != "regression"
+        labels: tuple[LabelPolicy, ...] = (
+            ("keep", "filter", "relabel") if recipe.labels == "search" else (recipe.labels,)
+        )
+        return Space(
+            sources=tuple(s.name for s in self.sources),
+            labels=labels,
+            thresholds={name: getattr(recipe.filters, name) for name in type(recipe.filters).model_fields},
+            rare_weights=recipe.rare.weights,
+            classes=classes,
+            max_ratio=recipe.search.max_ratio,
+        )
+
+    def pool_task(self, fold: Fold, folder: Path, *, balancing: bool) -> PoolTask:
+        """Return what builds the pool of one fold."""
+        table, seed = self.table, int.from_bytes(hashlib.sha256(f"{self.seed}/{fold.key}".encode()).digest()[:4], "big")
+        plain = table.plain
+        return PoolTask(
+            folder=folder, key=fold.key, rows=plain.iloc[fold.train].reset_index(drop=True), y=table.y[fold.train],
+            weight=table.weight[fold.train], valid=plain.iloc[fold.valid].reset_index(drop=True),
+            y_valid=table.y[fold.valid], weight_valid=table.weight[fold.valid], categorical=table.categorical,
+            task=table.task, classes=table.classes, sources=self.sources, encoding=self.estimator.encoding,
+            max_ratio=self.recipe.search.max_ratio, seed=seed % 2**31, balancing=balancing,
+        )  # fmt: skip
+
+    @property
+    def balancing(self) -> bool:
+        """Whether the SMOTE arm applies: classes of different size."""
+        return self.table.task != "regression" and len(set(np.bincount(self.table.y).tolist())) > 1
+
+
+def prepare(recipe: Recipe, data: pd.DataFrame | None = None) -> Setup:
+    """Check recipe and data together, fitting nothing to the data.
+
+    Raises
+    ------
+    UserError
+        With a sentence that names the place and the remedy.
+    """
+    try:
+        table = load_table(recipe, data)
+        metric = _metric(recipe, table)
+        splits = make_splits(table, recipe)
+        slices = tuple(declared_slices(table, recipe))
+    except RecipeProblems as problems:
+        raise located(recipe, problems) from None
+    estimator = make_estimator(recipe.task.estimator, table.task)
+    _check_metric_on_holdout(metric, table, splits)
+    sources = tuple(Source(s.source, s.name, s.params, s.per_class) for s in recipe.synthesizers)
+    if not sources:
+        raise located(recipe, RecipeProblems([Problem(("synthesizers",), "is empty; name at least one, e.g. neighbours")]))
+    return Setup(recipe, table, splits, estimator, metric, slices, sources, _fingerprint(recipe, table))
+
+
+def _metric(recipe: Recipe, table: Table) -> Metric:
+    try:
+        return resolve_metric(recipe.task.metric, table.task)
+    except ValueError as error:
+        raise RecipeProblems([Problem(("task", "metric"), str(error))]) from None
+
+
+def _check_metric_on_holdout(metric: Metric, table: Table, splits: Splits) -> None:
+    if table.task == "regression" and np.ptp(table.y[splits.holdout]) == 0:
+        raise UserError("the target is constant on the holdout rows; raise task.holdout")
+    known = np.asarray(table.weight)[splits.holdout]
+    if known.sum() == 0:
+        raise UserError(f"all holdout rows have weight zero, so {metric.name} is not defined on them; see data.weight")
+
+
+def _fingerprint(recipe: Recipe, table: Table) -> str:
+    content = resolved(recipe)
+    for section, key in _NOT_IN_FINGERPRINT:
+        content[section].pop(key, None)
+    text = json.dumps([FORMAT_VERSION, content, table.content_hash], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,158 @@
+"""What a run says of itself: results.json, the trials table and the manifest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, metadata, version
+from typing import TYPE_CHECKING, Any
+
+from curator.certify import CURATED, Certification
+from curator.evaluate import nadeau_bengio, reported_metrics, standard_error
+from curator.prepare import Setup
+from curator.records import ArmResult, Trial
+from curator.rundir import FORMAT_VERSION, RunDirectory
+from curator.score.pool import load_pool
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_PACKAGES = (
+    "hybrid-curator", "sdv", "ctgan", "rdt", "copulas", "scikit-learn", "imbalanced-learn", "optuna", "pandas", "numpy",
+    "scipy", "torch", "pyarrow", "plotly", "lightgbm", "xgboost", "catboost",
+)  # fmt: skip
+
+
+def results(
+    setup: Setup,
+    ladder: Mapping[str, ArmResult],
+    trials: Sequence[Trial],
+    selected: Trial,
+    best: Trial,
+    certification: Certification,
+    composition: Mapping[str, Any],
+    directory: RunDirectory,
+) -> dict[str, Any]:
+    """Return everything that a reader of the run may ask for, as plain data."""
+    table, splits = setup.table, setup.splits
+    metrics = [m.name for m in reported_metrics(setup.metric, table.task)]
+    sizes = [(len(f.train), len(f.valid)) for f in splits.folds]
+    n_train, n_valid = (sum(s[i] for s in sizes) // len(sizes) for i in (0, 1))
+
+    def arm(result: ArmResult) -> dict[str, Any]:
+        return {
+            "name": result.name,
+            "skipped": result.skipped or None,
+            "plan": None if result.plan is None else asdict(result.plan),
+            "params": dict(result.params),
+            "folds": {k: nadeau_bengio(v, n_train, n_valid) for k, v in result.scores.items()},
+            "folds_delta": nadeau_bengio(result.deltas, n_train, n_valid) if result.deltas else None,
+            "holdout": certification.arms.get(result.name),
+            "holdout_delta": certification.deltas.get(result.name),
+        }
+
+    mix_arm = {
+        "name": CURATED, "skipped": None, "plan": asdict(selected.plan), "params": {},
+        "folds": {setup.metric.name: nadeau_bengio(selected.scores, n_train, n_valid)},
+        "folds_delta": nadeau_bengio(selected.deltas, n_train, n_valid),
+        "holdout": certification.arms[CURATED], "holdout_delta": certification.deltas[CURATED],
+    }  # fmt: skip
+    pools = {f.key: load_pool(directory.fold(f.key)) for f in (*splits.folds, splits.certification)}
+    return {
+        "format": FORMAT_VERSION,
+        "name": setup.recipe.name,
+        "fingerprint": setup.fingerprint,
+        "task": table.task,
+        "target": table.target,
+        "classes": list(table.classes),
+        "features": [c.name for c in table.features],
+        "estimator": setup.estimator.label,
+        "estimator_params": dict(setup.estimator.params),
+        "metric": {"name": setup.metric.name, "greater_is_better": setup.metric.greater_is_better},
+        "metrics": metrics,
+        "rows": {"table": len(table), "development": len(splits.development), "holdout": len(splits.holdout)},
+        "folds": {"count": len(splits.folds), "repeats": splits.repeats, "train": n_train, "valid": n_valid},
+        "holdout_hash": splits.holdout_hash,
+        "data_hash": table.content_hash,
+        "policy": setup.recipe.output.policy,
+        "verdict": {k: v for k, v in asdict(certification.verdict).items() if k != "slices"},
+        "slices": [asdict(s) for s in certification.verdict.slices],
+        "selected": {"trial": selected.number, "name": selected.name, "plan": asdict(selected.plan), "delta": selected.delta},
+        "best": {
+            "trial": best.number, "name": best.name, "plan": asdict(best.plan), "delta": best.delta,
+            "standard_error": standard_error(best.deltas),
+        },
+        "search": {
+            "trials": len(trials),
+            "complete": sum(t.state == "complete" for t in trials),
+            "pruned": sum(t.state == "pruned" for t in trials),
+            "fits": sum(len(t.scores) for t in trials),
+        },
+        "arms": [*map(arm, ladder.values()), mix_arm],
+        "composition": dict(composition),
+        "teacher": dict(pools[splits.certification.key].teacher_weights),
+        "decisions": list(table.decisions),
+        "columns": [asdict(c) for c in table.columns],
+        "notes": sorted({f"{s}: {n}" for p in pools.values() for s, notes in p.notes.items() for n in notes}),
+    }  # fmt: skip
+
+
+def trials_frame(trials: Sequence[Trial]) -> pd.DataFrame:
+    """Return one row a trial: number, name, state, delta, seconds, the plan, the parameters, and a column a fold."""
+    import pandas as pd
+
+    rows = []
+    for t in trials:
+        row: dict[str, Any] = {
+            "number": t.number, "name": t.name, "state": t.state, "delta": t.delta, "seconds": t.seconds,
+            "ratio": t.plan.ratio, "mass": t.plan.mass, "labels": t.plan.labels,
+            "synthetic_weight": t.plan.synthetic_weight, "class_tilt": t.plan.class_tilt,
+            "rare_exponent": t.plan.rare_exponent,
+            **{f"ratio.{s}": r for s, r in t.plan.ratios},
+            **{f"threshold.{s}": v for s, v in t.plan.thresholds},
+            **{f"param.{k}": v for k, v in t.params.items()},
+            **{f"score.{k}": v for k, v in enumerate(t.scores)},
+            **{f"delta.{k}": v for k, v in enumerate(t.deltas)},
+        }  # fmt: skip
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def manifest(setup: Setup, seconds: Mapping[str, float], finished: datetime) -> dict[str, Any]:
+    """Return the manifest, less the hashes of the files, which are added when the run is finished."""
+    import hashlib
+    import platform
+
+    return {
+        "format": FORMAT_VERSION,
+        "curator": _version("hybrid-curator"),
+        "name": setup.recipe.name,
+        "fingerprint": setup.fingerprint,
+        "finished": finished.isoformat(timespec="seconds"),
+        "seed": setup.seed,
+        "data_hash": setup.table.content_hash,
+        "splits": {
+            "holdout": setup.splits.holdout_hash,
+            **{f.key: hashlib.sha256(f.valid.astype("<i8").tobytes()).hexdigest() for f in setup.splits.folds},
+        },
+        "python": platform.python_version(),
+        "packages": {name: {"version": _version(name), "licence": _licence(name)} for name in _PACKAGES if _version(name)},
+        "seconds": {k: round(v, 3) for k, v in seconds.items()},
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _licence(package: str) -> str | None:
+    about = metadata(package)
+    named = about.get("License-Expression") or (about.get("License") or "").strip().splitlines()[:1]
+    if isinstance(named, list):
+        named = named[0] if named else None
+    classifiers = [c.split(" :: ")[-1] for c in about.get_all("Classifier") or [] if c.startswith("License ::")]
+    return named or (classifiers[0] if classifiers else None)

@@ -1,0 +1,127 @@
+"""A finished run, read from its directory. Nothing is fitted and nothing executable is loaded."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from curator.errors import RunDirectoryError
+from curator.rundir import FORMAT_VERSION, RunDirectory, read_json
+from curator.table import PROVENANCE
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Run:
+    """The result of a run.
+
+    Attributes
+    ----------
+    path : Path
+        The run directory.
+    """
+
+    def __init__(self, directory: RunDirectory) -> None:
+        self._directory = directory
+        self.path = directory.path
+
+    def __repr__(self) -> str:
+        return f"Run({str(self.path)!r}, verdict={self.verdict!r}, emitted={self.results['verdict']['emitted']!r})"
+
+    @cached_property
+    def results(self) -> dict[str, Any]:
+        """Everything in ``results.json``: verdict, arms, slices, composition."""
+        content: dict[str, Any] = read_json(self._directory.results)
+        return content
+
+    @cached_property
+    def manifest(self) -> dict[str, Any]:
+        """Everything in ``manifest.json``: versions, seeds, hashes, wall times."""
+        content: dict[str, Any] = read_json(self._directory.manifest)
+        return content
+
+    @property
+    def name(self) -> str:
+        """The recipe's name."""
+        return str(self.results["name"])
+
+    @property
+    def verdict(self) -> str:
+        """``better``, ``not_worse``, ``undecided`` or ``worse``."""
+        return str(self.results["verdict"]["name"])
+
+    @cached_property
+    def data(self) -> pd.DataFrame:
+        """The curated dataset: the table's columns, then sample_weight, origin, generation, row_id."""
+        import pandas as pd
+
+        return pd.read_parquet(self._directory.curated)
+
+    @property
+    def X(self) -> pd.DataFrame:
+        """The columns that a model learns from."""
+        return self.data[self.results["features"]]
+
+    @property
+    def y(self) -> pd.Series:
+        """The target, shape (n_rows,)."""
+        return self.data[self.results["target"]]
+
+    @property
+    def sample_weight(self) -> pd.Series:
+        """Row weights, positive, shape (n_rows,)."""
+        return self.data[PROVENANCE[0]]
+
+    @cached_property
+    def trials(self) -> pd.DataFrame:
+        """One row a trial: parameters, fold scores, delta to real-only, state, seconds."""
+        import pandas as pd
+
+        return pd.read_parquet(self._directory.trials)
+
+    @cached_property
+    def ledger(self) -> pd.DataFrame:
+        """One row a candidate: id, source, seed, scores, decision, drop reason."""
+        import pandas as pd
+
+        return pd.read_parquet(self._directory.ledger)
+
+    @property
+    def report_path(self) -> Path:
+        """The HTML report."""
+        return Path(self._directory.report)
+
+
+def load_run(path: str | os.PathLike[str]) -> Run:
+    """Open a finished run.
+
+    Raises
+    ------
+    RunDirectoryError
+        When `path` holds no finished run, or one of a later format.
+    """
+    directory = RunDirectory(path)
+    if not directory.path.is_dir():
+        raise RunDirectoryError(f"{path}: there is no such run directory")
+    if not directory.complete:
+        started = directory.started.is_file()
+        what = "the run has not ended; run its recipe again to continue" if started else "is no run directory"
+        raise RunDirectoryError(f"{path}: {what}")
+    manifest = read_json(directory.manifest)
+    if manifest.get("format", 0) > FORMAT_VERSION:
+        raise RunDirectoryError(
+            f"{path}: was written by a later version ({manifest.get('curator')}); install that version to read it"
+        )
+    return Run(directory)
+
+
+def find_runs(folder: str | os.PathLike[str]) -> list[Run]:
+    """Return the finished runs in a folder, the newest first."""
+    base = Path(folder)
+    if not base.is_dir():
+        raise RunDirectoryError(f"{folder}: there is no such folder; runs are made by `curator run RECIPE`")
+    found = [Run(RunDirectory(p)) for p in base.iterdir() if (p / "manifest.json").is_file()]
+    return sorted(found, key=lambda r: str(r.manifest.get("finished", "")), reverse=True)
