@@ -30,7 +30,7 @@ def openml(identifier: int) -> pd.DataFrame:
 
 
 def _name(line: str) -> str:
-    return line.split(None, 1)[1].strip().split("'")[1] if "'" in line.split("{")[0] else line.split()[1]
+    return line.split(None, 1)[1].strip().split("'")[1] if "'" in line.split("{", maxsplit=1)[0] else line.split()[1]
 
 
 def toy(name: str) -> pd.DataFrame:

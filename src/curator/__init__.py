@@ -1,2 +1,55 @@
-"""Turn a real table into the best dataset to train on."""
+"""Turn a real table into the best dataset to train on.
+
+>>> import curator
+>>> run = curator.curate("recipes/titanic.yaml")        # doctest: +SKIP
+>>> model.fit(run.X, run.y, sample_weight=run.sample_weight)  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from curator.curate import curate
+    from curator.errors import CuratorError, UserError
+    from curator.recipe import Recipe, load_recipe
+    from curator.report.compare import Comparison, compare
+    from curator.run import Run, load_run
+
 __version__ = "0.1.0"
+
+# Heavy packages are imported when a name is first used: `import curator` costs nothing.
+_HOMES = {
+    "Comparison": "curator.report.compare",
+    "CuratorError": "curator.errors",
+    "Recipe": "curator.recipe",
+    "Run": "curator.run",
+    "UserError": "curator.errors",
+    "compare": "curator.report.compare",
+    "curate": "curator.curate",
+    "load_recipe": "curator.recipe",
+    "load_run": "curator.run",
+}
+
+__all__ = [
+    "Comparison",
+    "CuratorError",
+    "Recipe",
+    "Run",
+    "UserError",
+    "__version__",
+    "compare",
+    "curate",
+    "load_recipe",
+    "load_run",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'curator' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    # The module curator.curate would otherwise shadow the function of the same name.
+    globals()[name] = value
+    return value

@@ -29,7 +29,7 @@ from curator.parallel import Workers
 from curator.prepare import Setup
 from curator.progress import Progress
 from curator.rare import LEAST_HOLDOUT_ROWS, Slice
-from curator.records import ArmResult, Interval, SliceVerdict, Trial, Verdict
+from curator.records import ArmResult, Interval, SliceVerdict, Trial, Verdict, shown_decimals
 from curator.rundir import RunDirectory
 from curator.table import strata, to_plain
 
@@ -69,7 +69,9 @@ def certify(
 
     Only the selected mix is tested; the ladder's figures are shown beside it.
     """
-    arms = [Arm(a.name, a.plan, a.special, tuple(ladder[a.name].params.items())) for a, why in ladder_arms(setup) if not why]
+    arms = [
+        Arm(a.name, a.plan, a.special, tuple(ladder[a.name].params.items())) for a, why in ladder_arms(setup) if not why
+    ]
     arms.append(Arm(CURATED, selected.plan))
     metrics = reported_metrics(setup.metric, setup.table.task)
     folder = directory.fold(setup.splits.certification.key)
@@ -89,7 +91,11 @@ def _on_holdout(
     table, rows = setup.table, setup.splits.holdout
     y, weight = table.y[rows], table.weight[rows]
     group = table.with_role("group")
-    groups = None if group is None else np.unique(to_plain(table.frame[group.name], "categorical")[rows], return_inverse=True)[1]
+    groups = (
+        None
+        if group is None
+        else np.unique(to_plain(table.frame[group.name], "categorical")[rows], return_inverse=True)[1]
+    )
     count = 2000 if len(rows) <= 20_000 else 500
     replicates: dict[tuple[str, str], list[np.ndarray]] = {}
     drawn = 0
@@ -152,12 +158,11 @@ def _check_slices(
         p = float(t.cdf((mean + margin) / error, n - 1)) if error > 0 else float(mean >= -margin)
         verdict = judge(difference, margin)
         # Worse is settled below, for all slices together and beyond the tolerance.
-        verdict = "undecided" if verdict == "worse" and p > 0 else verdict
+        verdict = "undecided" if verdict == "worse" else verdict
         out.append(SliceVerdict(s.name, s.where, n, metric.name, a, b, difference, verdict, p))
     tested = [i for i, s in enumerate(out) if s.p_worse is not None]
     for i, p in zip(tested, holm([out[i].p_worse or 0.0 for i in tested]), strict=True):
-        verdict = "worse" if p < SLICE_ALPHA else out[i].verdict
-        out[i] = replace(out[i], p_worse=p, verdict=verdict)
+        out[i] = replace(out[i], p_worse=p, verdict="worse" if p < SLICE_ALPHA else out[i].verdict)
     return tuple(out)
 
 
@@ -190,20 +195,28 @@ def _verdict(
 
 
 def _sentence(
-    setup: Setup, selected: Trial, name: str, d: Interval, needed: int | None, emitted: str, harmed: list[str],
+    setup: Setup,
+    selected: Trial,
+    name: str,
+    d: Interval,
+    needed: int | None,
+    emitted: str,
+    harmed: list[str],
     intervals: Mapping[str, Mapping[str, Any]],
 ) -> str:
     metric = setup.metric.name
     if selected.plan.real_only:
+        real = intervals["real_only"][metric].mean
         return (
             f"No mix was found that beats the real rows alone by more than its own noise; "
-            f"the curated dataset is the real rows ({metric} {intervals['real_only'][metric].mean:.4f} on {d.n} holdout rows)."
+            f"the curated dataset is the real rows ({metric} {real:.{shown_decimals(real)}f} on {d.n} holdout rows)."
         )
     what = "weights on the real rows" if selected.plan.ratio == 0 else "the mix"
     before, after = intervals["real_only"][metric].mean, intervals[CURATED][metric].mean
+    places = shown_decimals(before)
     facts = (
-        f"{metric} {before:.4f} with real rows alone, {after:.4f} with {what}; gain {d.mean:+.4f}, "
-        f"95 % interval {d.low:+.4f} to {d.high:+.4f}, {d.n} holdout rows"
+        f"{metric} {before:.{places}f} with real rows alone, {after:.{places}f} with {what}; "
+        f"gain {d.mean:+.{places}f}, 95 % interval {d.low:+.{places}f} to {d.high:+.{places}f}, {d.n} holdout rows"
     )
     heads = {
         "better": f"Better: {what} helps",
@@ -217,7 +230,9 @@ def _sentence(
     if harmed:
         text += f" Rare slices get worse: {', '.join(harmed)}."
     ends = {
-        "mix": f"The curated dataset is {what}." if selected.plan.ratio else "The curated dataset is the weighted real rows.",
+        "mix": f"The curated dataset is {what}."
+        if selected.plan.ratio
+        else "The curated dataset is the weighted real rows.",
         "real_only": "The curated dataset is the real rows alone.",
     }
     return f"{text} {ends[emitted]}"

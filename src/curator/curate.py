@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from curator.certify import Certification, certify
@@ -82,9 +84,7 @@ def curate(
     return Run(directory)
 
 
-def read_recipe(
-    recipe: Recipe | str | os.PathLike[str] | Mapping[str, Any], overrides: Iterable[str] = ()
-) -> Recipe:
+def read_recipe(recipe: Recipe | str | os.PathLike[str] | Mapping[str, Any], overrides: Iterable[str] = ()) -> Recipe:
     """Return a recipe whose names are known here, from whatever form it was given in."""
     if isinstance(recipe, Recipe):
         if list(overrides):
@@ -131,25 +131,26 @@ class _Curation:
         with self.timed("search"):
             trials = self.search(ladder)
         selected, best = select(trials)
-        self.pools((self.setup.splits.certification,), "pool of the development rows")
+        # The search is closed: the holdout may be read. If there is a mix to emit, both last pools are made at once.
+        last = (self.setup.splits.certification, self.setup.splits.emission)
+        self.pools(last[:1] if selected.plan.real_only else last, "last pools")
         with self.timed("certification"):
-            certification = certify(
-                self.setup, selected, ladder, slices, self.directory, self.workers, self.progress
-            )
+            certification = certify(self.setup, selected, ladder, slices, self.directory, self.workers, self.progress)
         composition = self.emission(selected.plan, mixed=certification.verdict.emitted == "mix")
         self.write(ladder, trials, selected, best, certification, composition)
 
     def pools(self, folds: tuple[Fold, ...], stage: str) -> None:
         with self.timed("pools"):
-            balancing = self.setup.balancing and folds != (self.setup.splits.emission,)
             wanted = [f for f in folds if not (self.directory.fold(f.key) / "pool.json").is_file()]
-            tasks = [self.setup.pool_task(f, self.directory.fold(f.key), balancing=balancing) for f in wanted]
+            tasks = [self.setup.pool_task(f, self.directory.fold(f.key)) for f in wanted]
             self.progress.stage(stage, len(folds))
             self.progress.advance(len(folds) - len(wanted))
             self.workers.map(build_pool, tasks, done=lambda _: self.progress.advance())
 
     def slices(self) -> list[Slice]:
-        found = discover_slices(self.setup.table, self.setup.splits.development) if self.setup.recipe.rare.discover else []
+        found = (
+            discover_slices(self.setup.table, self.setup.splits.development) if self.setup.recipe.rare.discover else []
+        )
         return [*self.setup.slices, *found]
 
     def search(self, ladder: Mapping[str, ArmResult]) -> list[Trial]:
@@ -171,7 +172,14 @@ class _Curation:
 
         def evaluate(pairs: list[tuple[MixPlan, int]]) -> list[tuple[float, float]]:
             tasks = [
-                fit_tasks([Arm("trial", plan)], [folders[k]], setup.estimator, [setup.metric], setup.recipe.output.labels, setup.seed)[0]
+                fit_tasks(
+                    [Arm("trial", plan)],
+                    [folders[k]],
+                    setup.estimator,
+                    [setup.metric],
+                    setup.recipe.output.labels,
+                    setup.seed,
+                )[0]
                 for plan, k in pairs
             ]
             return [(r.scores[metric], r.seconds) for r in self.workers.map(run_fit, tasks)]
@@ -185,14 +193,17 @@ class _Curation:
 
     def emission(self, plan: MixPlan, *, mixed: bool) -> dict[str, Any]:
         fold = self.setup.splits.emission if mixed else self.setup.splits.certification
-        if mixed:
-            self.pools((fold,), "pool of all rows")
         with self.timed("emission"):
             return emit(self.setup, plan, fold.key, mixed=mixed, directory=self.directory)
 
     def write(
-        self, ladder: Mapping[str, ArmResult], trials: list[Trial], selected: Trial, best: Trial,
-        certification: Certification, composition: dict[str, Any],
+        self,
+        ladder: Mapping[str, ArmResult],
+        trials: list[Trial],
+        selected: Trial,
+        best: Trial,
+        certification: Certification,
+        composition: dict[str, Any],
     ) -> None:
         with atomic(self.directory.trials) as part:
             trials_frame(trials).to_parquet(part, index=False)
@@ -206,3 +217,13 @@ class _Curation:
         started = time.perf_counter()
         yield
         self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - started
+
+
+class _CallableModule(ModuleType):
+    """Importing this module makes `curator.curate` the module; calling it must still curate."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Run:
+        return curate(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _CallableModule

@@ -89,8 +89,8 @@ def _with_provenance(
     frame: pd.DataFrame, weight: np.ndarray, origin: np.ndarray, generation: int, ids: np.ndarray
 ) -> pd.DataFrame:
     return frame.assign(
-        sample_weight=np.asarray(weight, dtype=float), origin=origin, generation=np.full(len(frame), generation, np.int32),
-        row_id=ids,
+        sample_weight=np.asarray(weight, dtype=float), origin=origin,
+        generation=np.full(len(frame), generation, np.int32), row_id=ids,
     )  # fmt: skip
 
 
@@ -107,7 +107,8 @@ def _ledger(setup: Setup, pool: Pool, mixture: Mixture, *, mixed: bool) -> pd.Da
 
     reasons = np.array(mixture.reasons, dtype=object)[mixture.decision]
     kept = (mixture.decision == 0) & mixed
-    why = np.where(kept, None, np.where(mixture.decision == 0, "mix_not_emitted", reasons))
+    why = np.where(mixture.decision == 0, "mix_not_emitted", reasons).astype(object)
+    why[kept] = None
     seeds = np.array([pool.seeds.get(name, 0) for name in pool.sources])
     labels = pool.labels if pool.regression else np.array(setup.table.classes, dtype=object)[pool.labels]
     frame = pd.DataFrame(
@@ -147,7 +148,9 @@ def _composition(setup: Setup, frame: pd.DataFrame, mixture: Mixture, *, mixed: 
         "shortfall": dict(mixture.shortfall) if mixed else {},
     }
     if setup.table.task != "regression":
-        shares = frame.groupby([setup.table.target, frame["origin"] == "real"], observed=True)["sample_weight"].agg(["size", "sum"])
+        shares = frame.groupby([setup.table.target, frame["origin"] == "real"], observed=True)["sample_weight"].agg(
+            ["size", "sum"]
+        )
         composition["classes"] = {
             str(label): {
                 "real_rows": int(shares["size"].get((label, True), 0)),

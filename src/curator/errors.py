@@ -57,12 +57,18 @@ class RecipeError(UserError):
         super().__init__("\n".join(self.lines))
 
 
-class RecipeProblems(UserError):
+class RecipeProblems(UserError):  # noqa: N818  # it holds Problems
     """Mistakes found by a check that knows recipe keys but not the file they stand in; `Recipe.located` adds it."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("; ".join(f"{'.'.join(map(str, p.path))}: {p.message}" for p in self.problems))
+
+
+def reason_of(error: BaseException) -> str:
+    """Return what an exception of another library says, in one line."""
+    said = str(error).strip()
+    return said.splitlines()[0] if said else type(error).__name__
 
 
 def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
@@ -74,6 +80,6 @@ def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
     "unknown metric 'logloss'; did you mean 'log_loss'? Known: log_loss, roc_auc"
     """
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    near = [n for n in names if n.lower() == name.lower()] or difflib.get_close_matches(name, names, n=1, cutoff=0.6)
     hint = f"did you mean '{near[0]}'? " if near else ""
     return f"unknown {what} {name!r}; {hint}Known: {', '.join(names)}"

@@ -46,17 +46,21 @@ def ladder_arms(setup: Setup) -> list[tuple[Arm, str]]:
 
 
 def fit_tasks(
-    arms: Sequence[Arm], folders: Sequence[Path], estimator: Estimator, metrics: Sequence[Metric], form: LabelForm,
-    seed: int, *, keep: bool = False,
+    arms: Sequence[Arm],
+    folders: Sequence[Path],
+    estimator: Estimator,
+    metrics: Sequence[Metric],
+    form: LabelForm,
+    seed: int,
+    *,
+    keep: bool = False,
 ) -> list[FitTask]:
     """Return one task for each arm and fold, arm by arm."""
     names = tuple(m.name for m in metrics)
     return [FitTask(folder, arm, estimator, names, form, seed, keep) for arm in arms for folder in folders]
 
 
-def run_ladder(
-    setup: Setup, directory: RunDirectory, workers: Workers, progress: Progress
-) -> dict[str, ArmResult]:
+def run_ladder(setup: Setup, directory: RunDirectory, workers: Workers, progress: Progress) -> dict[str, ArmResult]:
     """Evaluate every arm on every fold; what was evaluated before an interruption is read back."""
     cache = Path(directory.pool) / "ladder.json"
     if cache.is_file():
@@ -130,7 +134,9 @@ def _from_json(row: Mapping[str, Any]) -> ArmResult:
     if plan is not None:
         ratios = tuple((s, float(r)) for s, r in plan["ratios"])
         thresholds = tuple((n, float(v)) for n, v in plan["thresholds"])
-        plan = MixPlan(ratios, plan["labels"], plan["synthetic_weight"], plan["class_tilt"], plan["rare_exponent"], thresholds)
+        plan = MixPlan(
+            ratios, plan["labels"], plan["synthetic_weight"], plan["class_tilt"], plan["rare_exponent"], thresholds
+        )
 
     def numbers(values: Sequence[float | None]) -> tuple[float, ...]:
         return tuple(float("nan") if v is None else float(v) for v in values)

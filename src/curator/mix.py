@@ -177,7 +177,7 @@ def _copies(
 
 
 def _systematic(group: np.ndarray, weight: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """Return whole numbers with mean `weight`; in each run of equal `group` their sum is its weight, rounded by `start`."""
+    """Return whole numbers with mean `weight`; in a run of equal `group` they sum to its weight, rounded by `start`."""
     if len(group) == 0:
         return np.empty(0, dtype=np.int64)
     first = np.concatenate([[True], group[1:] != group[:-1]])

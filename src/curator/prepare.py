@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from curator.errors import Problem, RecipeProblems, UserError
+from curator.errors import Problem, RecipeProblems, UserError, unknown_name
 from curator.evaluate import Estimator, Metric, check_estimator, check_metric, make_estimator, resolve_metric
 from curator.rare import Slice, declared_slices
 from curator.recipe import EstimatorSpec, Recipe, located, resolved
 from curator.records import LabelPolicy
 from curator.rundir import FORMAT_VERSION
+from curator.score import all_scorers
 from curator.score.pool import PoolTask, Source
 from curator.search import Space
 from curator.synthesize import check_synthesizer
@@ -45,6 +46,12 @@ class Registries:
     def check_synthesizer(self, name: str, params: dict[str, Any]) -> None:
         """See `Vocabulary`."""
         check_synthesizer(name, params)
+
+    def check_scorer(self, name: str) -> None:
+        """See `Vocabulary`."""
+        known = all_scorers()
+        if name not in known:
+            raise ValueError(unknown_name("scorer", name, known))
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,13 +90,13 @@ class Setup:
         return Space(
             sources=tuple(s.name for s in self.sources),
             labels=labels,
-            thresholds={name: getattr(recipe.filters, name) for name in type(recipe.filters).model_fields},
+            thresholds=recipe.filters.settings,
             rare_weights=recipe.rare.weights,
             classes=classes,
             max_ratio=recipe.search.max_ratio,
         )
 
-    def pool_task(self, fold: Fold, folder: Path, *, balancing: bool) -> PoolTask:
+    def pool_task(self, fold: Fold, folder: Path) -> PoolTask:
         """Return what builds the pool of one fold."""
         table, seed = self.table, int.from_bytes(hashlib.sha256(f"{self.seed}/{fold.key}".encode()).digest()[:4], "big")
         plain = table.plain
@@ -98,7 +105,8 @@ class Setup:
             weight=table.weight[fold.train], valid=plain.iloc[fold.valid].reset_index(drop=True),
             y_valid=table.y[fold.valid], weight_valid=table.weight[fold.valid], categorical=table.categorical,
             task=table.task, classes=table.classes, sources=self.sources, encoding=self.estimator.encoding,
-            max_ratio=self.recipe.search.max_ratio, seed=seed % 2**31, balancing=balancing,
+            max_ratio=self.recipe.search.max_ratio, seed=seed % 2**31,
+            balancing=self.balancing and len(fold.valid) > 0,
         )  # fmt: skip
 
     @property
@@ -126,7 +134,9 @@ def prepare(recipe: Recipe, data: pd.DataFrame | None = None) -> Setup:
     _check_metric_on_holdout(metric, table, splits)
     sources = tuple(Source(s.source, s.name, s.params, s.per_class) for s in recipe.synthesizers)
     if not sources:
-        raise located(recipe, RecipeProblems([Problem(("synthesizers",), "is empty; name at least one, e.g. neighbours")]))
+        raise located(
+            recipe, RecipeProblems([Problem(("synthesizers",), "is empty; name at least one, e.g. neighbours")])
+        )
     return Setup(recipe, table, splits, estimator, metric, slices, sources, _fingerprint(recipe, table))
 
 

@@ -82,6 +82,11 @@ class Interval:
     level: float = 0.95
 
 
+def shown_decimals(size: float) -> int:
+    """Return how many decimals a metric of this size deserves: four for a log loss, none for house prices."""
+    return next((places for limit, places in ((2, 4), (20, 3), (200, 2), (2000, 1)) if abs(size) < limit), 0)
+
+
 @dataclass(frozen=True)
 class SliceVerdict:
     """What certification says of one rare slice; ``difference`` is positive when the mix is better there."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from curator.certify import CURATED, Certification
 from curator.evaluate import nadeau_bengio, reported_metrics, standard_error
 from curator.prepare import Setup
-from curator.records import ArmResult, Trial
+from curator.records import ArmResult, Trial, shown_decimals
 from curator.rundir import FORMAT_VERSION, RunDirectory
 from curator.score.pool import load_pool
 
@@ -77,8 +77,11 @@ def results(
         "data_hash": table.content_hash,
         "policy": setup.recipe.output.policy,
         "verdict": {k: v for k, v in asdict(certification.verdict).items() if k != "slices"},
+        "remarks": _remarks(setup, certification),
         "slices": [asdict(s) for s in certification.verdict.slices],
-        "selected": {"trial": selected.number, "name": selected.name, "plan": asdict(selected.plan), "delta": selected.delta},
+        "selected": {
+            "trial": selected.number, "name": selected.name, "plan": asdict(selected.plan), "delta": selected.delta,
+        },
         "best": {
             "trial": best.number, "name": best.name, "plan": asdict(best.plan), "delta": best.delta,
             "standard_error": standard_error(best.deltas),
@@ -96,6 +99,26 @@ def results(
         "columns": [asdict(c) for c in table.columns],
         "notes": sorted({f"{s}: {n}" for p in pools.values() for s, notes in p.notes.items() for n in notes}),
     }  # fmt: skip
+
+
+def _remarks(setup: Setup, certification: Certification) -> list[str]:
+    """Say what a reader must know beside the verdict: a gain that tuning, or a threshold, would give as well."""
+    metric, remarks = setup.metric, []
+    others = {
+        "real_tuned": "tuning the estimator on the real rows alone",
+        "real_tuned_threshold": "moving the decision threshold on the real rows alone",
+    }
+    curated = certification.arms[CURATED][metric.name].mean
+    for arm, what in others.items():
+        if arm not in certification.arms:
+            continue
+        other = certification.arms[arm][metric.name].mean
+        lead = metric.gain(other, curated)
+        if lead > 0:
+            text = f"{what} does better on the holdout ({metric.name} {other:.{shown_decimals(other)}f})"
+            advice = "; consider task.tune: true, which tunes on both sides" if arm == "real_tuned" else ""
+            remarks.append(text + advice)
+    return remarks
 
 
 def trials_frame(trials: Sequence[Trial]) -> pd.DataFrame:
@@ -137,7 +160,9 @@ def manifest(setup: Setup, seconds: Mapping[str, float], finished: datetime) -> 
             **{f.key: hashlib.sha256(f.valid.astype("<i8").tobytes()).hexdigest() for f in setup.splits.folds},
         },
         "python": platform.python_version(),
-        "packages": {name: {"version": _version(name), "licence": _licence(name)} for name in _PACKAGES if _version(name)},
+        "packages": {
+            name: {"version": _version(name), "licence": _licence(name)} for name in _PACKAGES if _version(name)
+        },
         "seconds": {k: round(v, 3) for k, v in seconds.items()},
     }
 
@@ -151,8 +176,7 @@ def _version(package: str) -> str | None:
 
 def _licence(package: str) -> str | None:
     about = metadata(package)
-    named = about.get("License-Expression") or (about.get("License") or "").strip().splitlines()[:1]
-    if isinstance(named, list):
-        named = named[0] if named else None
+    stated = [str(value) for key in ("License-Expression", "License") for value in about.get_all(key) or []]
     classifiers = [c.split(" :: ")[-1] for c in about.get_all("Classifier") or [] if c.startswith("License ::")]
-    return named or (classifiers[0] if classifiers else None)
+    # Some packages put the whole text of the licence there: its first line is its name.
+    return next((text.strip().splitlines()[0] for text in [*stated, *classifiers] if text.strip()), None)

@@ -53,6 +53,17 @@ class Run:
         """``better``, ``not_worse``, ``undecided`` or ``worse``."""
         return str(self.results["verdict"]["name"])
 
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What a list of runs shows of it."""
+        return {
+            "path": str(self.path),
+            "name": self.name,
+            "finished": self.manifest["finished"],
+            "metric": self.results["metric"]["name"],
+            "verdict": self.results["verdict"],
+        }
+
     @cached_property
     def data(self) -> pd.DataFrame:
         """The curated dataset: the table's columns, then sample_weight, origin, generation, row_id."""
@@ -61,14 +72,16 @@ class Run:
         return pd.read_parquet(self._directory.curated)
 
     @property
-    def X(self) -> pd.DataFrame:
+    def X(self) -> pd.DataFrame:  # noqa: N802  # the field's name
         """The columns that a model learns from."""
-        return self.data[self.results["features"]]
+        features: pd.DataFrame = self.data[self.results["features"]]
+        return features
 
     @property
     def y(self) -> pd.Series:
         """The target, shape (n_rows,)."""
-        return self.data[self.results["target"]]
+        target: pd.Series = self.data[self.results["target"]]
+        return target
 
     @property
     def sample_weight(self) -> pd.Series:

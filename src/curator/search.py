@@ -72,7 +72,9 @@ class Space:
             if setting == "off" or (name == "agreement" and labels != "filter"):
                 continue
             searched = setting == "search"
-            value = trial.suggest_float(f"threshold.{name}", 0.0, _HIGHEST.get(name, 0.5)) if searched else float(setting)
+            value = (
+                trial.suggest_float(f"threshold.{name}", 0.0, _HIGHEST.get(name, 0.5)) if searched else float(setting)
+            )
             thresholds.append((name, float(value)))
         scaled = tuple((s, r * shrink) for s, r in zip(self.sources, ratios, strict=True))
         return MixPlan(scaled, labels, weight, tilt, exponent, tuple(thresholds)).canonical()
@@ -179,7 +181,9 @@ class Study:
                 raise UserError(f"search.storage: the driver of this database is not installed ({error})") from None
             except Exception as error:
                 if url is None:
-                    raise CuratorError(f"{path}: the study cannot be opened ({error}); run again with --fresh") from error
+                    raise CuratorError(
+                        f"{path}: the study cannot be opened ({error}); run again with --fresh"
+                    ) from error
                 reason = str(error).splitlines()[0]
                 raise UserError(f"search.storage: the study's database cannot be used: {reason}") from None
         self._storage = storage
@@ -255,9 +259,7 @@ def _evaluated(
     task: SearchTask, batch: list[tuple[str, Params, MixPlan]], history: Sequence[Trial], evaluate: Evaluate
 ) -> list[Trial]:
     folds = len(task.reference)
-    known = dict(task.known) | {
-        t.plan: (t.scores, t.seconds) for t in history if t.state == "complete"
-    }
+    known = dict(task.known) | {t.plan: (t.scores, t.seconds) for t in history if t.state == "complete"}
     leader = max((t for t in history if t.state == "complete"), key=lambda t: t.delta, default=None)
     scores: list[list[float]] = [list(known[plan][0]) if plan in known else [] for _, _, plan in batch]
     seconds = [0.0] * len(batch)

@@ -8,13 +8,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from curator.errors import UserError, unknown_name
-from curator.records import TaskType
+from curator.errors import UserError, reason_of, unknown_name
 from curator.recipe.models import EstimatorSpec
+from curator.records import TaskType
 from curator.table import Encoding
 
 
@@ -34,8 +34,13 @@ def _log(low: float, high: float, n: int) -> tuple[float, ...]:
 
 
 _FOREST = {"min_samples_leaf": (1, 2, 3, 5, 10, 20), "max_features": ("sqrt", 0.3, 0.5, 0.8)}
-_BOOST = {"learning_rate": _log(0.01, 0.3, 9), "max_leaf_nodes": (4, 8, 15, 31), "l2_regularization": (0.0, 0.1, 1.0, 10.0),
-          "min_samples_leaf": (5, 10, 20, 40), "max_iter": (50, 100, 200)}  # fmt: skip
+_BOOST = {
+    "learning_rate": _log(0.01, 0.3, 9),
+    "max_leaf_nodes": (4, 8, 15, 31),
+    "l2_regularization": (0.0, 0.1, 1.0, 10.0),
+    "min_samples_leaf": (5, 10, 20, 40),
+    "max_iter": (50, 100, 200),
+}
 _LEAVES = {"learning_rate": _log(0.01, 0.3, 9), "n_estimators": (50, 100, 200), "reg_lambda": (0.0, 0.1, 1.0, 10.0)}
 
 ESTIMATORS: dict[str, ShortName] = {
@@ -96,7 +101,7 @@ def check_estimator(spec: EstimatorSpec) -> None:
     build = _import(str(paths[0]))
     for method in ("fit", "predict"):
         if not callable(getattr(build, method, None)):
-            raise ValueError(f"{paths[0]} has no {method} method; an estimator has fit and predict")
+            raise ValueError(f"{paths[0]} has no {method} method; an estimator has fit and predict")  # noqa: TRY004
     parameters = inspect.signature(build).parameters
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
         return
@@ -208,8 +213,7 @@ def _probe(estimator: Estimator) -> None:
     try:
         fit(estimator, X, y, None, seed=0, categorical=())
     except Exception as error:  # any class may be named here, and any of them may raise anything
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise UserError(f"task.estimator: {estimator.label} cannot be fitted: {reason}") from None
+        raise UserError(f"task.estimator: {estimator.label} cannot be fitted: {reason_of(error)}") from None
 
 
 def _takes_weights(kind: Any) -> bool:
@@ -220,7 +224,13 @@ def _takes_weights(kind: Any) -> bool:
 
 
 def fit(
-    estimator: Estimator, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, *, seed: int, categorical: tuple[int, ...]
+    estimator: Estimator,
+    X: np.ndarray,
+    y: np.ndarray,
+    weight: np.ndarray | None,
+    *,
+    seed: int,
+    categorical: tuple[int, ...],
 ) -> Any:
     """Fit one model; its warnings (early stops of solvers) are the same for both sides of a comparison."""
     model = estimator.build(seed, categorical)
@@ -271,7 +281,7 @@ def _softmax(margin: np.ndarray) -> np.ndarray:
 
 
 def tuning_draws(spec: EstimatorSpec, n: int, seed: int) -> list[dict[str, Any]]:
-    """Return `n` different random settings of a short name, the default first; just the default where no space is known."""
+    """Return the default and `n` different random settings; just the default where no space is known."""
     entry = ESTIMATORS.get(spec.name or "")
     if entry is None:
         return [{}]
@@ -284,5 +294,3 @@ def tuning_draws(spec: EstimatorSpec, n: int, seed: int) -> list[dict[str, Any]]
         if len(draws) > n:
             break
     return draws
-
-

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from curator.errors import CuratorError
+from curator.errors import CuratorError, reason_of
 from curator.evaluate.estimators import Estimator, Prediction, fit, predict
 from curator.evaluate.metrics import Metric, find_metric
 from curator.mix import Mixture, mix
@@ -36,7 +36,7 @@ class Arm:
     """
 
     name: str
-    plan: MixPlan = MixPlan()
+    plan: MixPlan = MixPlan()  # noqa: RUF009  # frozen
     special: Special | Literal[""] = ""
     params: tuple[tuple[str, Any], ...] = ()
 
@@ -67,22 +67,26 @@ class FitResult:
 def run_fit(task: FitTask) -> FitResult:
     """Train an arm on a fold's training rows and judge it by the fold's other rows."""
     pool = load_pool(task.folder)
-    X, y, weight, counts = training_rows(pool, task.arm, task.form, weights=task.estimator.takes_weights, seed=task.seed)
+    X, y, weight, counts = training_rows(
+        pool, task.arm, task.form, weights=task.estimator.takes_weights, seed=task.seed
+    )
     estimator = task.estimator.with_params(dict(task.arm.params)) if task.arm.params else task.estimator
     started = time.perf_counter()
     try:
         model = fit(estimator, X, y, weight, seed=task.seed, categorical=pool.categorical)
         prediction = predict(model, pool.X_valid, pool.n_classes)
     except (ValueError, TypeError, ArithmeticError, RuntimeError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CuratorError(
-            f"{task.estimator.label} failed on {len(y)} rows ({task.arm.name}, fold {task.folder.name}): {reason}"
+            f"{task.estimator.label} failed on {len(y)} rows ({task.arm.name}, fold {task.folder.name}): "
+            f"{reason_of(error)}"
         ) from error
     if task.arm.special == "threshold":
         prediction = _with_threshold(task, pool, X, y, weight, prediction)
     seconds = time.perf_counter() - started
     scores = {
-        name: find_metric(name)(pool.y_valid, prediction, pool.weight_valid) for name in task.metrics if len(pool.y_valid)
+        name: find_metric(name)(pool.y_valid, prediction, pool.weight_valid)
+        for name in task.metrics
+        if len(pool.y_valid)
     }
     return FitResult(scores, seconds, prediction if task.keep_prediction else None, counts)
 
@@ -116,9 +120,7 @@ def _evened_out(pool: Pool, how: str, seed: int) -> tuple[np.ndarray, np.ndarray
         return real, candidate, pool.labels[candidate]
     rng = np.random.default_rng([seed, 11])
     counts = np.bincount(pool.y, minlength=pool.n_classes)
-    more = [
-        rng.choice(np.flatnonzero(pool.y == c), counts.max() - n, replace=True) for c, n in enumerate(counts) if n
-    ]
+    more = [rng.choice(np.flatnonzero(pool.y == c), counts.max() - n, replace=True) for c, n in enumerate(counts) if n]
     return np.concatenate([real, *more]), nothing, nothing
 
 

@@ -99,7 +99,8 @@ def squared_errors(y: np.ndarray, prediction: Prediction) -> np.ndarray:
 
 def absolute_errors(y: np.ndarray, prediction: Prediction) -> np.ndarray:
     """Return absolute errors, shape (v,)."""
-    return np.abs(y - prediction.value)
+    errors: np.ndarray = np.abs(y - prediction.value)
+    return errors
 
 
 def _chance(prediction: Prediction) -> np.ndarray:
@@ -242,7 +243,7 @@ def _from_scorer(name: str) -> Metric:
     methods = (methods,) if isinstance(methods, str) else tuple(methods)
     by_chance = "predict" not in methods
     regression = any(word in name for word in ("error", "r2", "variance", "deviance", "d2_absolute"))
-    multi = name.split("_")[-1] in {"ovr", "ovo"} or "ovr" in name or "ovo" in name
+    multi = name.rsplit("_", maxsplit=1)[-1] in {"ovr", "ovo"} or "ovr" in name or "ovo" in name
 
     def score(y: np.ndarray, p: Prediction, w: np.ndarray) -> float:
         answer = p.value

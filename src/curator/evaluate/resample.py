@@ -46,7 +46,7 @@ def resampling_weights(
 def resampled(metric: Metric, y: np.ndarray, prediction: Prediction, weights: np.ndarray) -> np.ndarray:
     """Return the metric under each row of `weights`; shape (b,), NaN where it is not defined."""
     if metric.row_losses is not None:
-        means = weights @ metric.row_losses(y, prediction) / weights.sum(axis=1)
+        means: np.ndarray = weights @ metric.row_losses(y, prediction) / weights.sum(axis=1)
         return np.sqrt(means) if metric.root else means
     fast = _FAST.get(metric.name)
     if fast is not None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from curator.errors import Problem, RecipeProblems
+from curator.errors import Problem, RecipeProblems, reason_of
 from curator.recipe.models import Recipe, SliceSpec
 from curator.table import DistanceRows, Table
 
@@ -64,9 +64,8 @@ def _evaluate(table: Table, spec: SliceSpec) -> np.ndarray:
     try:
         member = table.frame.eval(spec.where, engine="python", local_dict={}, global_dict={})
     except Exception as error:  # pandas raises many kinds for what a user may write
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         known = ", ".join(map(str, table.frame.columns[:8]))
-        raise ValueError(f"{spec.where!r} cannot be evaluated: {reason}; columns are {known}, ...") from None
+        raise ValueError(f"{spec.where!r} cannot be evaluated: {reason_of(error)}; columns are {known}, ...") from None
     values = np.asarray(member)
     if values.shape != (len(table),) or values.dtype.kind not in "bO":
         raise ValueError(f"{spec.where!r} is not true or false for each row; write a comparison, e.g. age > 60")
@@ -88,7 +87,12 @@ def discover_slices(table: Table, development: np.ndarray) -> list[Slice]:
     else:
         counts = np.bincount(table.y[development], minlength=len(table.classes))
         found = [
-            Slice(f"class {label}", f"{table.target} is {label!r} ({counts[c] / counts.sum():.1%} of rows)", False, table.y == c)
+            Slice(
+                f"class {label}",
+                f"{table.target} is {label!r} ({counts[c] / counts.sum():.1%} of rows)",
+                False,
+                table.y == c,
+            )
             for c, label in enumerate(table.classes)
             if counts[c] < RARE_CLASS_SHARE * counts.sum()
         ]
@@ -137,4 +141,6 @@ def _isolated(table: Table, development: np.ndarray) -> Slice | None:
     member = score > limit
     if not member.any():
         return None
-    return Slice("isolated rows", f"farther from its {NEAREST} nearest rows than {1 - TAIL_SHARE:.0%} of rows", False, member)
+    return Slice(
+        "isolated rows", f"farther from its {NEAREST} nearest rows than {1 - TAIL_SHARE:.0%} of rows", False, member
+    )

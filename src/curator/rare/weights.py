@@ -9,9 +9,10 @@ WEIGHT_CAP = 10.0
 
 
 def class_weights(y: np.ndarray, n_classes: int, exponent: float) -> np.ndarray | None:
-    """Return a weight for each class, ``(1 / share) ** exponent``, mean 1 over the rows, at most 10 times the median row.
+    """Return a weight for each class, ``(1 / share) ** exponent``, with mean 1 over the rows.
 
-    At exponent 1 this is scikit-learn's ``class_weight="balanced"``, up to the cap. None at regression or exponent 0.
+    None is above 10 times the median row's. At exponent 1 it is scikit-learn's ``class_weight="balanced"``, up to that
+    cap. Returns None at regression or exponent 0.
 
     Examples
     --------

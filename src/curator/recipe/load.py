@@ -17,6 +17,7 @@ from curator.recipe.models import Recipe
 from curator.recipe.origin import KeyPath, Origin
 from curator.recipe.vocabulary import Vocabulary
 
+MOST_LEVELS, MOST_KEYS = 20, 20_000
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -104,14 +105,18 @@ def dump_recipe(recipe: Recipe) -> str:
 def resolved(recipe: Recipe) -> dict[str, Any]:
     """Return the recipe as plain data with all defaults filled in and no secret."""
     content: dict[str, Any] = recipe.model_dump(mode="json", by_alias=True, exclude_none=False)
-    estimator = {k: v for k, v in content["task"]["estimator"].items() if v not in (None, {})}
-    content["task"]["estimator"] = estimator["name"] if set(estimator) == {"name"} else estimator
-    content["synthesizers"] = [
-        {k: v for k, v in s.items() if not (k == "id" and v is None)} for s in content["synthesizers"]
-    ]
     for path, written in recipe.origin.secrets.items():
         _put_back(content, path, written)
+    estimator = _without_empty(content["task"]["estimator"])
+    short = isinstance(estimator, dict) and set(estimator) == {"name"}
+    content["task"]["estimator"] = estimator["name"] if short else estimator
+    content["synthesizers"] = [_without_empty(s) for s in content["synthesizers"]]
     return content
+
+
+def _without_empty(spec: Any) -> Any:
+    """Drop the keys of an estimator or a synthesizer that say nothing."""
+    return {k: v for k, v in spec.items() if v is not None and v != {}} if isinstance(spec, dict) else spec
 
 
 def _put_back(content: Any, path: KeyPath, written: str) -> None:
@@ -144,6 +149,9 @@ def _parse(file: Path, text: str) -> tuple[dict[str, Any], dict[KeyPath, tuple[i
 def _positions(
     node: yaml.Node | None, path: KeyPath, out: dict[KeyPath, tuple[int, int]], twice: list[str], file: Path
 ) -> None:
+    # Aliases can make a recipe contain itself, or grow without bounds.
+    if len(path) > MOST_LEVELS or len(out) > MOST_KEYS:
+        raise RecipeError([f"{file}: nested too deeply or too large for a recipe; are its YAML aliases (*name) right?"])
     if isinstance(node, yaml.MappingNode):
         for key_node, value_node in node.value:
             here = (*path, str(key_node.value))

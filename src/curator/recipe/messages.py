@@ -93,7 +93,7 @@ def _any(choices: list[str]) -> str:
 
 
 def _near(value: Any, choices: list[str]) -> str:
-    near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.6)
+    near = [] if str(value) in choices else difflib.get_close_matches(str(value), choices, n=1, cutoff=0.6)
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
@@ -116,7 +116,12 @@ def _one(path: tuple[str | int, ...], detail: ErrorDetails) -> str:
         return f"must be {_any(choices)}; got {_shown(value)}{_near(value, choices)}"
     if kind in _WANTED:
         return f"must be {_WANTED[kind]}; got {_shown(value)}"
-    bounds = {"greater_than": "above", "greater_than_equal": "at least", "less_than": "below", "less_than_equal": "at most"}
+    bounds = {
+        "greater_than": "above",
+        "greater_than_equal": "at least",
+        "less_than": "below",
+        "less_than_equal": "at most",
+    }
     if kind in bounds:
         limit = next(iter(context.values()))
         return f"must be {bounds[kind]} {limit:g}; got {_shown(value)}"

@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
-from curator.records import Kind
 from curator.recipe.origin import Origin
 from curator.recipe.vocabulary import vocabulary_of
+from curator.records import Kind
 
 Search = Literal["search"]
 Threshold = Annotated[float, Field(ge=0, lt=1)] | Literal["search", "off"]
@@ -33,7 +33,9 @@ class DataSpec(_Model):
     table: str | None = Field(None, description="Table to read when `source` is an SQLAlchemy URL.")
     target: str = Field(description="The column to predict.")
     drop: tuple[str, ...] = Field((), description="Columns to leave out altogether.")
-    types: dict[str, Kind] = Field(default_factory=dict, description="Column kinds, where inference is to be overruled.")
+    types: dict[str, Kind] = Field(
+        default_factory=dict, description="Column kinds, where inference is to be overruled."
+    )
     missing: tuple[str, ...] = Field((), description="Texts that mean a missing value, beside the usual ones.")
     group: str | None = Field(None, description="Rows with the same value here never straddle a split.")
     time: str | None = Field(None, description="The holdout is the latest rows by this column; folds go forward.")
@@ -44,7 +46,9 @@ class DataSpec(_Model):
     @classmethod
     def _texts(cls, value: Any) -> Any:
         # `missing: [-999]` is the natural way to write it.
-        return [str(v) if isinstance(v, int | float) else v for v in value] if isinstance(value, list | tuple) else value
+        return (
+            [str(v) if isinstance(v, int | float) else v for v in value] if isinstance(value, list | tuple) else value
+        )
 
     @model_validator(mode="after")
     def _consistent(self) -> DataSpec:
@@ -152,14 +156,34 @@ class SynthesizerSpec(_Model):
 
 
 class FilterSpec(_Model):
-    """Least score of a candidate, by scorer; `search` lets the study choose, `off` keeps all."""
+    """Least score of a candidate, by scorer; `search` lets the study choose, `off` keeps all.
+
+    Scorers of other packages (entry point ``curator.scorers``) are named beside these four.
+    """
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, Threshold] = Field(init=False)
 
     realism: Threshold = "search"
     agreement: Threshold = "search"
     novelty: Threshold = "search"
     typicality: Threshold = "search"
 
-    _read_off = field_validator("*", mode="before")(_off)
+    @model_validator(mode="before")
+    @classmethod
+    def _read_off(cls, values: Any) -> Any:
+        return {k: _off(v) for k, v in values.items()} if isinstance(values, dict) else values
+
+    @model_validator(mode="after")
+    def _known(self, info: ValidationInfo) -> FilterSpec:
+        for name in self.model_extra or {}:
+            vocabulary_of(info).check_scorer(name)
+        return self
+
+    @property
+    def settings(self) -> dict[str, float | Literal["search", "off"]]:
+        """Every scorer's threshold, by name."""
+        return self.model_dump()
 
 
 class SliceSpec(_Model):

@@ -41,9 +41,8 @@ class Origin:
         """Return one finished line for a problem."""
         dotted = ".".join(str(p) for p in problem.path)
         body = f"{dotted}: {problem.message}" if dotted else problem.message
-        for length in range(len(problem.path), 0, -1):
-            if problem.path[:length] in self.overridden:
-                return f"--set {body}"
+        if any(_begins(problem.path, own) or _begins(own, problem.path) for own in self.overridden):
+            return f"--set {body}"
         if self.file is None:
             return f"recipe: {body}"
         for length in range(len(problem.path), -1, -1):
@@ -62,3 +61,7 @@ class Origin:
             return (0, 0)
 
         return RecipeError(self.locate(p) for p in sorted(problems, key=order))
+
+
+def _begins(path: KeyPath, start: KeyPath) -> bool:
+    return len(start) > 0 and path[: len(start)] == start

@@ -13,6 +13,8 @@ def recipe_schema() -> dict[str, Any]:
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "curator recipe"
     definitions = schema["$defs"]
+    # `missing: [-999]` is read as the text it is.
+    definitions["DataSpec"]["properties"]["missing"]["items"] = {"type": ["string", "number"]}
     estimator = definitions["TaskSpec"]["properties"]["estimator"]
     estimator["anyOf"] = [{"type": "string"}, {"$ref": estimator.pop("$ref")}]
     synthesizers = schema["properties"]["synthesizers"]

@@ -22,6 +22,9 @@ class Vocabulary(Protocol):
     def check_synthesizer(self, name: str, params: dict[str, Any]) -> None:
         """Check the name of a synthesizer and its settings."""
 
+    def check_scorer(self, name: str) -> None:
+        """Check the name of a scorer."""
+
 
 class AnyName:
     """Accepts every name: used for defaults and where a recipe is read only for its structure."""
@@ -33,6 +36,9 @@ class AnyName:
         """Accept."""
 
     def check_synthesizer(self, name: str, params: dict[str, Any]) -> None:
+        """Accept."""
+
+    def check_scorer(self, name: str) -> None:
         """Accept."""
 
 

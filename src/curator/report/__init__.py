@@ -1,4 +1,6 @@
 """Reports: read run directories only, fit nothing."""
-from curator.rundir import RunDirectory
-def write_report(directory: RunDirectory) -> None:
-    directory.report.write_text("todo")
+
+from curator.report.cards import write_cards
+from curator.report.page import write_report
+
+__all__ = ["write_cards", "write_report"]

@@ -81,6 +81,8 @@ class ScoringContext:
         real = encoder.transform(self.rows)
         index = NearestNeighbors(n_neighbors=min(NEAREST, len(real)), algorithm="brute").fit(real)
         own = index.kneighbors(n_neighbors=1)[0][:, 0] if len(real) > 1 else np.zeros(1)
+        if len(self.candidates) == 0:
+            return np.empty((0, 1)), np.empty(0, dtype=np.int64), own
         to_real, which = index.kneighbors(encoder.transform(self.candidates))
         # Squared distances are computed by expansion: equal rows come out as a rounding error, not as zero.
         to_real[to_real < 1e-3] = 0.0

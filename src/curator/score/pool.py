@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from curator.errors import CuratorError
+from curator.errors import CuratorError, reason_of
 from curator.records import TaskType
 from curator.rundir import atomic_folder, full_disk_explained
 from curator.score import all_scorers
@@ -122,7 +122,8 @@ class Pool:
 
 
 _ARRAYS = (
-    "X", "X_valid", "X_candidates", "y", "y_valid", "weight", "weight_valid", "labels", "source", "prediction", "uniform",
+    "X", "X_valid", "X_candidates", "y", "y_valid", "weight", "weight_valid", "labels", "source", "prediction",
+    "uniform",
 )  # fmt: skip
 
 
@@ -165,10 +166,22 @@ def build_pool(task: PoolTask) -> str:
     return task.key
 
 
-@lru_cache(maxsize=64)
 def load_pool(folder: Path) -> Pool:
     """Read a cached pool; arrays are mapped, not copied, so that worker processes share them."""
+    try:
+        # A pool that was built anew at the same place is another pool.
+        written = (folder / "pool.json").stat().st_mtime_ns
+    except OSError as error:
+        raise _damaged(folder, error) from None
+    return _load_pool(folder, written)
 
+
+def _damaged(folder: Path, error: Exception) -> CuratorError:
+    return CuratorError(f"{folder}: the cached pool is damaged ({error}); delete the folder and run again")
+
+
+@lru_cache(maxsize=64)
+def _load_pool(folder: Path, written: int) -> Pool:  # noqa: ARG001  # part of the cache's key
     def array(name: str) -> np.ndarray:
         path = folder / f"{name}.npy"
         empty = path.stat().st_size < 256 or name in {"X_valid", "y_valid", "weight_valid"}
@@ -180,13 +193,18 @@ def load_pool(folder: Path) -> Pool:
         arrays = {name: array(name) for name in _ARRAYS}
         scores = {name: array(f"score-{name}") for name in about["scores"]}
     except (OSError, ValueError, KeyError) as error:
-        raise CuratorError(f"{folder}: the cached pool is damaged ({error}); delete the folder and run again") from None
+        raise _damaged(folder, error) from None
     return Pool(
-        **arrays, sources=tuple(about["sources"]), n_classes=about["n_classes"], categorical=tuple(about["categorical"]),
-        scores=scores, notes={k: tuple(v) for k, v in about["notes"].items()}, teacher_weights=about["teacher"],
+        **arrays,
+        sources=tuple(about["sources"]),
+        n_classes=about["n_classes"],
+        categorical=tuple(about["categorical"]),
+        scores=scores,
+        notes={k: tuple(v) for k, v in about["notes"].items()},
+        teacher_weights=about["teacher"],
         seeds=about["seeds"],
         seconds=about["seconds"],
-    )  # fmt: skip
+    )
 
 
 def load_candidates(folder: Path) -> pd.DataFrame:
@@ -195,7 +213,7 @@ def load_candidates(folder: Path) -> pd.DataFrame:
 
     frame = pd.read_parquet(folder / "candidates.parquet")
     # Parquet knows one missing text; plain form writes it as NaN.
-    for name in frame.columns[frame.dtypes == object]:
+    for name in frame.select_dtypes(object).columns:
         frame[name] = frame[name].where(frame[name].notna(), np.nan)
     return frame
 
@@ -203,7 +221,7 @@ def load_candidates(folder: Path) -> pd.DataFrame:
 def _candidates(task: PoolTask) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, dict[str, list[str]]]:
     import pandas as pd
 
-    words = {i: label for i, label in enumerate(task.classes)}
+    words = dict(enumerate(task.classes))
     rows, categorical = task.rows.copy(), task.categorical
     if task.task == "regression":
         rows[TARGET] = task.y
@@ -247,8 +265,8 @@ def _from_source(
         raise
     except (ValueError, TypeError, ArithmeticError, RuntimeError, KeyError, IndexError, AttributeError) as error:
         # Whatever a generator trips over, the run goes on with the other sources, and says so.
-        reason = f"failed on these rows and gives no candidates: {type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else ''}"
-        return rows.iloc[:0], [reason]
+        reason = f"{type(error).__name__}: {reason_of(error)[:200]}"
+        return rows.iloc[:0], [f"failed on these rows and gives no candidates: {reason}"]
     known = made[TARGET].notna() if task.task == "regression" else made[TARGET].isin(task.classes)
     return made.loc[known, list(rows.columns)], list(synthesizer.notes)
 
@@ -268,5 +286,5 @@ def _balancing(rows: pd.DataFrame, categorical: tuple[str, ...], task: PoolTask)
     counts = rows[TARGET].value_counts()
     smote = Smote()
     smote.fit(rows, categorical=categorical, seed=task.seed)
-    made = smote.sample_classes({k: int(counts.max() - n) for k, n in counts.items()}, seed=task.seed)
+    made = smote.sample_classes({str(k): int(counts.max() - n) for k, n in counts.items()}, seed=task.seed)
     return made[list(rows.columns)], list(smote.notes)

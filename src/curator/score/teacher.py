@@ -35,22 +35,15 @@ def library(task: TaskType) -> list[Member]:
     """Return the models that the teacher is chosen from."""
     from sklearn import ensemble, linear_model
 
-    if task == "regression":
-        boost, forest, extra = (
-            ensemble.HistGradientBoostingRegressor, ensemble.RandomForestRegressor, ensemble.ExtraTreesRegressor,
-        )  # fmt: skip
-        linear = [
-            Member(f"ridge_{alpha:g}", "one_hot", lambda _c, _s, a=alpha: linear_model.Ridge(alpha=a))
-            for alpha in (1.0, 30.0)
-        ]
-    else:
-        boost, forest, extra = (
-            ensemble.HistGradientBoostingClassifier, ensemble.RandomForestClassifier, ensemble.ExtraTreesClassifier,
-        )  # fmt: skip
-        linear = [
-            Member(f"logistic_{C:g}", "one_hot", lambda _c, _s, C=C: linear_model.LogisticRegression(C=C, max_iter=2000))
-            for C in (1.0, 0.1)
-        ]
+    regression = task == "regression"
+    boost = ensemble.HistGradientBoostingRegressor if regression else ensemble.HistGradientBoostingClassifier
+    forest = ensemble.RandomForestRegressor if regression else ensemble.RandomForestClassifier
+    extra = ensemble.ExtraTreesRegressor if regression else ensemble.ExtraTreesClassifier
+
+    def linear(strength: float) -> Callable[[list[int], int], Any]:
+        if regression:
+            return lambda _codes, _seed: linear_model.Ridge(alpha=strength)
+        return lambda _codes, _seed: linear_model.LogisticRegression(C=1 / strength, max_iter=2000)
 
     def trees(kind: Any, leaf: int) -> Callable[[list[int], int], Any]:
         return lambda _codes, seed: kind(n_estimators=100, min_samples_leaf=leaf, random_state=seed)
@@ -62,7 +55,8 @@ def library(task: TaskType) -> list[Member]:
         )  # fmt: skip
 
     return [
-        *linear,
+        Member("linear", "one_hot", linear(1.0)),
+        Member("linear_smooth", "one_hot", linear(30.0 if regression else 10.0)),
         Member("forest", "ordinal", trees(forest, 2)),
         Member("extra_trees", "ordinal", trees(extra, 1)),
         Member("extra_trees_smooth", "ordinal", trees(extra, 5)),
@@ -120,6 +114,8 @@ class Teacher:
 
     def predict(self, rows: pd.DataFrame) -> np.ndarray:
         """Return class probabilities, shape (m, n_classes), or values, shape (m,)."""
+        if len(rows) == 0:
+            return np.empty((0,) if self.task == "regression" else (0, self.n_classes))
         encoded = {name: encoder.transform(rows) for name, encoder in self._encoders.items()}
         total: np.ndarray = sum(share * self._guess(model, encoded[m.encoding]) for m, model, share in self._members)  # type: ignore[assignment]
         return total
@@ -127,8 +123,10 @@ class Teacher:
     def _inner_folds(self, y: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
         from sklearn.model_selection import KFold, StratifiedKFold
 
-        folds = 5 if len(y) < 1500 else 3
-        kind = KFold if self.task == "regression" else StratifiedKFold
+        folds = 5 if len(y) < 500 else 3
+        # Stratifying needs one class at least that is as large as the number of folds.
+        plain = self.task == "regression" or np.bincount(y).max() < folds
+        kind = KFold if plain else StratifiedKFold
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # classes rarer than the folds: their probability comes from the others
             return list(kind(n_splits=folds, shuffle=True, random_state=self.seed).split(y, y))

@@ -54,7 +54,9 @@ class Neighbours:
         if k < 1:
             self._near = np.zeros((len(rows), 1), dtype=np.int64)
             return
-        found = NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(points).kneighbors(points, return_distance=False)
+        found = (
+            NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(points).kneighbors(points, return_distance=False)
+        )
         # A row is its own nearest neighbour, unless it has duplicates: drop itself where it stands, else the last.
         own = found == np.arange(len(rows))[:, None]
         own[~own.any(axis=1), -1] = True

@@ -38,7 +38,8 @@ class PerClass:
             raise ValueError("one fit per class needs classes")
         features = tuple(c for c in categorical if c != TARGET)
         self._columns = list(rows.columns)
-        self._shares = rows[TARGET].value_counts(normalize=True).sort_index().to_dict()
+        counts = rows[TARGET].value_counts()
+        self._shares = {str(label): float(n) / len(rows) for label, n in counts.items()}
         self._parts: dict[str, Synthesizer] = {}
         for number, label in enumerate(sorted(self._shares)):
             own = rows[rows[TARGET] == label].drop(columns=TARGET).reset_index(drop=True)

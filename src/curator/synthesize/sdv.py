@@ -88,7 +88,9 @@ class SDVSynthesizer:
         import pandas as pd
 
         if n == 0:
-            return pd.DataFrame({c: pd.Series(dtype=object if c in self._categorical else float) for c in self._columns})
+            return pd.DataFrame(
+                {c: pd.Series(dtype=object if c in self._categorical else float) for c in self._columns}
+            )
         with quiet_and_seeded(seed):
             self._model.reset_sampling()
             # SDV has no public seed for sampling.
@@ -106,7 +108,8 @@ class SDVSynthesizer:
                 made[name] = pd.to_numeric(made[name]).astype(float)
         if TARGET in made:
             made = made[made[TARGET].notna()]
-        return made[self._columns].reset_index(drop=True)
+        rows: pd.DataFrame = made[self._columns].reset_index(drop=True)
+        return rows
 
 
 def _sdv_class(kind: str) -> Any:

@@ -56,7 +56,8 @@ class Smote:
             filled[name] = features[name].fillna(by_class).fillna(features[name].median()).fillna(0.0)
         self._filled = filled
         counts = rows[TARGET].value_counts()
-        self._shares = (counts[counts > 1] / counts[counts > 1].sum()).to_dict()
+        usable = counts[counts > 1]
+        self._shares = {str(label): float(n) / int(usable.sum()) for label, n in usable.items()}
         self._notes = [f"class {label!r} has one row: nothing to interpolate" for label in counts[counts == 1].index]
 
     def sample(self, n: int, *, seed: int) -> pd.DataFrame:

@@ -30,7 +30,7 @@ def check_kind(values: pd.Series, kind: Kind) -> None:
     else:
         return
     if bad.any():
-        row = int(bad.idxmax())
+        row = int(present.index[int(bad.to_numpy().argmax())])
         message = f"is set to {kind}, but row {row} holds {present.loc[row]!r}"
         raise RecipeProblems([Problem(("data", "types", name), f"{message}; correct it, or list it in data.missing")])
 
@@ -40,7 +40,9 @@ def check_values(table: Table, recipe: Recipe) -> None:
     import pandas as pd
 
     if not table.features:
-        raise DataError("the table has no column to learn from; every one is the target, an identifier, text or constant")
+        raise DataError(
+            "the table has no column to learn from; every one is the target, an identifier, text or constant"
+        )
     for column in table.columns:
         values = table.frame[column.name]
         if not pd.api.types.is_float_dtype(values.dtype):
@@ -78,7 +80,7 @@ def _check_time(values: pd.Series) -> None:
     else:
         bad = pd.to_datetime(values, errors="coerce", format="mixed", utc=True).isna()
     if bad.any():
-        row = int(bad.idxmax())
+        row = int(bad.to_numpy().argmax())
         message = f"{values.name!r} has no readable time in {int(bad.sum())} rows, the first is row {row}"
         raise RecipeProblems([Problem(("data", "time"), message)])
 

@@ -62,6 +62,8 @@ class OrdinalRows:
     def transform(self, rows: pd.DataFrame) -> np.ndarray:
         """Return codes first, then numbers; see `Encoder.transform`."""
         numbers = rows[self._order[len(self._words) :]].to_numpy(float)
+        if len(rows) == 0:
+            return np.empty((0, len(self._order)))
         if not self._words:
             return np.ascontiguousarray(numbers)
         with warnings.catch_warnings():
@@ -97,6 +99,8 @@ class OneHotRows:
 
     def transform(self, rows: pd.DataFrame) -> np.ndarray:
         """See `Encoder.transform`."""
+        if len(rows) == 0:
+            return np.empty((0, len(self._transform.get_feature_names_out())))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # unseen categories become all zeros, which is meant
             return np.ascontiguousarray(self._transform.transform(rows), dtype=float)
@@ -127,7 +131,9 @@ class DistanceRows:
         self._mean = np.where(present, values, 0).sum(axis=0) / count
         spread = np.sqrt(np.where(present, (values - self._mean) ** 2, 0).sum(axis=0) / count)
         self._scale = np.where(spread > 0, spread, 1.0)
-        self._one_hot = OneHotEncoder(handle_unknown="ignore", max_categories=255, sparse_output=False, dtype=np.float32)
+        self._one_hot = OneHotEncoder(
+            handle_unknown="ignore", max_categories=255, sparse_output=False, dtype=np.float32
+        )
         if self._words:
             self._one_hot.fit(rows[self._words])
         return self
@@ -136,7 +142,7 @@ class DistanceRows:
         """Return a C-contiguous float32 array of shape (n_rows, n_coordinates)."""
         numbers = (rows[self._numbers].to_numpy(float) - self._mean) / self._scale
         parts = [np.nan_to_num(numbers, nan=0.0).astype(np.float32)]
-        if self._words:
+        if self._words and len(rows):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # an unseen category is far from all others, which is meant
                 parts.append(self._one_hot.transform(rows[self._words]) * np.float32(np.sqrt(0.5)))

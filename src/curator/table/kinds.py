@@ -92,7 +92,7 @@ def looks_like_dates(present: pd.Series) -> bool:
 
 
 def _words_per_value(present: pd.Series) -> float:
-    return float(present.astype(str).head(200).str.split().str.len().mean())
+    return float(present.astype(str).head(200).map(lambda text: len(text.split())).mean())
 
 
 @dataclass(frozen=True)

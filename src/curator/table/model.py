@@ -157,9 +157,7 @@ def load_table(recipe: Recipe, data: pd.DataFrame | None = None) -> Table:
         raise RecipeProblems([Problem(("data", "source"), "is required; name a file, or pass a frame from Python")])
     else:
         base = recipe.origin.folder
-        frame, decisions = read_table(
-            spec.source, base=base, query=spec.query, table=spec.table, missing=spec.missing
-        )
+        frame, decisions = read_table(spec.source, base=base, query=spec.query, table=spec.table, missing=spec.missing)
     frame = frame.rename(columns=str)
     _check_names(recipe, list(frame.columns))
     frame = _without_synthetic_rows(frame, decisions).drop(columns=list(spec.drop))
@@ -184,7 +182,7 @@ def settle_task(frame: pd.DataFrame, columns: tuple[Column, ...], recipe: Recipe
         counts = to_plain(values, "categorical").value_counts()
         classes = tuple(sorted(counts.index, key=_natural))
         if task == "binary":
-            positive = _positive(recipe, counts.to_dict(), classes)
+            positive = _positive(recipe, {str(k): int(n) for k, n in counts.items()}, classes)
             classes = tuple(sorted(classes, key=lambda c: c == positive))
             decisions.append(f"positive class: {positive!r}")
     table = Table(frame, columns, target, task, classes, tuple(decisions))
@@ -214,7 +212,8 @@ def _without_synthetic_rows(frame: pd.DataFrame, decisions: list[str]) -> pd.Dat
     synthetic = frame["origin"].astype(str) != "real"
     if synthetic.any():
         decisions.append(
-            f"an earlier curated output: {int(synthetic.sum())} synthetic rows set aside, {int((~synthetic).sum())} real kept"
+            f"an earlier curated output: {int(synthetic.sum())} synthetic rows set aside, "
+            f"{int((~synthetic).sum())} real rows kept"
         )
     kept = frame.loc[~synthetic, [c for c in frame.columns if c not in PROVENANCE]]
     if kept.empty:
@@ -253,7 +252,9 @@ def _with_target(frame: pd.DataFrame, target: str, decisions: list[str]) -> pd.D
         decisions.append(f"{int(missing.sum())} rows without a target value left out")
         frame = frame[~missing].reset_index(drop=True)
     if len(frame) < LEAST_ROWS:
-        raise DataError(f"the table has {len(frame)} usable rows; at least {LEAST_ROWS} are needed to learn and to judge")
+        raise DataError(
+            f"the table has {len(frame)} usable rows; at least {LEAST_ROWS} are needed to learn and to judge"
+        )
     return frame
 
 

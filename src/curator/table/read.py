@@ -7,14 +7,29 @@ from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
-from curator.errors import DataError
+from curator.errors import DataError, reason_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # What pandas takes for missing by default, less the words that are values in real tables ("None" is a test result in
 # hospital data; "NULL" and "nan" never are).
-MISSING_TEXTS = ("", "NA", "N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "<NA>")
+MISSING_TEXTS = (
+    "",
+    "NA",
+    "N/A",
+    "n/a",
+    "#N/A",
+    "#N/A N/A",
+    "#NA",
+    "NaN",
+    "nan",
+    "-NaN",
+    "-nan",
+    "NULL",
+    "null",
+    "<NA>",
+)
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _FORMATS = (*_DELIMITERS, ".parquet", ".pq", ".jsonl", ".ndjson")
@@ -58,7 +73,6 @@ def _from_files(source: str, base: Path, missing: Sequence[str]) -> tuple[pd.Dat
     url = source if "://" in source else str(base / Path(source).expanduser())
     suffix, compression = _format(source)
     try:
-        # expand: a path without wildcards that does not exist must fail here, by its name.
         files = fsspec.open_files(url, mode="rb", compression=compression)
     except ImportError as error:
         raise DataError(f"{source}: reading this needs another package: {error}") from None
@@ -67,24 +81,7 @@ def _from_files(source: str, base: Path, missing: Sequence[str]) -> tuple[pd.Dat
     if not files:
         raise DataError(f"{source}: no file matches; looked in {base}")
     files = sorted(files, key=lambda f: str(f.path))
-    frames = []
-    for file in files:
-        name = PurePosixPath(file.path).name
-        try:
-            with file as handle:
-                frames.append(_read_one(handle, suffix, name, missing))
-        except FileNotFoundError:
-            raise DataError(f"{source}: there is no such file; looked for {file.path}") from None
-        except IsADirectoryError:
-            raise DataError(f"{source}: is a folder; name the files in it, e.g. {source.rstrip('/')}/*.parquet") from None
-        except ImportError as error:
-            raise DataError(f"{source}: reading this needs another package: {error}") from None
-        except UnicodeDecodeError as error:
-            raise DataError(f"{name}: is not UTF-8 text ({error.reason} at byte {error.start}); convert it") from None
-        except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-            raise DataError(f"{name}: cannot be read as {suffix[1:]}: {str(error).strip()}") from None
-        except OSError as error:
-            raise DataError(f"{source}: cannot be read ({error})") from None
+    frames = [_open_and_read(file, source, suffix, missing) for file in files]
     first = list(frames[0].columns)
     for file, frame in zip(files, frames, strict=True):
         if list(frame.columns) != first:
@@ -94,15 +91,38 @@ def _from_files(source: str, base: Path, missing: Sequence[str]) -> tuple[pd.Dat
     return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0], decisions
 
 
+def _open_and_read(file: Any, source: str, suffix: str, missing: Sequence[str]) -> pd.DataFrame:
+    import pandas as pd
+
+    name = PurePosixPath(file.path).name
+    try:
+        with file as handle:
+            return _read_one(handle, suffix, name, missing)
+    except FileNotFoundError:
+        raise DataError(f"{source}: there is no such file; looked for {file.path}") from None
+    except IsADirectoryError:
+        raise DataError(f"{source}: is a folder; name the files in it, e.g. {source.rstrip('/')}/*.parquet") from None
+    except ImportError as error:
+        raise DataError(f"{source}: reading this needs another package: {error}") from None
+    except UnicodeDecodeError as error:
+        raise DataError(f"{name}: is not UTF-8 text ({error.reason} at byte {error.start}); convert it") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
+        raise DataError(f"{name}: cannot be read as {suffix[1:]}: {reason_of(error)}") from None
+    except OSError as error:
+        raise DataError(f"{source}: cannot be read ({error})") from None
+
+
 def _format(source: str) -> tuple[str, str | None]:
-    suffixes = [s.lower() for s in PurePosixPath(source.split("?")[0]).suffixes]
+    suffixes = [s.lower() for s in PurePosixPath(source.split("?", maxsplit=1)[0]).suffixes]
     compression = _COMPRESSIONS.get(suffixes[-1]) if suffixes else None
     suffix = (suffixes[-2] if len(suffixes) > 1 else "") if compression else (suffixes[-1] if suffixes else "")
     if suffix not in _FORMATS:
         if "://" in source and not suffix:
             raise DataError(f"{source}: a database needs `data.query` or `data.table` beside it")
         known = ", ".join(_FORMATS)
-        raise DataError(f"{source}: unknown file type {suffix or 'without ending'!r}; known: {known}, also .gz, .zst, .bz2, .xz")
+        raise DataError(
+            f"{source}: unknown file type {suffix or 'without ending'!r}; known: {known}, also .gz, .zst, .bz2, .xz"
+        )
     return suffix, compression
 
 
@@ -155,10 +175,10 @@ class _Rewound(io.TextIOBase):
             return text
         return self._rest.read(size)
 
-    def __iter__(self) -> _Rewound:
+    def __iter__(self) -> _Rewound:  # type: ignore[override]  # typeshed says bytes for all streams
         return self
 
-    def __next__(self) -> str:
+    def __next__(self) -> str:  # type: ignore[override]
         line, self._first = self._first or self._rest.readline(), ""
         if not line:
             raise StopIteration

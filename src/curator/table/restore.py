@@ -47,7 +47,7 @@ def conform(rows: pd.DataFrame, reference: pd.DataFrame, categorical: tuple[str,
 
 
 def decimals_of(values: np.ndarray) -> int | None:
-    """Return the decimals (or, negative, the trailing zeros up to 3) all values share, None when over `MOST_DECIMALS`."""
+    """Return the decimals (negative: trailing zeros, up to 3) that all values share; None when over `MOST_DECIMALS`."""
     for decimals in range(-3, MOST_DECIMALS + 1):
         if np.allclose(np.round(values, decimals), values, rtol=1e-12, atol=1e-9):
             return decimals

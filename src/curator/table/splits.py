@@ -181,9 +181,7 @@ def _forward(table: Table, share: float, folds: int) -> Splits:
     cuts = [_near(starts, round(development_end * (k + 1) / (folds + 1))) for k in range(folds)] + [development_end]
     if len(set(cuts)) <= folds or cuts[0] == 0 or development_end in (0, len(order)):
         raise DataError(f"the times are too unevenly spread for {folds} forward folds; lower task.folds")
-    pieces = [
-        Fold(f"r0f{k}", np.sort(order[: cuts[k]]), np.sort(order[cuts[k] : cuts[k + 1]])) for k in range(folds)
-    ]
+    pieces = [Fold(f"r0f{k}", np.sort(order[: cuts[k]]), np.sort(order[cuts[k] : cuts[k + 1]])) for k in range(folds)]
     return Splits(np.sort(order[:development_end]), np.sort(order[development_end:]), tuple(pieces), 1)
 
 

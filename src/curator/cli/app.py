@@ -1,0 +1,249 @@
+"""The command line: each command parses, calls the library, and prints."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+
+import typer
+
+from curator import __version__
+from curator.errors import CuratorError, UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+P = ParamSpec("P")
+
+app = typer.Typer(
+    help="Turn a real table into the best dataset to train on: real rows, and the synthetic rows proven to help.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+QUICK = ("search.trials=12", "task.folds=3", "task.repeats=1")
+
+RecipeFile = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
+RunPath = Annotated[Path, typer.Argument(help="A run directory.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. search.trials=20; repeatable."),
+]
+
+
+def guarded(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn failures into a sentence and an exit code; nobody should meet a traceback."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except CuratorError as error:
+            for line in str(error).splitlines():
+                typer.echo(f"error: {line}", err=True)
+            raise typer.Exit(error.exit_code) from None
+        except KeyboardInterrupt:
+            typer.echo("interrupted; the same command continues where it stopped", err=True)
+            raise typer.Exit(130) from None
+        except BrokenPipeError:
+            # The reader has gone (`| head`); keep Python from complaining about it at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+        except (typer.Exit, typer.Abort):
+            raise
+        except Exception as error:  # the last resort: a sentence, and the way to the details
+            if os.environ.get("CURATOR_DEBUG"):
+                raise
+            reason = str(error).splitlines()[0] if str(error) else ""
+            typer.echo(f"error: unexpected {type(error).__name__}: {reason}", err=True)
+            typer.echo("       set CURATOR_DEBUG=1 to see where, and please report it", err=True)
+            raise typer.Exit(1) from None
+
+    return run
+
+
+def _console(*, error: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=error, highlight=False)
+
+
+def _print_json(content: Any) -> None:
+    from curator.rundir import to_json
+
+    typer.echo(to_json(content))
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"curator {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+@guarded
+def init(
+    data: Annotated[str, typer.Argument(help="A table: file, glob, URL or SQLAlchemy URL.", show_default=False)],
+    target: Annotated[str, typer.Option(help="The column to predict.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="Where to write the recipe; by default NAME.yaml here.")] = None,
+    query: Annotated[str | None, typer.Option(help="SQL, when DATA is an SQLAlchemy URL.")] = None,
+    table: Annotated[str | None, typer.Option(help="Table name, when DATA is an SQLAlchemy URL.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing recipe.")] = False,
+    json: Json = False,
+) -> None:
+    """Look at a table and write a commented recipe for it."""
+    from curator.draft import draft_recipe, recipe_name
+    from curator.rundir import write_text
+
+    path = out or Path(f"{recipe_name(data, target)}.yaml")
+    if path.exists() and not force:
+        raise UserError(f"{path}: exists already; choose another place with --out, or replace it with --force")
+    if not path.parent.is_dir():
+        raise UserError(f"{path.parent}: there is no such folder")
+    draft = draft_recipe(data, target, folder=path.parent, query=query, table=table)
+    write_text(path, draft.text)
+    if json:
+        _print_json({"recipe": str(path), "rows": draft.rows, "task": draft.task, "minutes": draft.minutes,
+                     "suspicions": draft.suspicions})  # fmt: skip
+        return
+    for s in draft.suspicions:
+        typer.echo(f"look: {s.column} {s.sentence}{' (dropped in the recipe)' if s.drop else ''}")
+    typer.echo(f"{path}: {draft.task}, {draft.rows} rows; next: curator validate {path}, then curator run {path}")
+
+
+@app.command()
+@guarded
+def validate(recipe: RecipeFile, set_: Set = None, json: Json = False) -> None:
+    """Check a recipe and its data together, fitting nothing."""
+    from curator.curate import read_recipe, run_directory
+    from curator.draft import describe, in_words
+    from curator.prepare import prepare
+
+    setup = prepare(read_recipe(recipe, set_ or ()))
+    about = describe(setup) | {"recipe": str(recipe), "run": str(run_directory(setup).path)}
+    if json:
+        _print_json(about)
+    else:
+        typer.echo(f"{recipe}: in order")
+        for line in in_words(about):
+            typer.echo(f"  {line}")
+
+
+@app.command()
+@guarded
+def run(
+    recipe: RecipeFile,
+    set_: Set = None,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes; never changes a result.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run directory itself.", show_default=False)] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over, removing what an earlier run left.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="A first look: 12 trials, 3 folds.")] = False,
+    json: Json = False,
+) -> None:
+    """Run a recipe, or continue it: the curated dataset, with proof."""
+    from curator.cli.progress import LiveProgress, PlainProgress
+    from curator.curate import curate
+
+    error = _console(error=True)
+    overrides = [*(QUICK if quick else ()), *(set_ or ())]
+    with LiveProgress(error) if error.is_terminal else PlainProgress() as progress:
+        done = curate(recipe, overrides=overrides, jobs=jobs, out=out, fresh=fresh, progress=progress)
+    _show(done, json=json)
+
+
+def _show(done: Any, *, json: bool) -> None:
+    from curator.cli.screen import show_run
+
+    if json:
+        _print_json({"path": str(done.path), **done.results})
+    else:
+        show_run(done, _console())
+
+
+@app.command()
+@guarded
+def runs(
+    folder: Annotated[Path, typer.Argument(help="A folder of run directories.")] = Path("runs"), json: Json = False
+) -> None:
+    """List the finished runs in a folder."""
+    from curator.run import find_runs
+
+    found = find_runs(folder)
+    if json:
+        _print_json([r.summary for r in found])
+        return
+    if not found:
+        typer.echo(f"{folder}: no finished run in here")
+        return
+    from curator.cli.screen import show_runs
+
+    show_runs(found, _console())
+
+
+@app.command()
+@guarded
+def show(run: RunPath, json: Json = False) -> None:
+    """Show a finished run: verdict, ladder, composition, files."""
+    from curator.run import load_run
+
+    _show(load_run(run), json=json)
+
+
+@app.command()
+@guarded
+def report(run: RunPath, json: Json = False) -> None:
+    """Draw a run's report.html anew, and print where it is."""
+    from curator.report import redraw
+    from curator.run import load_run
+
+    path = redraw(load_run(run))
+    if json:
+        _print_json({"report": str(path)})
+    else:
+        typer.echo(str(path))
+
+
+@app.command()
+@guarded
+def compare(
+    runs: Annotated[list[Path], typer.Argument(help="Two or more run directories.", show_default=False)],
+    json: Json = False,
+) -> None:
+    """Set runs side by side; refuses what cannot be compared."""
+    from curator.cli.screen import show_comparison
+    from curator.report.compare import compare as compare_runs
+
+    comparison = compare_runs(runs)
+    if json:
+        _print_json(comparison.to_dict())
+    else:
+        show_comparison(comparison, _console())
+
+
+@app.command()
+@guarded
+def schema() -> None:
+    """Print the JSON Schema of recipes, for editors."""
+    from curator.recipe import recipe_schema
+
+    _print_json(recipe_schema())
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,165 @@
+"""What the terminal shows of a finished run: verdict, ladder, composition, files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from curator.records import shown_decimals
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from curator.report.compare import Comparison
+    from curator.run import Run
+
+_COLOURS = {"better": "green", "not_worse": "cyan", "undecided": "yellow", "worse": "red", "not_applicable": "dim"}
+
+
+def show_run(run: Run, console: Console) -> None:
+    """Print the one screen that answers "does it help, and can we trust it?"."""
+    from rich.panel import Panel
+    from rich.text import Text
+
+    results = run.results
+    verdict = results["verdict"]
+    console.print(
+        Panel(Text(verdict["sentence"]), border_style=_COLOURS[verdict["name"]], title=f"{run.name}: {verdict['name']}")
+    )
+    for remark in results["remarks"]:
+        console.print(f"Note: {remark}", markup=False)
+    console.print("")
+    console.print(_ladder(results))
+    console.print(_composition(results))
+    slices = [s for s in results["slices"] if s["verdict"] != "not_applicable"]
+    if slices:
+        console.print(_slices(slices, decimals(results)))
+    console.print(f"Mix: {plan_in_words(results['selected']['plan'])}", markup=False)
+    console.print("")
+    for label, name in (("dataset", "curated.parquet"), ("report", "report.html"), ("everything", "")):
+        console.print(f"{label:<10} {run.path / name}", soft_wrap=True, markup=False, highlight=False)
+
+
+def plan_in_words(plan: Mapping[str, Any]) -> str:
+    """Return a mix in one sentence.
+
+    Examples
+    --------
+    >>> plan_in_words({"ratios": [], "rare_exponent": 0.0})
+    'real rows only'
+    """
+    ratios = [f"{ratio:.3g} x {source}" for source, ratio in plan["ratios"] if ratio > 0]
+    rare = f"class weights (1/share)^{plan['rare_exponent']:.2f}" if plan["rare_exponent"] > 0 else ""
+    if not ratios:
+        return f"real rows only, {rare}" if rare else "real rows only"
+    labels = {"keep": "labels kept", "filter": "doubted labels dropped", "relabel": "labelled by the teacher"}
+    parts = [" + ".join(ratios), labels[plan["labels"]], f"weight {plan['synthetic_weight']:.2f} a synthetic row"]
+    if plan["class_tilt"] > 0.005:
+        parts.append(f"class tilt {plan['class_tilt']:.2f}")
+    parts.extend(f"{name} >= {value:.2f}" for name, value in plan["thresholds"])
+    return ", ".join([*parts, rare] if rare else parts)
+
+
+def _number(value: float | None, places: int = 4) -> str:
+    return "-" if value is None else f"{value:.{places}f}"
+
+
+def _signed(interval: Mapping[str, Any] | None, places: int = 4) -> str:
+    if interval is None or interval["mean"] is None:
+        return "-"
+    low, high = interval["low"], interval["high"]
+    spread = "" if low is None or high is None else f" [{low:+.{places}f}, {high:+.{places}f}]"
+    return f"{interval['mean']:+.{places}f}{spread}"
+
+
+def decimals(results: Mapping[str, Any]) -> int:
+    """Return how many decimals the run's metric deserves."""
+    metric = results["metric"]["name"]
+    return shown_decimals(
+        next(a["holdout"][metric]["mean"] or 0.0 for a in results["arms"] if a["name"] == "real_only")
+    )
+
+
+def _table(title: str, columns: Sequence[tuple[str, str]]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name, justify in columns:
+        table.add_column(name, justify=justify, no_wrap=justify == "right")  # type: ignore[arg-type]
+    return table
+
+
+def _ladder(results: Mapping[str, Any]) -> Table:
+    metric = results["metric"]["name"]
+    way = "higher" if results["metric"]["greater_is_better"] else "lower"
+    title = f"{metric} ({way} is better); gain over real_only on {results['rows']['holdout']} holdout rows"
+    table = _table(title, [("arm", "left"), ("folds", "right"), ("holdout", "right"), ("gain [95 %]", "right")])
+    places = decimals(results)
+    for arm in results["arms"]:
+        if arm["skipped"]:
+            continue
+        holdout = (arm["holdout"] or {}).get(metric)
+        style = "bold" if arm["name"] == "curated" else None
+        table.add_row(
+            arm["name"], _number(arm["folds"][metric]["mean"], places), _number(holdout and holdout["mean"], places),
+            _signed(arm["holdout_delta"], places), style=style,
+        )  # fmt: skip
+    return table
+
+
+def _composition(results: Mapping[str, Any]) -> Table:
+    composition = results["composition"]
+    title = f"Curated dataset: {composition['rows']:,} rows ({composition['effective_rows']:,.0f} effective)"
+    table = _table(title, [("origin", "left"), ("rows", "right"), ("distinct", "right"), ("share of weight", "right")])
+    for name, source in composition["sources"].items():
+        table.add_row(name, f"{source['rows']:,}", f"{source['distinct']:,}", f"{source['weight_share']:.1%}")
+    return table
+
+
+def _slices(slices: Sequence[Mapping[str, Any]], places: int) -> Table:
+    table = _table(
+        "Rare slices (holdout)", [("slice", "left"), ("rows", "right"), ("gain [95 %]", "right"), ("verdict", "left")]
+    )
+    for s in slices:
+        table.add_row(
+            s["name"], str(s["rows"]), _signed(s["difference"], places), s["verdict"], style=_COLOURS[s["verdict"]]
+        )
+    return table
+
+
+def show_runs(runs: Sequence[Run], console: Console) -> None:
+    """Print one line a run."""
+    columns = [("run", "left"), ("verdict", "left"), ("emitted", "left"), ("metric", "left")]
+    table = _table("", [*columns, ("gain [95 %]", "right"), ("finished", "left")])
+    for run in runs:
+        verdict = run.results["verdict"]
+        table.add_row(
+            run.path.name, verdict["name"], verdict["emitted"], run.results["metric"]["name"],
+            _signed(verdict["difference"], decimals(run.results)),
+            str(run.manifest["finished"])[:16].replace("T", " "), style=None,
+        )  # fmt: skip
+    console.print(table)
+
+
+def show_comparison(comparison: Comparison, console: Console) -> None:
+    """Print runs as columns, figures as rows."""
+    frame = comparison.frame()
+    way = "higher" if comparison.greater_is_better else "lower"
+    title = f"{comparison.metric} ({way} is better) on {comparison.holdout_rows} holdout rows"
+    table = _table(title, [("", "left"), *((str(name), "right") for name in frame.index)])
+    for column in frame.columns:
+        values = [_cell(column, value) for value in frame[column]]
+        table.add_row(column, *values)
+    console.print(table)
+
+
+def _cell(column: str, value: Any) -> str:
+    if value is None or value != value:  # noqa: PLR0124  # not a number
+        return "-"
+    if isinstance(value, str):
+        return value
+    if column in {"rows", "trials"}:
+        return f"{int(value):,}"
+    return f"{value:+.4f}" if column.startswith("gain") else f"{value:.4g}"

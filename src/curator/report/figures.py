@@ -1,0 +1,318 @@
+"""The page's figures, as Plotly specifications that are legible on light and on dark paper."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from curator.report.words import decimals_for, known, number, signed, span
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Each has a contrast of at least 3 with white and with the page's dark ground, and they differ to colour-blind readers.
+BLUE, ORANGE, TEAL, GREY = "#2f7fd6", "#c9701c", "#18977a", "#7a8290"
+_FONT = "ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+_GROUND = "rgba(0,0,0,0)"
+_LABELS = {
+    "keep": ("label kept", BLUE),
+    "filter": ("label kept, filtered", ORANGE),
+    "relabel": ("relabelled", TEAL),
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One figure of the page.
+
+    Attributes
+    ----------
+    key : str
+        Its element's id.
+    alt : str
+        What a reader who cannot see it should know.
+    height : int
+        Pixels on wide screens.
+    spec : dict
+        ``data``, ``layout``, and ``narrow``, the layout of screens that are too narrow for labels beside the plot.
+    """
+
+    key: str
+    alt: str
+    height: int
+    spec: dict[str, Any]
+
+
+def ladder_figure(results: Mapping[str, Any]) -> Figure | None:
+    """Show each arm's paired gain to real-only, on the holdout and on the folds; None if there is none to show."""
+    arms = [a for a in results["arms"] if a["name"] != "real_only" and not a["skipped"] and _has_gain(a)]
+    if not arms:
+        return None
+    # The best stands on top; an arm that the holdout has no figure for comes last.
+    arms.sort(key=lambda a: _mean(a["holdout_delta"], -1e300))
+    decimals = decimals_for(*(_mean(a[k]) for a in arms for k in ("holdout_delta", "folds_delta")))
+    shown = [(i, a) for i, a in enumerate(arms)]
+    own = [(i, a) for i, a in shown if a["name"] == "curated"]
+    others = [(i, a) for i, a in shown if a["name"] != "curated"]
+    count = results["folds"]["count"]
+    data = [
+        _gains("folds", shown, "folds_delta", -0.17, GREY, "diamond-open", decimals, f"{count} folds"),
+        _gains("holdout: baselines", others, "holdout_delta", 0.13, ORANGE, "circle", decimals, "holdout"),
+        _gains("holdout: curated", own, "holdout_delta", 0.13, BLUE, "circle", decimals, "holdout"),
+    ]
+    low, high = _ladder_range(arms, results["verdict"]["margin"])
+    names = [_plain(a["name"]) for a in arms]
+    xaxis = _axis("gain over real rows alone (positive is better)", range=[low, high], zeroline=True)
+    rows = {"range": [-0.6, len(arms) - 0.4], "showgrid": False, "zeroline": False, "fixedrange": True}
+    ticks = {"tickvals": list(range(len(arms))), "ticktext": names, "automargin": True, "ticks": ""}
+    shapes = _margin_band(results["verdict"]["margin"], low)
+    height, narrow_height = 96 + 40 * len(arms), 120 + 54 * len(arms)
+    layout = _layout(height, xaxis=xaxis, yaxis={**rows, **ticks}, shapes=shapes)
+    above = [_note(0, i + 0.42, name, xref="paper", xanchor="left") for i, name in enumerate(names)]
+    narrow = _layout(
+        narrow_height, xaxis=xaxis, yaxis={**rows, "showticklabels": False}, shapes=shapes, annotations=above
+    )
+    narrow["margin"] |= {"l": 6, "r": 6}
+    alt = "Paired gain over real rows alone of each arm, with 95 % intervals; the table below has the holdout figures."
+    return Figure("figure-ladder", alt, height, _spec(data, layout, narrow))
+
+
+def history_figure(trials: pd.DataFrame, results: Mapping[str, Any]) -> Figure | None:
+    """Show the delta of each trial and the best so far; None without any trial."""
+    frame, floor = _visible(trials)
+    if frame.empty:
+        return None
+    complete, pruned = frame["state"] == "complete", frame["state"] != "complete"
+    named = frame["name"] != "trial"
+    best = frame.loc[complete, ["number", "delta"]].assign(best=lambda f: f["delta"].cummax())
+    data = [
+        {
+            "type": "scatter", "mode": "lines", "name": "best so far", "hoverinfo": "skip",
+            "x": best["number"].tolist(), "y": best["best"].tolist(),
+            "line": {"color": GREY, "width": 1.5, "shape": "hv"},
+        },
+        _trials("trial", frame[complete & ~named], "number", BLUE, "circle"),
+        _trials("named start", frame[complete & named], "number", ORANGE, "diamond"),
+        _trials("pruned", frame[pruned], "number", GREY, "x-thin-open"),
+        *_rings(frame, results, "number"),
+    ]  # fmt: skip
+    xaxis = _axis("trial", range=_from_zero(frame["number"]))
+    layout = _layout(380, xaxis=xaxis, yaxis=_gain_axis(floor), shapes=_one_error(results))
+    alt = f"Gain over real rows alone for each of {len(frame)} trials in the order of the search, and the best so far."
+    return Figure("figure-history", alt, 380, _spec(data, layout, {**layout, "height": 400}))
+
+
+def mass_figure(trials: pd.DataFrame, results: Mapping[str, Any]) -> Figure | None:
+    """Show delta against the synthetic mass that a plan asks for; None without any trial."""
+    frame, floor = _visible(trials)
+    if frame.empty:
+        return None
+    data = []
+    for policy, (words, colour) in _LABELS.items():
+        own = frame[(frame["labels"] == policy) & (frame["mass"] > 0)]
+        symbols = ["circle" if s == "complete" else "circle-open" for s in own["state"]]
+        data.append(_trials(words, own, "mass", colour, symbols))
+    data.append(_trials("no synthetic row", frame[frame["mass"] == 0], "mass", GREY, "square"))
+    data.extend(_rings(frame, results, "mass"))
+    title = "synthetic weight asked for per unit of real weight"
+    xaxis = _axis(title, range=_from_zero(frame["mass"]))
+    layout = _layout(380, xaxis=xaxis, yaxis=_gain_axis(floor), shapes=_one_error(results))
+    alt = "Gain over real rows alone against the synthetic mass of each trial's plan."
+    return Figure("figure-mass", alt, 380, _spec(data, layout, {**layout, "height": 400}))
+
+
+def dose_figure(results: Mapping[str, Any]) -> Figure | None:
+    """Show the gain against the dose of each source; None where the run measured no dose-response.
+
+    ``results["dose"]`` maps a source to points ``{"mass": float, "mean": float, "low": float, "high": float}``, in
+    the units of the gain.
+    """
+    dose = results.get("dose")
+    if not isinstance(dose, dict) or not dose:
+        return None
+    colours = (BLUE, ORANGE, TEAL, GREY)
+    data = []
+    for k, (source, points) in enumerate(dose.items()):
+        rows = [p for p in points if known(p.get("mass")) and known(p.get("mean"))]
+        data.append(
+            {
+                "type": "scatter", "mode": "lines+markers", "name": _plain(source),
+                "x": [p["mass"] for p in rows], "y": [p["mean"] for p in rows],
+                "error_y": _bars(rows, colours[k % 4]), "marker": {"color": colours[k % 4], "size": 8},
+                "line": {"color": colours[k % 4], "width": 1.5}, "hoverinfo": "x+y+name",
+            }
+        )  # fmt: skip
+    title = "synthetic weight per unit of real weight"
+    layout = _layout(380, xaxis=_axis(title, rangemode="tozero"), yaxis=_gain_axis(None))
+    alt = "Gain over real rows alone against the dose of each source, with 95 % intervals."
+    return Figure("figure-dose", alt, 380, _spec(data, layout, {**layout, "height": 400}))
+
+
+def _gains(
+    name: str, arms: Sequence[tuple[int, Mapping[str, Any]]], key: str, lift: float, colour: str, symbol: str,
+    decimals: int, where: str,
+) -> dict[str, Any]:
+    shown = [(i, a) for i, a in arms if known(_mean(a[key], None))]
+    intervals = [a[key] for _, a in shown]
+    texts = [
+        f"<b>{_plain(a['name'])}</b>, {where}<br>gain {signed(d['mean'], decimals)}<br>{span(d, decimals, sign=True)}"
+        for (_, a), d in zip(shown, intervals, strict=True)
+    ]
+    return {
+        "type": "scatter", "mode": "markers", "name": name, "hovertext": texts, "hoverinfo": "text",
+        "x": [d["mean"] for d in intervals], "y": [i + lift for i, _ in shown], "error_x": _bars(intervals, colour),
+        "marker": {"color": colour, "size": 7 if "open" in symbol else 10, "symbol": symbol},
+    }  # fmt: skip
+
+
+def _bars(intervals: Sequence[Mapping[str, Any]], colour: str) -> dict[str, Any]:
+    """Return error bars; an interval without ends is drawn as none."""
+    ends = [(d["mean"], d.get("low"), d.get("high")) for d in intervals]
+    whole = [known(low) and known(high) for _, low, high in ends]
+    return {
+        "type": "data", "symmetric": False, "color": colour, "thickness": 2, "width": 0,
+        "array": [high - mean if w else 0 for (mean, _, high), w in zip(ends, whole, strict=True)],
+        "arrayminus": [mean - low if w else 0 for (mean, low, _), w in zip(ends, whole, strict=True)],
+    }  # fmt: skip
+
+
+def _trials(name: str, frame: pd.DataFrame, x: str, colour: str, symbol: str | list[str]) -> dict[str, Any]:
+    decimals = decimals_for(*frame["delta"])
+    texts = [
+        f"<b>trial {r.number}</b>{'' if r.name == 'trial' else ' ' + _plain(r.name)}, {_plain(r.state)}<br>"
+        f"gain {signed(r.delta, decimals)}<br>synthetic mass {number(r.mass, 2)}, {_plain(r.labels)}"
+        for r in frame[["number", "name", "state", "delta", "mass", "labels"]].itertuples(index=False)
+    ]
+    thin = {"line": {"width": 1.5, "color": colour}} if symbol == "x-thin-open" else {}
+    return {
+        "type": "scatter", "mode": "markers", "name": name, "x": frame[x].tolist(), "y": frame["shown"].tolist(),
+        "hovertext": texts, "hoverinfo": "text", "marker": {"color": colour, "size": 8, "symbol": symbol, **thin},
+    }  # fmt: skip
+
+
+def _rings(frame: pd.DataFrame, results: Mapping[str, Any], x: str) -> list[dict[str, Any]]:
+    """Mark the selected trial and the raw best."""
+    out = []
+    for key, name, size in (("selected", "selected", 17), ("best", "raw best", 23)):
+        own = frame[frame["number"] == results[key]["trial"]]
+        out.append(
+            {
+                "type": "scatter", "mode": "markers", "name": name, "hoverinfo": "skip", "x": own[x].tolist(),
+                "y": own["shown"].tolist(),
+                "marker": {
+                    "symbol": "circle-open", "size": size, "color": BLUE if key == "selected" else GREY,
+                    "line": {"width": 2 if key == "selected" else 1.2},
+                },
+            }
+        )  # fmt: skip
+    return out
+
+
+def _visible(trials: pd.DataFrame) -> tuple[pd.DataFrame, float | None]:
+    """Return trials that have a delta, with `shown`: the delta, or the plot's floor for those that lie far below."""
+    import pandas as pd
+
+    frame = trials.assign(delta=pd.to_numeric(trials["delta"], errors="coerce").astype(float))
+    frame = frame[frame["delta"].notna() & frame["mass"].notna()].sort_values("number")
+    if frame.empty:
+        return frame.assign(shown=frame["delta"]), None
+    # One ruinous mix must not flatten the figure: what lies lower than this is drawn at the edge.
+    top, middle = max(0.0, frame["delta"].max()), min(0.0, frame["delta"].median())
+    floor = middle - 2.5 * (top - middle)
+    clipped = frame["delta"] < floor
+    return frame.assign(shown=frame["delta"].clip(lower=floor)), float(floor) if clipped.any() else None
+
+
+def off_scale(trials: pd.DataFrame) -> int:
+    """Return how many trials are drawn at the lower edge because their delta lies far below."""
+    frame, _ = _visible(trials)
+    return int((frame["shown"] > frame["delta"]).sum())
+
+
+def _one_error(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a band from the raw best down by its standard error: the trials among which the choice is made."""
+    best = results["best"]
+    if not (known(best["delta"]) and known(best.get("standard_error"))):
+        return []
+    return [_band({"y0": best["delta"] - best["standard_error"], "y1": best["delta"], "yref": "y"}, "x", TEAL)]
+
+
+def _margin_band(margin: Any, low: float) -> list[dict[str, Any]]:
+    if not known(margin) or margin <= 0:
+        return []
+    return [_band({"x0": max(low, -margin), "x1": 0, "xref": "x"}, "y", GREY)]
+
+
+def _band(ends: Mapping[str, Any], along: str, colour: str) -> dict[str, Any]:
+    whole = {f"{along}0": 0, f"{along}1": 1, f"{along}ref": "paper"}
+    return {
+        "type": "rect", "layer": "below", "fillcolor": colour, "opacity": 0.16, "line": {"width": 0}, **ends, **whole
+    }
+
+
+def _ladder_range(arms: Sequence[Mapping[str, Any]], margin: Any) -> tuple[float, float]:
+    """Return the axis: every mean and holdout interval, and fold intervals as far as they do not dwarf those."""
+    ends = [0.0, -margin if known(margin) else 0.0]
+    wide: list[float] = []
+    for arm in arms:
+        for key, into in (("holdout_delta", ends), ("folds_delta", wide)):
+            interval = arm[key] or {}
+            into.extend(float(interval[k]) for k in ("low", "high") if known(interval.get(k)))
+            ends.extend(float(interval[k]) for k in ("mean",) if known(interval.get(k)))
+    reach = (max(ends) - min(ends)) or max((abs(v) for v in wide), default=1.0) or 1.0
+    low = max(min([*ends, *wide]), min(ends) - 0.5 * reach)
+    high = min(max([*ends, *wide]), max(ends) + 0.5 * reach)
+    return low - 0.04 * (high - low), high + 0.04 * (high - low)
+
+
+def _mean(interval: Mapping[str, Any] | None, default: Any = 0.0) -> Any:
+    mean = None if interval is None else interval.get("mean")
+    return mean if known(mean) else default
+
+
+def _has_gain(arm: Mapping[str, Any]) -> bool:
+    return any(known(_mean(arm[k], None)) for k in ("holdout_delta", "folds_delta"))
+
+
+def _axis(title: str, **more: Any) -> dict[str, Any]:
+    return {
+        "title": {"text": title, "standoff": 10, "font": {"size": 13}}, "automargin": True, "fixedrange": True,
+        "zeroline": False, "gridcolor": "rgba(128,128,128,0.22)", "zerolinecolor": "rgba(128,128,128,0.75)",
+        "zerolinewidth": 1.5, **more,
+    }  # fmt: skip
+
+
+def _from_zero(values: pd.Series) -> list[float]:
+    """Return an axis from 0 to the largest value, with room for whole markers at both ends."""
+    top = float(values.max()) or 1.0
+    return [-0.03 * top, 1.04 * top]
+
+
+def _gain_axis(floor: float | None) -> dict[str, Any]:
+    axis = _axis("gain over real rows alone", zeroline=True)
+    # The axis follows the data by itself, but leaves room below for what is drawn at the floor.
+    return axis if floor is None else {**axis, "autorangeoptions": {"include": [floor * 1.05]}}
+
+
+def _note(x: float, y: float, text: str, **more: Any) -> dict[str, Any]:
+    return {"x": x, "y": y, "text": text, "showarrow": False, "font": {"size": 13}, **more}
+
+
+def _layout(height: int, **more: Any) -> dict[str, Any]:
+    return {
+        "height": height, "margin": {"l": 10, "r": 14, "t": 8, "b": 48}, "paper_bgcolor": _GROUND,
+        "plot_bgcolor": _GROUND, "font": {"family": _FONT, "size": 13, "color": GREY}, "dragmode": False,
+        "hovermode": "closest", "hoverlabel": {"bgcolor": "#23272e", "font": {"color": "#ffffff", "family": _FONT}},
+        "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}, **more,
+    }  # fmt: skip
+
+
+def _spec(data: list[dict[str, Any]], layout: dict[str, Any], narrow: dict[str, Any]) -> dict[str, Any]:
+    return {"data": [trace for trace in data if trace["x"]], "layout": layout, "narrow": narrow}
+
+
+def _plain(text: object) -> str:
+    """Return text that Plotly, which reads a little HTML in labels, shows as it is."""
+    return html.escape(str(text))

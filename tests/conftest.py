@@ -1,0 +1,42 @@
+"""What tests share: a small table, a recipe in one line, the sample tables of the repository."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import settings
+
+from curator.recipe import build_recipe
+
+# A busy machine is no reason to fail.
+settings.register_profile("curator", deadline=None, max_examples=30)
+settings.load_profile("curator")
+
+
+@pytest.fixture(scope="session")
+def samples():
+    """The folder of the five sample tables."""
+    return Path(__file__).parents[1] / "data_samples"
+
+
+@pytest.fixture(scope="session")
+def make_recipe():
+    """``make_recipe({"drop": ["a"]}, task={...})``: a recipe whose target is ``y`` unless the data section says otherwise."""
+
+    def build(data=None, **sections):
+        return build_recipe({"data": {"target": "y", **(data or {})}, **sections})
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def make_frame():
+    """``make_frame(n, column=values)``: numbers ``a``, words ``b``, a balanced binary ``y``, and the given columns."""
+
+    def build(rows=60, **columns):
+        rng = np.random.default_rng(0)
+        frame = pd.DataFrame({"a": rng.normal(size=rows), "b": rng.choice(list("uvw"), rows), "y": np.arange(rows) % 2})
+        return frame.assign(**columns)
+
+    return build

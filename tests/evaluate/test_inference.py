@@ -1,0 +1,141 @@
+"""Known values of the formulas by which verdicts are drawn."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from curator.evaluate import (
+    chance_to_catch_up,
+    holm,
+    judge,
+    nadeau_bengio,
+    percentile_interval,
+    rows_needed,
+    standard_error,
+)
+from curator.records import Interval
+
+
+def test_nadeau_bengio_by_hand():
+    # d = 1, 2, 3, 4: mean 2.5, variance 5/3; J = 4, 25 rows judged for 75 trained; t(3) at 97.5 % is 3.1824463.
+    found = nadeau_bengio([1.0, 2.0, 3.0, 4.0], n_train=75, n_valid=25)
+    reach = 3.182446305 * math.sqrt((1 / 4 + 25 / 75) * 5 / 3)
+    assert found.mean == 2.5
+    assert found.high - found.mean == pytest.approx(reach, rel=1e-8)
+    assert found.mean - found.low == pytest.approx(reach, rel=1e-8)
+    assert (found.n, found.level) == (4, 0.95)
+
+
+def test_nadeau_bengio_is_wider_than_a_plain_interval():
+    d = np.random.default_rng(0).normal(size=10)
+    plain = 2.262157163 * standard_error(d)
+    found = nadeau_bengio(d, 90, 10)
+    assert (found.high - found.low) / 2 == pytest.approx(plain * math.sqrt(1 + 10 / 9), rel=1e-8)
+
+
+def test_nadeau_bengio_of_one_difference_knows_nothing():
+    found = nadeau_bengio([0.3], 10, 5)
+    assert (found.mean, found.low, found.high) == (0.3, -math.inf, math.inf)
+
+
+def test_standard_error():
+    assert standard_error([1.0, 2.0, 3.0, 4.0]) == pytest.approx(math.sqrt(5 / 3) / 2)
+    assert standard_error([5.0]) == 0
+    assert standard_error([]) == 0
+
+
+def test_percentile_interval_leaves_out_undefined_replicates():
+    replicates = np.concatenate([np.linspace(0, 1, 1001), [math.nan] * 500, [math.inf]])
+    found = percentile_interval(0.4, replicates, 77)
+    assert (found.mean, found.n) == (0.4, 77)
+    assert (found.low, found.high) == (pytest.approx(0.025), pytest.approx(0.975))
+
+
+def test_percentile_interval_of_hardly_any_replicate_knows_nothing():
+    found = percentile_interval(0.4, np.array([0.1] * 19 + [math.nan] * 100), 5)
+    assert (found.low, found.high) == (-math.inf, math.inf)
+
+
+def test_holm_by_hand():
+    # 0.005 x 4, 0.01 x 3, 0.03 x 2, 0.04 x 1 raised to the one before.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([]) == []
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
+
+
+@given(st.lists(st.floats(0, 1), max_size=12))
+def test_holm_is_between_no_correction_and_bonferroni_and_keeps_order(p):
+    adjusted = holm(p)
+    for own, found in zip(p, adjusted, strict=True):
+        assert own <= found <= min(1.0, own * len(p)) + 1e-12
+    order = np.argsort(p, kind="stable")
+    assert np.all(np.diff(np.array(adjusted)[order]) >= 0)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "name"),
+    [
+        (0.001, 0.1, "better"), (-0.1, -0.001, "worse"), (-0.009, 0.2, "not_worse"), (-0.011, 0.2, "undecided"),
+        (0.0, 0.0, "not_worse"), (0.0, 0.1, "not_worse"), (-0.5, 0.0, "undecided"), (-math.inf, math.inf, "undecided"),
+    ],
+)  # fmt: skip
+def test_judge(low, high, name):
+    assert judge(Interval((low + high) / 2 if math.isfinite(low) else 0.0, low, high, 100), 0.01) == name
+
+
+def _interval(mean: float, sd: float, n: float, quantile: float = 1.959963985) -> Interval:
+    reach = quantile * sd / math.sqrt(n)
+    return Interval(mean, mean - reach, mean + reach, round(n))
+
+
+def test_rows_needed_of_the_known_example():
+    # A standard deviation of .15 of paired losses and a margin of .01: for one-sided 5 %, some 610 rows.
+    assert rows_needed(_interval(0.0, 0.15, 200, 1.644853627), 0.01) == pytest.approx(609, abs=2)
+
+
+@pytest.mark.parametrize(("n", "odds"), [(610, 0.5), (2435, 0.95)])
+def test_odds_of_not_worse_of_the_known_example(n, odds):
+    # No true difference: how often does the interval clear the margin?
+    means = np.random.default_rng(0).normal(0, 0.15 / math.sqrt(n), 4000)
+    found = [judge(_interval(m, 0.15, n, 1.644853627), 0.01) for m in means]
+    assert np.mean([v in {"not_worse", "better"} for v in found]) == pytest.approx(odds, abs=0.06)
+
+
+@given(mean=st.floats(-0.05, 0.05), margin=st.floats(0.001, 0.05), n=st.integers(20, 5000))
+def test_rows_needed_decides_and_fewer_do_not(mean, margin, n):
+    sd = 1.0
+    now = _interval(mean, sd, n)
+    assume(judge(now, margin) == "undecided")
+    needed = rows_needed(now, margin)
+    assert needed is not None
+    assert needed > n
+    assert judge(_interval(mean, sd, needed * 1.001), margin) != "undecided"
+    if needed > n + 2:
+        assert judge(_interval(mean, sd, needed * 0.98 - 1), margin) == "undecided"
+
+
+def test_rows_needed_knows_that_nothing_will_do():
+    assert rows_needed(Interval(0.0, -1.0, 1.0, 50), 0.0) is None
+    assert rows_needed(Interval(0.0, -math.inf, math.inf, 50), 0.01) is None
+    assert rows_needed(Interval(0.0, 0.0, 0.0, 50), 0.01) is None
+    assert rows_needed(Interval(0.0, -1e6, 1e6, 50), 1e-6) is None
+
+
+def test_chance_to_catch_up_is_a_paired_t_test():
+    from scipy.stats import ttest_rel
+
+    trailing, leading = [0.1, 0.3, 0.2, 0.25], [0.2, 0.35, 0.4, 0.31]
+    expected = ttest_rel(trailing, leading, alternative="less").pvalue
+    assert chance_to_catch_up(trailing, leading) == pytest.approx(expected)
+
+
+def test_chance_to_catch_up_at_the_edges():
+    assert chance_to_catch_up([0.3, 0.4], [0.1, 0.2]) == 1.0
+    assert chance_to_catch_up([0.1, 0.2], [0.1, 0.2]) == 1.0
+    assert chance_to_catch_up([0.0, 0.1], [0.5, 0.6]) == pytest.approx(0.0, abs=1e-9)
+    assert chance_to_catch_up([0.0], [9.0]) == 1.0, "one fold tells nothing"

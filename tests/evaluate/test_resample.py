@@ -1,0 +1,133 @@
+"""The bootstrap: fast versions equal the metric itself, and resamples keep their totals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from curator.evaluate import METRICS, Prediction, find_metric, resampled, resampling_weights
+from curator.evaluate import resample as module
+
+CASES = sorted((m.name, t) for m in METRICS.values() for t in m.tasks)
+
+
+@pytest.mark.parametrize("ties", [False, True])
+@pytest.mark.parametrize(("name", "task"), CASES)
+def test_fast_versions_equal_the_metric(judged, name, task, ties):
+    for seed in range(3):
+        y, prediction, _ = judged(task, n=50, seed=seed, ties=ties)
+        weights = np.random.default_rng(seed).random((7, 50)) + 0.01
+        metric = METRICS[name]
+        expected = [metric(y, prediction, row) for row in weights]
+        assert resampled(metric, y, prediction, weights) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(("name", "task"), CASES)
+def test_a_count_is_as_good_as_copies(judged, name, task):
+    y, prediction, _ = judged(task, n=80, ties=True)
+    counts = np.random.default_rng(0).integers(0, 4, (6, 80)).astype(float)
+    metric = METRICS[name]
+    expected = []
+    for row in counts:
+        rows = np.repeat(np.arange(80), row.astype(int))
+        chance = None if prediction.chance is None else prediction.chance[rows]
+        expected.append(metric(y[rows], Prediction(chance, prediction.value[rows]), np.ones(len(rows))))
+    assert resampled(metric, y, prediction, counts) == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize("name", ["f1", "balanced_accuracy", "accuracy", "log_loss", "brier"])
+def test_a_class_that_was_not_drawn_is_as_if_it_were_not_there(judged, name):
+    # Whole groups are drawn, so that a rare class may be absent from a resample, and from its predictions.
+    y, prediction, _ = judged("multiclass", n=60)
+    gone = (y == 3) | (prediction.value == 3)
+    counts = np.where(gone, 0.0, 1.0)[None]
+    rest = Prediction(prediction.chance[~gone], prediction.value[~gone])
+    expected = METRICS[name](y[~gone], rest, np.ones((~gone).sum()))
+    assert resampled(METRICS[name], y, prediction, counts) == pytest.approx([expected])
+
+
+@pytest.mark.parametrize("name", ["roc_auc", "average_precision"])
+def test_probabilities_that_do_not_sum_to_one(judged, name):
+    y, prediction, weight = judged("multiclass", n=60)
+    loose = Prediction(prediction.chance * (0.2 + np.random.default_rng(0).random((60, 1))), prediction.value)
+    assert resampled(METRICS[name], y, loose, weight[None]) == pytest.approx([METRICS[name](y, loose, weight)])
+
+
+def test_r2_of_targets_far_from_zero(judged):
+    # Prices, years, times in seconds: the spread is small beside the level.
+    y, prediction, weight = judged("regression", n=60)
+    far = 1e8
+    moved = Prediction(None, prediction.value + far)
+    expected = METRICS["r2"](y + far, moved, weight)
+    assert resampled(METRICS["r2"], y + far, moved, weight[None]) == pytest.approx([expected], rel=1e-4)
+
+
+def test_other_metrics_go_row_by_row(judged):
+    y, prediction, _ = judged("binary", n=50)
+    weights = np.random.default_rng(0).random((3, 50)) + 0.1
+    for name in ("recall_at_fpr@0.2", "matthews_corrcoef"):
+        metric = find_metric(name)
+        assert resampled(metric, y, prediction, weights) == pytest.approx([metric(y, prediction, w) for w in weights])
+
+
+def test_undefined_resamples_are_nan(judged):
+    y, prediction, _ = judged("binary", n=50)
+    only_negatives = np.where(y == 1, 0.0, 1.0)[None]
+    assert np.isnan(resampled(METRICS["roc_auc"], y, prediction, only_negatives)).all()
+    assert np.isnan(resampled(METRICS["average_precision"], y, prediction, only_negatives)).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(
+    strata=st.lists(st.integers(0, 3), min_size=1, max_size=40),
+    count=st.integers(1, 12),
+    chunk=st.sampled_from([1, 100, 10**6]),
+)
+def test_every_stratum_keeps_its_size(strata, count, chunk):
+    strata = np.array(strata)
+    before, module._CHUNK = module._CHUNK, chunk
+    try:
+        parts = list(resampling_weights(np.ones(len(strata)), strata, None, count, 0))
+    finally:
+        module._CHUNK = before
+    drawn = np.concatenate(parts)
+    assert drawn.shape == (count, len(strata))
+    assert all(p.size <= max(chunk, len(strata)) for p in parts)
+    for value in np.unique(strata):
+        own = strata == value
+        assert (drawn[:, own].sum(axis=1) == own.sum()).all()
+    assert np.array_equal(drawn, np.round(drawn))
+    assert (drawn >= 0).all()
+
+
+def test_groups_are_drawn_whole():
+    groups = np.array([5, 5, 5, 9, 9, 2, 7, 7])
+    (drawn,) = resampling_weights(np.ones(8), np.zeros(8, dtype=int), groups, 200, 0)
+    for value in np.unique(groups):
+        own = drawn[:, groups == value]
+        assert (own == own[:, :1]).all()
+    first = [0, 3, 5, 6]
+    assert (drawn[:, first].sum(axis=1) == 4).all(), "as many groups as there are"
+    assert len(np.unique(drawn, axis=0)) > 20
+
+
+def test_weights_multiply_counts():
+    weight = np.array([0.0, 1.0, 2.5, 10.0])
+    (plain,) = resampling_weights(np.ones(4), np.zeros(4, dtype=int), None, 20, 3)
+    (weighted,) = resampling_weights(weight, np.zeros(4, dtype=int), None, 20, 3)
+    assert np.array_equal(weighted, plain * weight)
+
+
+def test_seeds_decide():
+    def draw(seed):
+        return np.concatenate(list(resampling_weights(np.ones(30), np.arange(30) % 2, None, 5, seed)))
+
+    assert np.array_equal(draw(1), draw(1))
+    assert not np.array_equal(draw(1), draw(2))
+
+
+def test_every_row_is_drawn_once_on_average():
+    (drawn,) = resampling_weights(np.ones(20), np.repeat([0, 1], [15, 5]), None, 4000, 0)
+    assert drawn.mean(axis=0) == pytest.approx(np.ones(20), abs=0.1)

@@ -1,0 +1,124 @@
+import pytest
+
+from curator.errors import RecipeError
+from curator.recipe import build_recipe
+
+
+def lines(raw):
+    with pytest.raises(RecipeError) as caught:
+        build_recipe({"data": {"target": "y"}, **raw})
+    return [line.removeprefix("recipe: ") for line in caught.value.lines]
+
+
+@pytest.mark.parametrize(
+    ("raw", "line"),
+    [
+        ({"name": "a b"}, "name: may hold letters, digits, '.', '_' and '-' only, 64 at most; got 'a b'"),
+        ({"version": 2}, "version: must be 1; got 2"),
+        ({"labels": "kep"}, "labels: must be one of keep, filter, relabel, search; got 'kep'; did you mean 'keep'?"),
+        ({"output": 3}, "output: must be a mapping of keys to values; got 3"),
+        ({"task": None}, "task: must be a mapping of keys to values; got None"),
+        ({"synthesizers": "neighbours"}, "synthesizers: must be a list; got 'neighbours'"),
+        ({"synthesizers": [3]}, "synthesizers.0: must be a mapping of keys to values; got 3"),
+        ({"synthesizers": [{"epochs": 3}]}, "synthesizers.0.name: is required; add it"),
+        ({"synthesizers": ["a", "a"]}, "synthesizers: two synthesizers are called 'a'; give one of them another id"),
+        ({"synthesizers": ["real"]}, "synthesizers.0: a source cannot be called 'real'; give it another id"),
+        ({"task": {"metric": 3}}, "task.metric: must be a text; got 3"),
+        ({"task": {"folds": 1}}, "task.folds: must be at least 2; got 1"),
+        ({"task": {"folds": 99}}, "task.folds: must be at most 50; got 99"),
+        ({"task": {"holdout": 0}}, "task.holdout: must be above 0; got 0"),
+        ({"task": {"holdout": 0.95}}, "task.holdout: must be below 0.9; got 0.95"),
+        ({"task": {"repeats": "often"}}, "task.repeats: must be a whole number or auto; got 'often'"),
+        ({"task": {"repeats": 50}}, "task.repeats: must be between 1 and 20, or auto; got 50"),
+        ({"task": {"positive": [1]}}, "task.positive: must be a text, a whole number, a number, true or false; got [1]"),
+        (
+            {"task": {"estimator": {"nam": "x"}}},
+            "task.estimator.nam: unknown key; did you mean 'name'? Known here: name, class, params",
+        ),
+        (
+            {"task": {"estimator": {"name": "a", "class": "b"}}},
+            "task.estimator: give either a short `name` or a `class`, e.g. {class: lightgbm.LGBMClassifier}",
+        ),
+        (
+            {"filters": {"realism": "serch"}},
+            "filters.realism: must be a number or one of search, off; got 'serch'; did you mean 'search'?",
+        ),
+        ({"filters": {"novelty": 2}}, "filters.novelty: must be below 1; got 2"),
+        ({"filters": {"novelty": None}}, "filters.novelty: must be a number or one of search, off; got None"),
+        ({"rare": {"weights": -1}}, "rare.weights: must be at least 0; got -1"),
+        ({"rare": {"discover": "maybe"}}, "rare.discover: must be true or false; got 'maybe'"),
+        ({"rare": {"slices": [{"name": "a"}]}}, "rare.slices.0.where: is required; add it"),
+        (
+            {"rare": {"slices": [{"name": "a", "where": "b"}] * 2}},
+            "rare.slices: two slices are called 'a'; give each its own name",
+        ),
+        ({"search": {"jobs": "autos"}}, "search.jobs: must be a whole number or auto; got 'autos'; did you mean 'auto'?"),
+        ({"search": {"jobs": 0}}, "search.jobs: must be at least 1, or auto; got 0"),
+        ({"search": {"trials": 2.5}}, "search.trials: must be a whole number; got 2.5"),
+        ({"data": {"target": "y", "drop": "a"}}, "data.drop: must be a list; got 'a'"),
+        (
+            {"data": {"target": "y", "types": {"a": "numeric"}}},
+            "data.types.a: must be one of numerical, categorical, boolean, datetime, id, text; got 'numeric'; "
+            "did you mean 'numerical'?",
+        ),
+        ({"data": {"target": "y", "drop": ["y"]}}, "data: the target 'y' is also listed in drop; take it out of one of them"),
+        (
+            {"data": {"target": "y", "group": "y"}},
+            "data: column 'y' is given more than one role among target, group, time and weight",
+        ),
+        ({"data": {"target": "y", "query": "a", "table": "b"}}, "data: query and table are both given; keep one of them"),
+        ({"data": {}}, "data.target: is required; add it"),
+        (
+            {"tsk": {}},
+            "tsk: unknown key; did you mean 'task'? Known here: version, name, data, task, synthesizers, labels, filters, "
+            "rare, search, output",
+        ),
+        (
+            {"data": {"target": "y", "zzz": 1}},
+            "data.zzz: unknown key. Known here: source, query, table, target, drop, types, missing, group, time, weight, "
+            "license",
+        ),
+    ],
+    ids=lambda v: v.split(":")[0] if isinstance(v, str) else "",
+)
+def test_a_mistake_becomes_a_sentence(raw, line):
+    assert lines(raw) == [line]
+
+
+def test_the_name_of_a_slice_may_not_be_empty():
+    (line,) = lines({"rare": {"slices": [{"name": "", "where": "a > 1"}]}})
+    assert line.startswith("rare.slices.0.name: ")
+    assert line.endswith("got ''")
+
+
+def test_a_near_miss_in_type_is_not_offered_as_what_was_written():
+    assert lines({"version": "1"}) == ["version: must be 1; got '1'"]
+
+
+def test_long_values_are_cut():
+    (line,) = lines({"search": {"seed": "x" * 200}})
+    assert line == f"search.seed: must be a whole number; got '{'x' * 56}..."
+
+
+def test_one_place_gives_one_line_however_many_ways_it_fails():
+    raw = {"filters": {"realism": "a", "novelty": "b"}, "rare": {"weights": "c"}, "search": {"jobs": "d", "seed": "e"}}
+    assert sorted(line.split(":")[0] for line in lines(raw)) == [
+        "filters.novelty", "filters.realism", "rare.weights", "search.jobs", "search.seed",
+    ]  # fmt: skip
+
+
+def test_no_sentence_speaks_of_pydantic():
+    raw = {
+        "data": {"target": ["y"], "source": {}, "missing": [None], "types": [], "drop": {}},
+        "task": {"estimator": 3, "tune": [], "type": None},
+        "synthesizers": {},
+        "rare": {"slices": [3], "tolerance": "x"},
+        "filters": [],
+        "search": {"timeout": "x", "max_ratio": 0, "storage": 1},
+    }
+    found = lines(raw)
+    assert len(found) == 15
+    for line in found:
+        assert ": must be " in line
+        assert "Input should" not in line
+        assert "pydantic" not in line.lower()

@@ -1,0 +1,158 @@
+"""The teacher: honest out-of-fold predictions, and an ensemble no worse than its best member."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from curator.score import teacher as module
+from curator.score.teacher import Teacher, library
+
+
+class Watched(Teacher):
+    """Keeps every member's out-of-fold guesses."""
+
+    def _select(self, guesses, y, weight):
+        self.guesses = guesses.copy()
+        return super()._select(guesses, y, weight)
+
+
+def _only(monkeypatch, *names):
+    monkeypatch.setattr(module, "library", lambda task: [m for m in library(task) if m.name in names])
+
+
+@pytest.fixture(scope="module", params=["binary", "multiclass", "regression"])
+def taught(request, real_rows):
+    rows = real_rows(80, request.param)
+    classes = {"binary": 2, "multiclass": 3, "regression": 0}[request.param]
+    weight = np.random.default_rng(0).random(80) + 0.5
+    teacher = Watched(request.param, classes, rows.categorical, 3).fit(rows.frame, rows.y, weight)
+    return request.param, rows, weight, teacher
+
+
+def test_form(taught, real_rows):
+    task, rows, _, teacher = taught
+    prediction = teacher.predict(real_rows(11, task, seed=5).frame)
+    assert prediction.shape == ((11,) if task == "regression" else (11, int(rows.y.max()) + 1))
+    assert teacher.out_of_fold.shape == (80, *prediction.shape[1:])
+    for values in (prediction, teacher.out_of_fold):
+        assert np.isfinite(values).all()
+        if task != "regression":
+            assert values.min() >= 0
+            assert values.sum(axis=1) == pytest.approx(1)
+
+
+def test_weights_sum_to_1(taught):
+    task, _, _, teacher = taught
+    assert sum(teacher.weights.values()) == pytest.approx(1)
+    assert min(teacher.weights.values()) > 0
+    assert set(teacher.weights) <= {m.name for m in library(task)}
+
+
+def test_the_ensemble_is_no_worse_than_its_best_member(taught):
+    _, rows, weight, teacher = taught
+    losses = [teacher._loss(guess, rows.y, weight) for guess in teacher.guesses]
+    assert teacher._loss(teacher.out_of_fold, rows.y, weight) <= min(losses) + 1e-12
+
+
+def test_it_learns(taught, real_rows):
+    task, _, _, teacher = taught
+    fresh = real_rows(300, task, seed=77)
+    prediction = teacher.predict(fresh.frame)
+    if task == "regression":
+        assert np.corrcoef(prediction, fresh.y)[0, 1] > 0.8
+    else:
+        assert (prediction.argmax(axis=1) == fresh.y).mean() > 0.75
+
+
+def test_the_loss_is_weighted(taught):
+    _, rows, weight, teacher = taught
+    other = weight.copy()
+    other[:10] *= 20
+    assert teacher._loss(teacher.out_of_fold, rows.y, weight) != teacher._loss(teacher.out_of_fold, rows.y, other)
+
+
+def test_library_is_diverse():
+    for task in ("binary", "regression"):
+        members = library(task)
+        assert len({m.name for m in members}) == len(members) == 7
+        assert {m.encoding for m in members} == {"ordinal", "one_hot"}
+
+
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_out_of_fold_rows_were_not_seen(monkeypatch, task):
+    # Nothing to learn, and a model that remembers: any row that was seen gives itself away.
+    _only(monkeypatch, "extra_trees")
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame(rng.normal(size=(200, 4)), columns=list("abcd"))
+    y = rng.permutation(np.arange(200) % 2) if task == "binary" else rng.normal(size=200)
+    teacher = Teacher(task, 2 if task == "binary" else 0, (), 0).fit(rows, y, np.ones(200))
+    if task == "binary":
+        assert (teacher.predict(rows).argmax(axis=1) == y).mean() > 0.98
+        assert (teacher.out_of_fold.argmax(axis=1) == y).mean() < 0.6
+    else:
+        assert np.corrcoef(teacher.predict(rows), y)[0, 1] > 0.98
+        assert np.corrcoef(teacher.out_of_fold, y)[0, 1] < 0.2
+
+
+def test_out_of_fold_categories_were_not_seen(monkeypatch):
+    # A word of its own for each row tells nothing of the others.
+    _only(monkeypatch, "logistic_1", "forest")
+    rng = np.random.default_rng(0)
+    y = rng.permutation(np.arange(40) % 2)
+    rows = pd.DataFrame({"w": [f"w{i}" for i in range(40)]}).astype(object)
+    teacher = Teacher("binary", 2, ("w",), 0).fit(rows, y, np.ones(40))
+    assert abs(teacher.out_of_fold[:, 1] - 0.5).max() < 0.1
+
+
+def test_a_class_of_two_rows(real_rows):
+    rows = real_rows(60)
+    y = rows.y.copy()
+    y[[3, 40]] = 2
+    teacher = Teacher("multiclass", 3, rows.categorical, 0).fit(rows.frame, y, np.ones(60))
+    assert teacher.out_of_fold.shape == (60, 3)
+    assert teacher.out_of_fold.sum(axis=1) == pytest.approx(1)
+    assert teacher.predict(rows.frame)[[3, 40], 2].min() > 0
+
+
+def test_a_class_without_rows_has_no_chance(quick_teacher, real_rows):
+    rows = real_rows(50)
+    teacher = Teacher("multiclass", 4, rows.categorical, 0).fit(rows.frame, rows.y * 2, np.ones(50))
+    prediction = teacher.predict(rows.frame)
+    assert prediction.shape == (50, 4)
+    assert (prediction[:, [1, 3]] == 0).all()
+    assert prediction.sum(axis=1) == pytest.approx(1)
+
+
+def test_many_classes_of_few_rows(quick_teacher):
+    rng = np.random.default_rng(0)
+    y = np.repeat(np.arange(10), 3)
+    rows = pd.DataFrame({"a": y + rng.normal(0, 0.1, 30)})
+    teacher = Teacher("multiclass", 10, (), 0).fit(rows, y, np.ones(30))
+    assert teacher.predict(rows).shape == (30, 10)
+
+
+def test_two_rows_a_class_in_all(quick_teacher):
+    rows = pd.DataFrame({"a": np.arange(8.0)})
+    teacher = Teacher("binary", 2, (), 0).fit(rows, np.repeat([0, 1], [6, 2]), np.ones(8))
+    assert np.isfinite(teacher.predict(rows)).all()
+
+
+def test_same_seed_same_teacher(monkeypatch, real_rows):
+    _only(monkeypatch, "extra_trees")
+    rows = real_rows(40)
+
+    def predictions(seed):
+        teacher = Teacher("binary", 2, rows.categorical, seed).fit(rows.frame, rows.y, np.ones(40))
+        return teacher.out_of_fold, teacher.predict(rows.frame)
+
+    for one, same, other in zip(predictions(1), predictions(1), predictions(2), strict=True):
+        assert np.array_equal(one, same)
+        assert not np.array_equal(one, other)
+
+
+def test_predictions_are_row_by_row(quick_teacher, real_rows):
+    rows, others = real_rows(60), real_rows(9, seed=6).frame
+    teacher = Teacher("binary", 2, rows.categorical, 0).fit(rows.frame, rows.y, np.ones(60))
+    assert teacher.predict(others)[4:6] == pytest.approx(teacher.predict(others.iloc[4:6]))

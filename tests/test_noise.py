@@ -1,0 +1,36 @@
+"""On a permuted target nothing can help, and by a ranking metric nothing may be called better."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_breast_cancer
+
+from curator.curate import curate
+from curator.parallel import Workers
+
+SEEDS = 20
+
+
+def verdict(task):
+    seed, folder = task
+    bunch = load_breast_cancer(as_frame=True)
+    table = bunch.data.iloc[:, :6].assign(target=np.random.default_rng(seed).permutation(bunch.target))
+    recipe = {
+        "name": f"noise-{seed}",
+        "data": {"source": "unused.csv", "target": "target"},
+        "task": {
+            "metric": "roc_auc", "folds": 3, "repeats": 1, "holdout": 0.4,
+            "estimator": {"name": "hist_gradient_boosting", "params": {"max_iter": 15}},
+        },
+        "synthesizers": ["neighbours"],
+        "search": {"trials": 8, "seed": seed, "max_ratio": 5},
+        "output": {"directory": folder},
+    }  # fmt: skip
+    return curate(recipe, pd.DataFrame(table), jobs=1).verdict
+
+
+@pytest.mark.integration
+def test_noise_is_hardly_ever_better(tmp_path):
+    with Workers(2) as workers:
+        verdicts = workers.map(verdict, [(seed, str(tmp_path)) for seed in range(SEEDS)])
+    assert verdicts.count("better") <= 1

@@ -1,0 +1,185 @@
+"""Whole runs on the sample tables: they end, they repeat, they resume, and their datasets can be trained on."""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import curator
+from curator.curate import curate
+from curator.errors import CuratorError
+
+ROOT = Path(__file__).parent.parent
+RECIPES = ROOT / "recipes"
+SAMPLES = ["titanic", "penguins", "breast_cancer", "wine", "diabetes"]
+QUICK = ["search.trials=6", "task.folds=3", "task.repeats=1", "search.max_ratio=5"]
+
+pytestmark = pytest.mark.integration
+
+
+def command(*arguments, **changes):
+    environment = {**os.environ, **changes}
+    return [sys.executable, "-m", "curator", *map(str, arguments)], environment
+
+
+def overrides(*extra):
+    return [part for key in [*QUICK, *extra] for part in ("--set", key)]
+
+
+def sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """One run of each sample recipe, always emitting its mix, so that there are synthetic rows to look at."""
+    out = tmp_path_factory.mktemp("runs")
+    return {
+        name: curate(RECIPES / f"{name}.yaml", overrides=[*QUICK, "output.policy=always"], jobs=2, out=out / name)
+        for name in SAMPLES
+    }
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_five_lines_of_pandas_train_on_the_dataset(runs, name):
+    path = runs[name].path / "curated.parquet"
+    target = runs[name].results["target"]
+    # The five lines:
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+    Model = HistGradientBoostingRegressor if name == "diabetes" else HistGradientBoostingClassifier
+    frame = pd.read_parquet(path)
+    X = frame.drop(columns=[target, "sample_weight", "origin", "generation", "row_id"])
+    X = X.apply(lambda c: c.astype("category") if c.dtype == object else c)
+    model = Model(categorical_features="from_dtype").fit(X.loc[:, X.nunique() < 250], frame[target], frame["sample_weight"])
+    real = frame["origin"] == "real"
+    assert model.score(X.loc[real, X.nunique() < 250], frame.loc[real, target]) > (0.3 if name == "diabetes" else 0.7)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_the_dataset_keeps_the_table_and_explains_every_row(runs, name):
+    run = runs[name]
+    source = pd.read_csv(ROOT / "data_samples" / f"{name}.csv")
+    data, columns = run.data, [c["name"] for c in run.results["columns"]]
+    assert list(data.columns) == [*columns, "sample_weight", "origin", "generation", "row_id"]
+    real = data[data["origin"] == "real"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(real[columns], source[columns], check_dtype=False)
+    assert (data["sample_weight"] > 0).all()
+    assert set(data.loc[data["origin"] == "real", "generation"]) == {0}
+    synthetic = data[data["origin"] != "real"]
+    assert set(synthetic["generation"]) <= {1}
+    kept = run.ledger[run.ledger["decision"] == "kept"]
+    assert set(synthetic["row_id"]) == set(kept["id"])
+    assert (kept["drop_reason"].isna()).all()
+    assert run.ledger.loc[run.ledger["decision"] == "dropped", "drop_reason"].notna().all()
+    by_source = run.results["composition"]["sources"]
+    assert {k: v["distinct"] for k, v in by_source.items() if k != "real"} == kept["source"].value_counts().to_dict()
+    for column in columns:
+        if column in synthetic and source[column].dtype.kind in "if" and len(synthetic):
+            assert synthetic[column].dropna().between(source[column].min(), source[column].max()).all()
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_the_run_directory_is_whole(runs, name):
+    run = runs[name]
+    files = run.manifest["files"]
+    assert {"recipe.yaml", "study.db", "trials.parquet", "curated.parquet", "ledger.parquet", "results.json",
+            "report.html", "README.md", "croissant.json"} <= set(files)  # fmt: skip
+    assert {f: sha256(run.path / f) for f in files} == files
+    assert not list(run.path.rglob("*.part")) + list(run.path.rglob("*.pkl"))
+    assert curator.load_run(run.path).results == run.results
+
+
+def test_the_same_again_for_any_number_of_workers(tmp_path):
+    digests = set()
+    for jobs in (1, 2):
+        out = tmp_path / f"jobs{jobs}"
+        run = curate(RECIPES / "titanic.yaml", overrides=[*QUICK, "output.policy=always"], jobs=jobs, out=out)
+        digests.add((sha256(run.path / "curated.parquet"), sha256(run.path / "ledger.parquet")))
+        assert set(run.data["origin"]) > {"real"}
+    assert len(digests) == 1
+
+
+def test_an_interrupted_run_continues_to_the_same_dataset(tmp_path):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    arguments = ["run", RECIPES / "penguins.yaml", *overrides("search.trials=24", "output.policy=always"), "--jobs", 2]
+    line, environment = command(*arguments, "--out", broken)
+    process = subprocess.Popen(
+        line, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    wait_for_trials(broken / "study.db", process)
+    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does: to the workers as well
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    assert "continues where it stopped" in said
+    stored = len(trials_in(broken / "study.db"))
+    assert 0 < stored < 24
+    assert not (broken / "manifest.json").exists()
+    for out in (broken, whole):
+        line, environment = command(*arguments, "--out", out)
+        subprocess.run(line, env=environment, check=True, capture_output=True)
+    assert sha256(broken / "curated.parquet") == sha256(whole / "curated.parquet")
+    assert json.loads((broken / "results.json").read_text()) == json.loads((whole / "results.json").read_text())
+
+
+def wait_for_trials(study, process):
+    for _ in range(1200):
+        if process.poll() is not None:
+            pytest.fail(f"ended before it could be interrupted: {process.communicate()}")
+        if study.exists() and len(trials_in(study)) >= 4:
+            return
+        time.sleep(0.1)
+    pytest.fail("no trial was ever stored")
+
+
+def trials_in(study):
+    import sqlite3
+
+    with sqlite3.connect(f"file:{study}?mode=ro", uri=True) as connection:
+        try:
+            return connection.execute("select number from trials").fetchall()
+        except sqlite3.OperationalError:
+            return []
+
+
+def test_a_finished_run_is_returned_as_it_is(runs):
+    run = runs["wine"]
+    before = (run.path / "manifest.json").stat().st_mtime_ns
+    again = curate(RECIPES / "wine.yaml", overrides=[*QUICK, "output.policy=always"], out=run.path)
+    assert again.results == run.results
+    assert (run.path / "manifest.json").stat().st_mtime_ns == before
+
+
+def test_another_recipe_does_not_overwrite_a_run(runs):
+    with pytest.raises(CuratorError, match="holds another run"):
+        curate(RECIPES / "wine.yaml", overrides=[*QUICK, "search.seed=1"], out=runs["wine"].path)
+
+
+def test_an_estimator_without_weights_gets_copies_instead(tmp_path):
+    run = curate(
+        RECIPES / "wine.yaml", overrides=[*QUICK, "output.policy=always", "task.estimator=knn"], jobs=2, out=tmp_path / "knn"
+    )
+    assert set(run.data["sample_weight"]) == {1.0}
+    real = run.data[run.data["origin"] == "real"]
+    assert set(real["row_id"]) == {f"real-{i}" for i in range(178)}
+
+
+def test_a_curated_dataset_fed_back_learns_from_its_real_rows_only(runs, tmp_path):
+    recipe = {
+        "data": {"source": str(runs["wine"].path / "curated.parquet"), "target": "cultivar"},
+        "task": {"estimator": "logistic_regression", "folds": 3, "repeats": 1},
+        "synthesizers": ["neighbours"],
+        "search": {"trials": 2, "max_ratio": 5},
+    }
+    run = curate(recipe, out=tmp_path / "again", jobs=2)
+    assert run.results["rows"]["table"] == 178
+    assert any("synthetic rows set aside" in d for d in run.results["decisions"])
+    assert "sample_weight" not in run.results["features"]
