@@ -22,7 +22,7 @@ def samples():
 
 @pytest.fixture(scope="session")
 def make_recipe():
-    """``make_recipe({"drop": ["a"]}, task={...})``: a recipe whose target is ``y`` unless the data section says otherwise."""
+    """``make_recipe({"drop": ["a"]}, task={...})``: a recipe whose target is ``y`` unless the data say otherwise."""
 
     def build(data=None, **sections):
         return build_recipe({"data": {"target": "y", **(data or {})}, **sections})

@@ -61,6 +61,10 @@ class Stop(Exception):  # noqa: N818
     pass
 
 
+def _leave():
+    raise Stop
+
+
 @pytest.fixture(params=[1, 2])
 def workers(request):
     with Workers(request.param) as place:
@@ -163,9 +167,9 @@ def test_workers_that_are_always_killed_are_given_up():
 
 
 def test_leaving_with_an_error_leaves_no_process_behind():
-    with pytest.raises(Stop), Workers(2) as there:
+    with pytest.raises(Stop), Workers(2) as there:  # noqa: PT012
         (pid,) = there.map(process, [0])
-        raise Stop
+        _leave()
     for _ in range(200):
         try:
             os.kill(pid, 0)

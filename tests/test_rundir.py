@@ -78,7 +78,8 @@ class TestClaim:
         with pytest.raises(RunDirectoryError) as caught:
             claim(run, "two")
         assert str(caught.value) == (
-            f"{run.path}: holds another run (its recipe, data or seed differ); use --fresh to replace it, or another --out"
+            f"{run.path}: holds another run (its recipe, data or seed differ); use --fresh to replace it, "
+            "or another --out"
         )
         assert {p.name: p.read_bytes() for p in run.path.iterdir()} == before
 
@@ -108,7 +109,9 @@ class TestClaim:
         run.path.mkdir(parents=True)
         (run.path / "README.md").write_text("mine")
         (run.path / "thesis.txt").write_text("mine")
-        with pytest.raises(RunDirectoryError, match=r"x-1: holds files that are no run; choose an empty folder with --out"):
+        with pytest.raises(
+            RunDirectoryError, match=r"x-1: holds files that are no run; choose an empty folder with --out"
+        ):
             claim(run, fresh=fresh)
         assert names(run.path) == ["README.md", "thesis.txt"]
 
@@ -182,13 +185,10 @@ class TestFinish:
         assert not run.complete
 
 
-class TestAtomic:
-    WRITERS = {
-        "atomic": lambda path: atomic(path),
-        "atomic_binary": lambda path: atomic_binary(path),
-        "atomic_folder": lambda path: atomic_folder(path),
-    }
+WRITERS = {"atomic": atomic, "atomic_binary": atomic_binary, "atomic_folder": atomic_folder}
 
+
+class TestAtomic:
     @staticmethod
     def fill(place, text):
         if hasattr(place, "write"):
@@ -216,7 +216,7 @@ class TestAtomic:
         path = tmp_path / "x"
         with writer(path) as place:
             self.fill(place, "old")
-        with pytest.raises(KeyboardInterrupt), writer(path) as place:
+        with pytest.raises(KeyboardInterrupt), writer(path) as place:  # noqa: PT012
             self.fill(place, "half")
             raise KeyboardInterrupt
         assert self.content(path) == "old"
@@ -270,7 +270,10 @@ class TestJson:
             ([np.float64("nan"), np.float32(0.5), np.int64(3), np.bool_(1), np.str_("x")], [None, 0.5, 3, True, "x"]),
             (np.array([[1.0, np.nan], [np.inf, 2.0]]), [[1.0, None], [None, 2.0]]),
             (np.array(7), 7),
-            (Record("r", math.nan, (Record("s", 1.0),)), {"name": "r", "value": None, "parts": [{"name": "s", "value": 1.0, "parts": []}]}),
+            (
+                Record("r", math.nan, (Record("s", 1.0),)),
+                {"name": "r", "value": None, "parts": [{"name": "s", "value": 1.0, "parts": []}]},
+            ),
             ({1: "a", None: "b", np.int64(2): "c"}, {"1": "a", "None": "b", "2": "c"}),
             ((1, (2, 3)), [1, [2, 3]]),
             ("größer ≥", "größer ≥"),
@@ -329,8 +332,8 @@ class TestDisk:
 
 def test_every_file_has_its_place(run):
     own = [
-        run.recipe, run.manifest, run.study, run.trials, run.pool, run.curated, run.curated_csv, run.ledger, run.results,
-        run.report, run.croissant, run.card,
+        run.recipe, run.manifest, run.study, run.trials, run.pool, run.curated, run.curated_csv, run.ledger,
+        run.results, run.report, run.croissant, run.card,
     ]  # fmt: skip
     assert [p.name for p in own] == [
         "recipe.yaml", "manifest.json", "study.db", "trials.parquet", "pool", "curated.parquet", "curated.csv",

@@ -24,7 +24,7 @@ from curator.progress import Progress, Silent
 from curator.rare import Slice, discover_slices
 from curator.recipe import Recipe, build_recipe, check_names, dump_recipe, load_recipe
 from curator.records import ArmResult, MixPlan, Trial
-from curator.report import write_report
+from curator.report import write_cards, write_report
 from curator.results import manifest, results, trials_frame
 from curator.run import Run
 from curator.rundir import RunDirectory, atomic, full_disk_explained, write_json, write_text
@@ -210,6 +210,7 @@ class _Curation:
         content = results(self.setup, ladder, trials, selected, best, certification, composition, self.directory)
         write_json(self.directory.results, content)
         write_report(self.directory)
+        write_cards(self.directory)
         self.directory.finish(manifest(self.setup, self.seconds, datetime.now(UTC)))
 
     @contextmanager

@@ -90,7 +90,11 @@ def mix(plan: MixPlan, pool: Pool, form: LabelForm = "weighted", *, weights: boo
         weight = weight * by_class[label]
     real = np.arange(len(pool.y))
     if not weights:
-        real, candidate, label, real_weight, weight = _copies(pool, real, candidate, label, real_weight, weight)
+        start = np.asarray(pool.uniform[candidate])
+        if form == "sampled":
+            # The same number has drawn the label; its lower digits are as good as another one.
+            start = np.mod(start * 2.0**20, 1.0)
+        real, candidate, label, real_weight, weight = _copies(real, candidate, label, real_weight, weight, start)
     return Mixture(real, real_weight, candidate, label, weight, decision, reasons, shortfall)
 
 
@@ -153,25 +157,33 @@ def _labels(
         return chosen, pool.labels[chosen], ones
     if pool.regression:
         return chosen, pool.prediction[chosen], ones
-    chance = np.where(pool.prediction[chosen] < LEAST_CHANCE, 0.0, pool.prediction[chosen])
+    raw = np.asarray(pool.prediction[chosen])
+    # Of very many classes all may be unlikely: the likeliest always stays.
+    least = np.minimum(LEAST_CHANCE, raw.max(axis=1, keepdims=True)) if len(raw) else LEAST_CHANCE
+    chance = np.where(raw < least, 0.0, raw)
     chance = chance / chance.sum(axis=1, keepdims=True)
     if form == "argmax":
         return chosen, chance.argmax(axis=1), ones
     if form == "sampled":
-        drawn = (chance.cumsum(axis=1) < pool.uniform[chosen, None]).sum(axis=1)
+        drawn = (chance.cumsum(axis=1) <= pool.uniform[chosen, None]).sum(axis=1)
         return chosen, np.minimum(drawn, pool.n_classes - 1), ones
     row, label = np.nonzero(chance)
     return chosen[row], label, chance[row, label]
 
 
 def _copies(
-    pool: Pool, real: np.ndarray, candidate: np.ndarray, label: np.ndarray, real_weight: np.ndarray, weight: np.ndarray
+    real: np.ndarray,
+    candidate: np.ndarray,
+    label: np.ndarray,
+    real_weight: np.ndarray,
+    weight: np.ndarray,
+    start: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Turn weights into whole copies, right on average, by systematic sampling over each row's labels."""
     scale = 1.0 / float(np.median(real_weight)) if len(real_weight) and np.median(real_weight) > 0 else 1.0
-    start = np.mod(0.5 + GOLDEN * np.arange(len(real)), 1.0)  # evenly spread, the same at every call
-    real_copies = _systematic(real, real_weight * scale, start)
-    made = _systematic(candidate, weight * scale, pool.uniform[candidate])
+    spread = np.mod(0.5 + GOLDEN * np.arange(len(real)), 1.0)  # even, and the same at every call
+    real_copies = _systematic(real, real_weight * scale, spread)
+    made = _systematic(candidate, weight * scale, start)
     many, kept = np.repeat(real, real_copies), np.repeat(np.arange(len(candidate)), made)
     return many, candidate[kept], label[kept], np.ones(len(many)), np.ones(len(kept))
 

@@ -150,6 +150,8 @@ def _metric(recipe: Recipe, table: Table) -> Metric:
 def _check_metric_on_holdout(metric: Metric, table: Table, splits: Splits) -> None:
     if table.task == "regression" and np.ptp(table.y[splits.holdout]) == 0:
         raise UserError("the target is constant on the holdout rows; raise task.holdout")
+    if not metric.weighted and table.with_role("weight") is not None:
+        raise UserError(f"task.metric: {metric.name} takes no sample weights, but data.weight names a column of them")
     known = np.asarray(table.weight)[splits.holdout]
     if known.sum() == 0:
         raise UserError(f"all holdout rows have weight zero, so {metric.name} is not defined on them; see data.weight")

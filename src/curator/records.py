@@ -67,8 +67,11 @@ class MixPlan:
         thresholds = tuple(
             sorted((k, v) for k, v in self.thresholds if v > 0 and (k != "agreement" or self.labels == "filter"))
         )
-        ratios = tuple((s, r) for s, r in self.ratios if r > 0)
-        return MixPlan(ratios, self.labels, self.synthetic_weight, self.class_tilt, self.rare_exponent, thresholds)
+        ratios = tuple(sorted((s, r) for s, r in self.ratios if r > 0))
+        # A filter of labels without a threshold lets every label pass.
+        idle = self.labels == "filter" and "agreement" not in dict(thresholds)
+        labels: LabelPolicy = "keep" if idle else self.labels
+        return MixPlan(ratios, labels, self.synthetic_weight, self.class_tilt, self.rare_exponent, thresholds)
 
 
 @dataclass(frozen=True)

@@ -134,6 +134,12 @@ class RunDirectory:
         write_json(self.manifest, {**manifest, "files": files})
         self.started.unlink(missing_ok=True)
 
+    def record_anew(self, path: Path) -> None:
+        """Put the hash of one file that was written again into the manifest."""
+        manifest = read_json(self.manifest)
+        manifest["files"][str(path.relative_to(self.path))] = file_hash(path)
+        write_json(self.manifest, manifest)
+
 
 def file_hash(path: Path) -> str:
     """Return the sha256 of a file."""

@@ -194,8 +194,11 @@ def test_a_scorer_that_is_accepted_takes_weights(fitted, name, task):
     _, _, y, prediction = fitted[task]
     if not _accepted(name, task):
         pytest.skip(f"refused for {task}")
-    weight = np.random.default_rng(1).random(90) + 0.5
-    assert np.isfinite(find_metric(name)(y, prediction, weight))
+    metric, rng = find_metric(name), np.random.default_rng(1)
+    weight = rng.random(90) + 0.5 if metric.weighted else rng.integers(1, 3, 90).astype(float)
+    assert np.isfinite(metric(y, prediction, weight))
+    if not metric.weighted:
+        assert np.isnan(metric(y, prediction, weight + 0.5))
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,11 @@ class Strict:
 
 def test_a_full_recipe_is_read(write):
     recipe = load_recipe(write(FULL))
-    assert (recipe.data.target, recipe.data.drop, recipe.data.types) == ("survived", ("ticket",), {"pclass": "categorical"})
+    assert (recipe.data.target, recipe.data.drop, recipe.data.types) == (
+        "survived",
+        ("ticket",),
+        {"pclass": "categorical"},
+    )
     assert recipe.data.missing == ("?", "-999")
     assert (recipe.task.estimator.label, recipe.task.estimator.params) == ("lightgbm.LGBMClassifier", {"verbose": -1})
     assert [s.source for s in recipe.synthesizers] == ["neighbours", "tvae_per_class", "second"]
@@ -111,7 +115,8 @@ def test_source_and_target_are_enough(write):
         "filters": dict.fromkeys(("realism", "agreement", "novelty", "typicality"), "search"),
         "rare": {"slices": [], "discover": True, "weights": "search", "tolerance": 0.01},
         "search": {
-            "trials": 100, "timeout": None, "seed": 0, "jobs": "auto", "max_ratio": 10.0, "pruning": True, "storage": None,
+            "trials": 100, "timeout": None, "seed": 0, "jobs": "auto", "max_ratio": 10.0, "pruning": True,
+            "storage": None,
         },
         "output": {"directory": "runs", "format": "parquet", "policy": "certified", "labels": "weighted"},
     }  # fmt: skip
@@ -229,7 +234,11 @@ class TestEnvironment:
         recipe = load_recipe(
             write(
                 """
-                data: {source: "postgresql://u:${DB_PASSWORD}@${DB_HOST}/x", table: t, target: y, missing: ["${DB_HOST}"]}
+                data:
+                  source: "postgresql://u:${DB_PASSWORD}@${DB_HOST}/x"
+                  table: t
+                  target: y
+                  missing: ["${DB_HOST}"]
                 search: {storage: "${DB_PASSWORD}"}
                 synthesizers: [{name: tvae, key: "${DB_PASSWORD}"}]
                 task: {estimator: {class: a.B, params: {secret: "${DB_PASSWORD}"}}}
@@ -364,10 +373,14 @@ class TestVocabulary:
         ]
 
     def test_recipes_built_in_python_are_checked_afterwards(self):
-        recipe = Recipe.model_validate({"data": {"target": "y"}, "synthesizers": ["neighbours"], "task": {"metric": "log_loss"}})
+        recipe = Recipe.model_validate(
+            {"data": {"target": "y"}, "synthesizers": ["neighbours"], "task": {"metric": "log_loss"}}
+        )
         assert check_names(recipe, Strict()) is recipe
-        odd = Recipe.model_validate({"data": {"target": "y"}, "synthesizers": ["neighbours"], "task": {"metric": "mine"}})
-        with pytest.raises(RecipeError, match="recipe: task.metric: unknown metric 'mine' for auto"):
+        odd = Recipe.model_validate(
+            {"data": {"target": "y"}, "synthesizers": ["neighbours"], "task": {"metric": "mine"}}
+        )
+        with pytest.raises(RecipeError, match=r"recipe: task\.metric: unknown metric 'mine' for auto"):
             check_names(odd, Strict())
 
     def test_the_automatic_metric_needs_no_check(self):

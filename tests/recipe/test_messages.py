@@ -30,7 +30,10 @@ def lines(raw):
         ({"task": {"holdout": 0.95}}, "task.holdout: must be below 0.9; got 0.95"),
         ({"task": {"repeats": "often"}}, "task.repeats: must be a whole number or auto; got 'often'"),
         ({"task": {"repeats": 50}}, "task.repeats: must be between 1 and 20, or auto; got 50"),
-        ({"task": {"positive": [1]}}, "task.positive: must be a text, a whole number, a number, true or false; got [1]"),
+        (
+            {"task": {"positive": [1]}},
+            "task.positive: must be a text, a whole number, a number, true or false; got [1]",
+        ),
         (
             {"task": {"estimator": {"nam": "x"}}},
             "task.estimator.nam: unknown key; did you mean 'name'? Known here: name, class, params",
@@ -52,7 +55,10 @@ def lines(raw):
             {"rare": {"slices": [{"name": "a", "where": "b"}] * 2}},
             "rare.slices: two slices are called 'a'; give each its own name",
         ),
-        ({"search": {"jobs": "autos"}}, "search.jobs: must be a whole number or auto; got 'autos'; did you mean 'auto'?"),
+        (
+            {"search": {"jobs": "autos"}},
+            "search.jobs: must be a whole number or auto; got 'autos'; did you mean 'auto'?",
+        ),
         ({"search": {"jobs": 0}}, "search.jobs: must be at least 1, or auto; got 0"),
         ({"search": {"trials": 2.5}}, "search.trials: must be a whole number; got 2.5"),
         ({"data": {"target": "y", "drop": "a"}}, "data.drop: must be a list; got 'a'"),
@@ -61,22 +67,28 @@ def lines(raw):
             "data.types.a: must be one of numerical, categorical, boolean, datetime, id, text; got 'numeric'; "
             "did you mean 'numerical'?",
         ),
-        ({"data": {"target": "y", "drop": ["y"]}}, "data: the target 'y' is also listed in drop; take it out of one of them"),
+        (
+            {"data": {"target": "y", "drop": ["y"]}},
+            "data: the target 'y' is also listed in drop; take it out of one of them",
+        ),
         (
             {"data": {"target": "y", "group": "y"}},
             "data: column 'y' is given more than one role among target, group, time and weight",
         ),
-        ({"data": {"target": "y", "query": "a", "table": "b"}}, "data: query and table are both given; keep one of them"),
+        (
+            {"data": {"target": "y", "query": "a", "table": "b"}},
+            "data: query and table are both given; keep one of them",
+        ),
         ({"data": {}}, "data.target: is required; add it"),
         (
             {"tsk": {}},
-            "tsk: unknown key; did you mean 'task'? Known here: version, name, data, task, synthesizers, labels, filters, "
-            "rare, search, output",
+            "tsk: unknown key; did you mean 'task'? Known here: version, name, data, task, synthesizers, labels, "
+            "filters, rare, search, output",
         ),
         (
             {"data": {"target": "y", "zzz": 1}},
-            "data.zzz: unknown key. Known here: source, query, table, target, drop, types, missing, group, time, weight, "
-            "license",
+            "data.zzz: unknown key. Known here: source, query, table, target, drop, types, missing, group, time, "
+            "weight, license",
         ),
     ],
     ids=lambda v: v.split(":")[0] if isinstance(v, str) else "",

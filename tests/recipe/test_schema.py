@@ -51,9 +51,15 @@ ACCEPTED = {
     "positive text": {"data": DATA, "task": {"positive": "yes"}},
     "positive flag": {"data": DATA, "task": {"positive": True}},
     "synthesizer names": {"data": DATA, "synthesizers": ["neighbours", "tvae"]},
-    "synthesizer settings": {"data": DATA, "synthesizers": ["a", {"name": "tvae", "epochs": 3, "id": "t", "per_class": True}]},
+    "synthesizer settings": {
+        "data": DATA,
+        "synthesizers": ["a", {"name": "tvae", "epochs": 3, "id": "t", "per_class": True}],
+    },
     "no synthesizer": {"data": DATA, "synthesizers": []},
-    "filters off": {"data": DATA, "filters": {"realism": False, "agreement": "off", "novelty": 0.2, "typicality": "search"}},
+    "filters off": {
+        "data": DATA,
+        "filters": {"realism": False, "agreement": "off", "novelty": 0.2, "typicality": "search"},
+    },
     "weights off": {"data": DATA, "rare": {"weights": False}},
     "weights number": {"data": DATA, "rare": {"weights": 0.5, "slices": [{"name": "a", "where": "b > 1"}]}},
     "search": {"data": DATA, "search": {"jobs": 2, "timeout": 60, "storage": "sqlite:///x.db"}},

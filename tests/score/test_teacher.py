@@ -156,3 +156,11 @@ def test_predictions_are_row_by_row(quick_teacher, real_rows):
     rows, others = real_rows(60), real_rows(9, seed=6).frame
     teacher = Teacher("binary", 2, rows.categorical, 0).fit(rows.frame, rows.y, np.ones(60))
     assert teacher.predict(others)[4:6] == pytest.approx(teacher.predict(others.iloc[4:6]))
+
+
+def test_a_column_with_hardly_any_value(quick_teacher, real_rows):
+    # One value in all: four of five inner folds learn from it, one has nothing but missing values there.
+    rows = real_rows(60)
+    frame = rows.frame.assign(sparse=np.r_[1.5, np.full(59, np.nan)])
+    teacher = Teacher("binary", 2, rows.categorical, 0).fit(frame, rows.y, np.ones(60))
+    assert np.isfinite(teacher.predict(frame)).all()

@@ -26,7 +26,7 @@ def kind(request):
 
 
 def test_the_registry_names_the_encoders_of_estimators():
-    assert ENCODERS == {"ordinal": OrdinalRows, "one_hot": OneHotRows}
+    assert {"ordinal": OrdinalRows, "one_hot": OneHotRows} == ENCODERS
 
 
 class TestEveryEncoder:
@@ -123,7 +123,9 @@ class TestOrdinal:
         encoder = OrdinalRows(("w",)).fit(rows)
         model = HistGradientBoostingClassifier(categorical_features=encoder.categorical, max_iter=2)
         model.fit(encoder.transform(rows), np.arange(900) % 2)
-        assert model.predict(encoder.transform(pd.DataFrame({"w": ["unseen", np.nan], "n": [np.nan, 1.0]}))).shape == (2,)
+        assert model.predict(encoder.transform(pd.DataFrame({"w": ["unseen", np.nan], "n": [np.nan, 1.0]}))).shape == (
+            2,
+        )
 
 
 class TestOneHot:
@@ -132,9 +134,7 @@ class TestOneHot:
         matrix = OneHotRows(()).fit(rows).transform(rows)
         root = np.sqrt(2)
         third = 1 / np.sqrt(3)
-        np.testing.assert_allclose(
-            matrix, [[-root, -third], [0, 3 * third], [root, -third], [0, -third]], atol=1e-12
-        )
+        np.testing.assert_allclose(matrix, [[-root, -third], [0, 3 * third], [root, -third], [0, -third]], atol=1e-12)
 
     def test_categories_have_an_indicator_each_missing_too(self):
         rows = pd.DataFrame({"w": ["b", "a", np.nan]})
@@ -174,7 +174,9 @@ class TestDistance:
 
     def test_the_scale_is_that_of_the_training_rows(self):
         encoder = DistanceRows(()).fit(pd.DataFrame({"n": [0.0, 2.0]}))
-        np.testing.assert_allclose(distances(encoder.transform(pd.DataFrame({"n": [0.0, 500.0]})))[0, 1], 500, rtol=1e-6)
+        np.testing.assert_allclose(
+            distances(encoder.transform(pd.DataFrame({"n": [0.0, 500.0]})))[0, 1], 500, rtol=1e-6
+        )
 
     def test_missing_numbers_are_the_mean(self):
         rows = pd.DataFrame({"n": [0.0, 2.0, 4.0, np.nan]})

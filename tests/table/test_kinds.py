@@ -98,7 +98,8 @@ def test_a_harmless_table_raises_no_suspicion(found, make_frame):
 def test_identifiers_constants_and_empty_columns(found, make_frame):
     frame = make_frame(N, key=KEYS, note=SENTENCES, one="same", none=np.nan, row_number=np.arange(N))
     assert found(frame) == {
-        "key": {"identifier"}, "note": {"identifier"}, "one": {"constant"}, "none": {"empty"}, "row_number": {"identifier"},
+        "key": {"identifier"}, "note": {"identifier"}, "one": {"constant"}, "none": {"empty"},
+        "row_number": {"identifier"},
     }  # fmt: skip
 
 
@@ -136,13 +137,17 @@ class TestTargetLeak:
     def test_copies_of_a_class(self, found, make_frame):
         y = RNG.choice(["no", "yes", "perhaps"], N)
         noisy = np.where(np.arange(N) < 3, "no", y)
-        frame = make_frame(N, y=y, copy=y, code=pd.factorize(y)[0] * 7.5, nearly=noisy, half=np.where(np.arange(N) % 2, y, "no"))
+        frame = make_frame(
+            N, y=y, copy=y, code=pd.factorize(y)[0] * 7.5, nearly=noisy, half=np.where(np.arange(N) % 2, y, "no")
+        )
         leaks = {c for c, codes in found(frame).items() if "gives_target_away" in codes}
         assert leaks == {"copy", "code", "nearly"}
 
     def test_copies_of_a_number(self, found, make_frame):
         y = RNG.normal(size=400)
-        frame = make_frame(400, y=y, copy=y * -3 + 1, noisy=y + RNG.normal(size=400) * 0.05, weak=y + RNG.normal(size=400))
+        frame = make_frame(
+            400, y=y, copy=y * -3 + 1, noisy=y + RNG.normal(size=400) * 0.05, weak=y + RNG.normal(size=400)
+        )
         assert set(found(frame)) == {"copy", "noisy"}
 
     def test_a_table_sorted_by_its_target_hides_nothing(self, found, make_frame):
@@ -175,7 +180,9 @@ def test_titanic(samples, make_recipe):
     recipe = make_recipe({"source": str(samples / "titanic.csv"), "target": "survived"})
     table = load_table(recipe)
     found = suspicious_columns(table.frame, table.columns, "survived", regression=False)
-    by_code = {code: {s.column for s in found if s.code == code} for code in ("gives_target_away", "identifier", "codes")}
+    by_code = {
+        code: {s.column for s in found if s.code == code} for code in ("gives_target_away", "identifier", "codes")
+    }
     assert by_code == {
         "gives_target_away": {"boat", "body"},
         "identifier": {"ticket", "cabin"},

@@ -63,7 +63,9 @@ class TestColumns:
         pd.testing.assert_frame_equal(frame, before)
 
     def test_numbers(self, load, make_frame):
-        table = load(make_frame(N, i=np.arange(N, dtype="int16"), f=np.arange(N, dtype="float32") / 4, m=[1.5, None] * 30))
+        table = load(
+            make_frame(N, i=np.arange(N, dtype="int16"), f=np.arange(N, dtype="float32") / 4, m=[1.5, None] * 30)
+        )
         assert table.plain[["i", "f", "m"]].dtypes.tolist() == [np.float64] * 3
         assert plain(table, "i") == list(range(N))
         np.testing.assert_array_equal(table.plain["m"], [1.5, np.nan] * 30)
@@ -227,7 +229,13 @@ class TestMissing:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             table = load(frame, {"missing": ["?"]})
-        assert kinds(table) == {"a": "numerical", "b": "categorical", "y": "boolean", "v": "numerical", "c": "categorical"}
+        assert kinds(table) == {
+            "a": "numerical",
+            "b": "categorical",
+            "y": "boolean",
+            "v": "numerical",
+            "c": "categorical",
+        }
         assert table.plain[["v", "c"]].isna().sum().tolist() == [20, 20]
 
     def test_rows_without_a_target_are_left_out(self, load, make_frame):
@@ -325,7 +333,9 @@ class TestTask:
 
     def test_too_many_classes(self, refusal, make_frame):
         words = [f"c{i // 2}" for i in range(202)]
-        assert refusal(make_frame(202, y=words)).startswith("the target 'y' has 101 classes, more than 100; merge rare ones")
+        assert refusal(make_frame(202, y=words)).startswith(
+            "the target 'y' has 101 classes, more than 100; merge rare ones"
+        )
 
     @pytest.mark.parametrize(
         ("sections", "place"),
@@ -345,7 +355,8 @@ class TestChecks:
     def test_infinite_values(self, refusal, make_frame, dtype):
         values = pd.Series([0.5, np.inf, -np.inf] * 20, dtype=dtype)
         assert refusal(make_frame(N, v=values)) == (
-            "column 'v' holds 40 infinite values, the first in row 1; replace them, or add 'inf' and '-inf' to data.missing"
+            "column 'v' holds 40 infinite values, the first in row 1; replace them, "
+            "or add 'inf' and '-inf' to data.missing"
         )
 
     def test_infinite_values_can_be_declared_missing_as_the_sentence_says(self, load, make_frame):
@@ -388,7 +399,9 @@ class TestChecks:
     def test_weights(self, refusal, make_frame, values, sentence):
         assert refusal(make_frame(N, v=values), {"weight": "v"}) == sentence
 
-    @pytest.mark.parametrize("values", [[1.0, None] * 30, ["2020-01-01", "soon"] * 30, [pd.Timestamp("2020"), pd.NaT] * 30])
+    @pytest.mark.parametrize(
+        "values", [[1.0, None] * 30, ["2020-01-01", "soon"] * 30, [pd.Timestamp("2020"), pd.NaT] * 30]
+    )
     def test_times_must_be_readable(self, refusal, make_frame, values):
         assert refusal(make_frame(N, v=values), {"time": "v"}) == (
             "data.time: 'v' has no readable time in 30 rows, the first is row 1"
@@ -496,7 +509,9 @@ class TestContentHash:
 
     def test_kinds_and_roles_count(self, load, make_frame):
         frame = make_frame(N, c=[1, 2, 3] * 20)
-        hashes = [load(frame, d).content_hash for d in ({}, {"types": {"c": "categorical"}}, {"group": "c"}, {"weight": "c"})]
+        hashes = [
+            load(frame, d).content_hash for d in ({}, {"types": {"c": "categorical"}}, {"group": "c"}, {"weight": "c"})
+        ]
         assert len(set(hashes)) == 4
 
 

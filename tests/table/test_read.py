@@ -111,7 +111,9 @@ def test_parquet_keeps_types(read, tmp_path):
 
 def test_json_lines_leave_dates_and_numbers_in_quotes_alone(put, read):
     put("t.jsonl", '{"date": "2020-01-01", "code": "007", "n": 1}\n{"date": "2021-01-01", "code": "08", "n": null}\n')
-    same(read("t.jsonl"), pd.DataFrame({"date": ["2020-01-01", "2021-01-01"], "code": ["007", "08"], "n": [1.0, np.nan]}))
+    same(
+        read("t.jsonl"), pd.DataFrame({"date": ["2020-01-01", "2021-01-01"], "code": ["007", "08"], "n": [1.0, np.nan]})
+    )
 
 
 class TestMissing:
@@ -208,7 +210,9 @@ class TestDatabases:
         path = tmp_path / "data.db"
         with sqlite3.connect(path) as connection:
             connection.execute("create table people (n integer, x real, word text)")
-            connection.executemany("insert into people values (?, ?, ?)", [(3, 0.5, "c"), (1, None, "a"), (2, 1.5, None)])
+            connection.executemany(
+                "insert into people values (?, ?, ?)", [(3, 0.5, "c"), (1, None, "a"), (2, 1.5, None)]
+            )
         connection.close()
         return f"sqlite:///{path}"
 
@@ -220,7 +224,9 @@ class TestDatabases:
         assert decisions == ["rows from the database put in a fixed order (the query names none)"]
 
     def test_the_order_in_which_a_database_answers_does_not_matter(self, url, read):
-        forward = read(url, query="select * from (select * from people order by n)  -- any\n".replace("order by", "order  by"))
+        forward = read(
+            url, query="select * from (select * from people order by n)  -- any\n".replace("order by", "order  by")
+        )
         backward = read(url, query="select * from (select * from people order  by n desc)")
         same(forward, backward)
 

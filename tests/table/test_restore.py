@@ -36,7 +36,7 @@ def same_values(restored, own):
         ("titanic", "survived", {"pclass": "categorical", "sibsp": "categorical", "cabin": "categorical"}),
         ("titanic", "fare", {"survived": "categorical"}),
         ("penguins", "species", {}),
-        ("penguins", "sex", {}),
+        ("penguins", "island", {}),
         ("wine", "cultivar", {}),
         ("diabetes", "progression", {"sex": "categorical"}),
         ("breast_cancer", "diagnosis", {}),

@@ -100,13 +100,13 @@ def judge(difference: Interval, margin: float) -> VerdictName:
 def rows_needed(difference: Interval, margin: float) -> int | None:
     """Return how many holdout rows would decide an undecided difference that stays as it is; None if none would.
 
-    The half-width of an interval shrinks with the root of the rows: the rows are found at which the near end of the
-    interval reaches the nearest boundary (0 from above, ``-margin``, or 0 from below).
+    The half-width of an interval shrinks with the root of the rows. It decides once it is below the distance of the
+    difference to ``-margin`` (then not worse, or better), or, for a negative difference, to 0 (then worse).
     """
     reach = (difference.high - difference.low) / 2
     if not math.isfinite(reach) or reach == 0:
         return None
-    gap = difference.mean + margin if difference.mean > -margin else -difference.mean
+    gap = max(difference.mean + margin, -difference.mean)
     if gap <= 0:
         return None
     needed = difference.n * (reach / gap) ** 2

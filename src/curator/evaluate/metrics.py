@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import warnings
 from collections.abc import Callable
@@ -36,7 +37,9 @@ class Metric:
     in_target_units : bool
         Whether its size goes with the target's (rmse); tolerances are then relative.
     row_losses : callable or None
-        Per-row losses whose weighted mean (or its root) is the metric, where there are such.
+        Per-row losses whose weighted mean (or its root, see `root`) is the metric, where there are such.
+    weighted : bool
+        Whether it takes any sample weights; if not, whole numbers only, each row counting that often.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Metric:
     in_target_units: bool = False
     row_losses: Callable[[np.ndarray, Prediction], np.ndarray] | None = None
     root: bool = False
+    weighted: bool = True
 
     def __call__(self, y: np.ndarray, prediction: Prediction, weight: np.ndarray) -> float:
         """Return the metric; NaN where it is not defined (one class only)."""
@@ -113,27 +117,28 @@ def _mean(losses: Callable[[np.ndarray, Prediction], np.ndarray]) -> Function:
     return lambda y, p, w: float(np.average(losses(y, p), weights=w))
 
 
-def _roc_auc(y: np.ndarray, p: Prediction, w: np.ndarray) -> float:
-    from sklearn.metrics import roc_auc_score
+def one_against_rest(y: np.ndarray, prediction: Prediction) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return what ranking metrics are the unweighted mean over: for each class, who is in it, and the probability.
 
-    chance = _chance(p)
+    Binary: the positive class alone. Else every class that some but not all rows have; rare ones count like others.
+    """
+    chance = _chance(prediction)
     if chance.shape[1] == 2:
-        return float(roc_auc_score(y, chance[:, 1], sample_weight=w))
+        return [(y == 1, chance[:, 1])]
     total = chance.sum(axis=1, keepdims=True)
     shares = chance / np.where(total > 0, total, 1.0)
-    seen = [c for c in range(chance.shape[1]) if 0 < (y == c).sum() < len(y)]
-    if not seen:
-        return float("nan")
-    # One class against the rest, unweighted mean: rare classes count like common ones.
-    return float(np.mean([roc_auc_score(y == c, shares[:, c], sample_weight=w) for c in seen]))
+    return [(y == c, shares[:, c]) for c in range(chance.shape[1]) if 0 < (y == c).sum() < len(y)]
 
 
-def _average_precision(y: np.ndarray, p: Prediction, w: np.ndarray) -> float:
-    from sklearn.metrics import average_precision_score
+def _ranking(name: str) -> Function:
+    def function(y: np.ndarray, p: Prediction, w: np.ndarray) -> float:
+        from sklearn import metrics
 
-    chance = _chance(p)
-    classes = [1] if chance.shape[1] == 2 else [c for c in range(chance.shape[1]) if (y == c).any()]
-    return float(np.mean([average_precision_score(y == c, chance[:, c], sample_weight=w) for c in classes]))
+        one = getattr(metrics, name)
+        values = [one(own, score, sample_weight=w) for own, score in one_against_rest(y, p)]
+        return float(np.mean(values)) if values else float("nan")
+
+    return function
 
 
 def _f1(y: np.ndarray, p: Prediction, w: np.ndarray) -> float:
@@ -147,7 +152,7 @@ def _recall_at(rate: float) -> Function:
     def recall(y: np.ndarray, p: Prediction, w: np.ndarray) -> float:
         from sklearn.metrics import roc_curve
 
-        false, true, _ = roc_curve(y, _chance(p)[:, 1], sample_weight=w)
+        false, true, _ = roc_curve(y, _chance(p)[:, 1], sample_weight=w, drop_intermediate=False)
         return float(true[false <= rate + 1e-12].max())
 
     return recall
@@ -171,8 +176,8 @@ METRICS: dict[str, Metric] = {
     for m in (
         Metric("log_loss", _mean(log_losses), False, _CLASSES, "chance", row_losses=log_losses),
         Metric("brier", _mean(brier_losses), False, _CLASSES, "chance", row_losses=brier_losses),
-        Metric("roc_auc", _roc_auc, True, _CLASSES, "chance"),
-        Metric("average_precision", _average_precision, True, _CLASSES, "chance"),
+        Metric("roc_auc", _ranking("roc_auc_score"), True, _CLASSES, "chance"),
+        Metric("average_precision", _ranking("average_precision_score"), True, _CLASSES, "chance"),
         Metric("balanced_accuracy", _sklearn("balanced_accuracy"), True, _CLASSES, "label"),
         Metric("accuracy", _sklearn("accuracy"), True, _CLASSES, "label"),
         Metric("f1", _f1, True, _CLASSES, "label"),
@@ -227,36 +232,58 @@ def find_metric(name: str) -> Metric:
         if point.name == name:
             found: Metric = point.load()
             return found
-    from sklearn.metrics import get_scorer_names
+    from sklearn.metrics import get_scorer, get_scorer_names
 
-    if name not in get_scorer_names():
+    # Scorers of clusterings do not care which class is which.
+    if name not in get_scorer_names() or get_scorer(name)._score_func.__module__.startswith("sklearn.metrics.cluster"):  # noqa: SLF001
         raise ValueError(unknown_name("metric", name, {*METRICS, "recall_at_fpr@0.05"}) + ", or a scikit-learn scorer")
     return _from_scorer(name)
 
 
 def _from_scorer(name: str) -> Metric:
+    """Wrap a scorer of scikit-learn; what tasks it can judge is found by trying it on a few rows of each."""
     from sklearn.metrics import get_scorer
 
     scorer = get_scorer(name)
     function, sign, extra = scorer._score_func, scorer._sign, scorer._kwargs  # noqa: SLF001  # no public access
     methods = scorer._response_method  # noqa: SLF001
-    methods = (methods,) if isinstance(methods, str) else tuple(methods)
-    by_chance = "predict" not in methods
-    regression = any(word in name for word in ("error", "r2", "variance", "deviance", "d2_absolute"))
-    multi = name.rsplit("_", maxsplit=1)[-1] in {"ovr", "ovo"} or "ovr" in name or "ovo" in name
+    by_chance = "predict" not in ((methods,) if isinstance(methods, str) else methods)
+    weighted = "sample_weight" in inspect.signature(function).parameters
 
     def score(y: np.ndarray, p: Prediction, w: np.ndarray) -> float:
         answer = p.value
         if by_chance:
             chance = _chance(p)
-            answer = chance if chance.shape[1] > 2 or multi or name == "neg_log_loss" else chance[:, 1]
-        return float(sign * function(y, answer, sample_weight=w, **extra))
+            answer = chance if chance.shape[1] > 2 else chance[:, 1]
+        if weighted:
+            return float(sign * function(y, answer, sample_weight=w, **extra))
+        copies = np.round(w).astype(int)
+        if not np.array_equal(copies, w):
+            raise ValueError(f"{name} takes no sample weights")
+        return float(sign * function(np.repeat(y, copies, axis=0), np.repeat(answer, copies, axis=0), **extra))
 
-    tasks = _REGRESSION if regression else _CLASSES
-    if name in {"f1", "precision", "recall", "jaccard", "average_precision", "roc_auc", "neg_brier_score"}:
-        tasks = _BINARY
-    needs: Literal["chance", "label", "value"] = "value" if regression else "chance" if by_chance else "label"
-    return Metric(name, score, True, tasks, needs, in_target_units=regression and "error" in name)
+    tasks = frozenset(task for task in ("binary", "multiclass", "regression") if _judges(score, task))
+    needs: Literal["chance", "label", "value"] = "value" if tasks == _REGRESSION else "chance" if by_chance else "label"
+    in_units = tasks == _REGRESSION and any(word in name for word in ("absolute_error", "squared_error", "max_error"))
+    return Metric(name, score, True, tasks, needs, in_target_units=in_units, weighted=weighted)
+
+
+def _judges(score: Function, task: str) -> bool:
+    """Whether a scorer gives a number on a few made-up rows of a task."""
+    rng = np.random.default_rng(0)
+    n_classes = {"binary": 2, "multiclass": 3, "regression": 0}[task]
+    if n_classes:
+        y: np.ndarray = np.arange(30) % n_classes
+        chance = rng.dirichlet(np.ones(n_classes), 30)
+        prediction = Prediction(chance, chance.argmax(axis=1))
+    else:
+        y, prediction = rng.uniform(1, 2, 30), Prediction(None, rng.uniform(1, 2, 30))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return bool(np.isfinite(score(y, prediction, np.ones(30))))
+        except (ValueError, TypeError):
+            return False
 
 
 def resolve_metric(name: str, task: TaskType) -> Metric:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from curator.evaluate.estimators import Prediction
-from curator.evaluate.metrics import Metric
+from curator.evaluate.metrics import Metric, one_against_rest
 
 # One chunk of the weight matrix holds at most this many numbers (160 MB).
 _CHUNK = 20_000_000
@@ -60,17 +60,8 @@ def _over_classes(
     """Apply a binary ranking metric to the positive class, or to each class against the rest."""
 
     def function(y: np.ndarray, prediction: Prediction, weights: np.ndarray) -> np.ndarray:
-        chance = prediction.chance
-        assert chance is not None  # noqa: S101  # metrics are checked against the task
-        n = chance.shape[1]
-        if n > 2:
-            total = chance.sum(axis=1, keepdims=True)
-            chance = chance / np.where(total > 0, total, 1.0)
-        classes = [1] if n == 2 else [c for c in range(n) if 0 < (y == c).sum() < len(y)]
-        if not classes:
-            return np.full(len(weights), np.nan)
-        stacked = np.stack([one(y == c, chance[:, c], weights) for c in classes])
-        means: np.ndarray = stacked.mean(axis=0)
+        stacked = [one(own, score, weights) for own, score in one_against_rest(y, prediction)]
+        means: np.ndarray = np.mean(stacked, axis=0) if stacked else np.full(len(weights), np.nan)
         return means
 
     return function
@@ -136,8 +127,9 @@ def _f1(y: np.ndarray, prediction: Prediction, weights: np.ndarray) -> np.ndarra
 
 def _r2(y: np.ndarray, prediction: Prediction, weights: np.ndarray) -> np.ndarray:
     total = weights.sum(axis=1)
-    mean = weights @ y / total
-    spread = weights @ y**2 / total - mean**2
+    centred = y - y.mean()  # the difference of two squares would lose its digits far from zero
+    mean = weights @ centred / total
+    spread = weights @ centred**2 / total - mean**2
     with np.errstate(invalid="ignore", divide="ignore"):
         values: np.ndarray = 1 - (weights @ (y - prediction.value) ** 2 / total) / spread
     return values

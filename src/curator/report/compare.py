@@ -95,17 +95,20 @@ def _summary(run: Run) -> dict[str, Any]:
         "verdict": results["verdict"]["name"],
         "emitted": results["verdict"]["emitted"],
         "estimator": results["estimator"],
-        "scores": {m: {"real_only": arms["real_only"]["holdout"][m], "curated": arms["curated"]["holdout"][m]} for m in results["metrics"]},
+        "scores": {
+            m: {"real_only": arms["real_only"]["holdout"][m], "curated": arms["curated"]["holdout"][m]}
+            for m in results["metrics"]
+        },
         "score": arms["curated"]["holdout"][metric],
         "real_only": arms["real_only"]["holdout"][metric],
         "gain": results["verdict"]["difference"],
         "gain_on_folds": results["verdict"]["folds"],
-        "mix": {source: ratio for source, ratio in plan["ratios"]},
+        "mix": dict(plan["ratios"]),
         "labels": plan["labels"],
         "synthetic_weight": plan["synthetic_weight"],
         "class_tilt": plan["class_tilt"],
         "rare_exponent": plan["rare_exponent"],
-        "thresholds": {name: value for name, value in plan["thresholds"]},
+        "thresholds": dict(plan["thresholds"]),
         "rows": results["composition"]["rows"],
         "synthetic_weight_share": results["composition"]["synthetic_weight_share"],
         "trials": results["search"]["trials"],

@@ -151,8 +151,14 @@ def dose_figure(results: Mapping[str, Any]) -> Figure | None:
 
 
 def _gains(
-    name: str, arms: Sequence[tuple[int, Mapping[str, Any]]], key: str, lift: float, colour: str, symbol: str,
-    decimals: int, where: str,
+    name: str,
+    arms: Sequence[tuple[int, Mapping[str, Any]]],
+    key: str,
+    lift: float,
+    colour: str,
+    symbol: str,
+    decimals: int,
+    where: str,
 ) -> dict[str, Any]:
     shown = [(i, a) for i, a in arms if known(_mean(a[key], None))]
     intervals = [a[key] for _, a in shown]
@@ -248,7 +254,13 @@ def _margin_band(margin: Any, low: float) -> list[dict[str, Any]]:
 def _band(ends: Mapping[str, Any], along: str, colour: str) -> dict[str, Any]:
     whole = {f"{along}0": 0, f"{along}1": 1, f"{along}ref": "paper"}
     return {
-        "type": "rect", "layer": "below", "fillcolor": colour, "opacity": 0.16, "line": {"width": 0}, **ends, **whole
+        "type": "rect",
+        "layer": "below",
+        "fillcolor": colour,
+        "opacity": 0.16,
+        "line": {"width": 0},
+        **ends,
+        **whole,
     }
 
 

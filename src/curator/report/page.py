@@ -107,7 +107,7 @@ def _content(results: Mapping[str, Any], recipe: Mapping[str, Any]) -> dict[str,
         "d": gain_decimals,
         "headline": words.headline(results),
         "emitted": words.emitted_words(results),
-        "tested": words.tested_words(results),
+        "tested": words.judged_words(results),
         "change": words.change_words(results, before.get("mean"), after.get("mean")),
         "before": before,
         "after": after,
@@ -225,4 +225,3 @@ def environment(*, escape: bool) -> jinja2.Environment:
         "joined": words.joined,
     }  # fmt: skip
     return found
-

@@ -169,7 +169,7 @@ def protocol_words(results: Mapping[str, Any]) -> str:
     return f"{certified} Emitted: all real rows, as they are."
 
 
-def tested_words(results: Mapping[str, Any]) -> str:
+def judged_words(results: Mapping[str, Any]) -> str:
     """Say, in a label, what was held against the real rows alone."""
     plan = plan_of(results["selected"]["plan"])
     if plan.real_only:

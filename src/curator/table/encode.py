@@ -49,6 +49,8 @@ class OrdinalRows:
         self._order = [c for c in rows.columns if c in self._names] + [c for c in rows.columns if c not in self._names]
         self._words = [c for c in self._order if c in self._names]
         self.categorical = list(range(len(self._words)))
+        # Boosting cannot bin a column without any value.
+        self._empty = np.array([bool(rows[c].isna().all()) for c in self._order], dtype=bool)
         self._codes = OrdinalEncoder(
             handle_unknown="use_encoded_value",
             unknown_value=np.nan,
@@ -61,15 +63,16 @@ class OrdinalRows:
 
     def transform(self, rows: pd.DataFrame) -> np.ndarray:
         """Return codes first, then numbers; see `Encoder.transform`."""
-        numbers = rows[self._order[len(self._words) :]].to_numpy(float)
         if len(rows) == 0:
             return np.empty((0, len(self._order)))
-        if not self._words:
-            return np.ascontiguousarray(numbers)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # unseen categories become missing, which is meant
-            codes = self._codes.transform(rows[self._words])
-        return np.ascontiguousarray(np.hstack([codes, numbers]))
+        parts = [rows[self._order[len(self._words) :]].to_numpy(float)]
+        if self._words:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # unseen categories become missing, which is meant
+                parts.insert(0, self._codes.transform(rows[self._words]))
+        encoded = np.ascontiguousarray(np.hstack(parts))
+        encoded[:, self._empty] = 0.0
+        return encoded
 
 
 class OneHotRows:

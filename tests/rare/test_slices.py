@@ -1,0 +1,155 @@
+"""Rare slices, declared and discovered."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from curator.errors import RecipeProblems
+from curator.rare import declared_slices, discover_slices
+from curator.rare.slices import RARE_CLASS_SHARE, TAIL_SHARE
+
+# --- declared -------------------------------------------------------------------------------------
+
+
+def test_declared_slices_are_the_rows_for_which_they_are_true(make_table, people):
+    frame = people()
+    table, recipe = make_table(frame, {"old cooks": "age > 60 and job == 'cook'", "not clerks": "job != 'clerk'"})
+    cooks, others = declared_slices(table, recipe)
+    assert np.array_equal(cooks.member, ((frame["age"] > 60) & (frame["job"] == "cook")).to_numpy())
+    assert np.array_equal(others.member, (frame["job"] != "clerk").to_numpy())
+    assert (cooks.name, cooks.where, cooks.declared) == ("old cooks", "age > 60 and job == 'cook'", True)
+    assert cooks.member.dtype == bool
+
+
+@pytest.mark.parametrize("where", ["member", "member == True", "visits > 4", "visits > 4 and member"])
+def test_where_a_value_is_missing_a_row_is_not_in(make_table, people, where):
+    frame = people()
+    table, recipe = make_table(frame, {"s": where})
+    (found,) = declared_slices(table, recipe)
+    assert found.member.dtype == bool
+    member, visits = frame["member"].fillna(False).to_numpy(bool), frame["visits"].fillna(0).to_numpy(int)
+    expected = (member if "member" in where else True) & (visits > 4 if "visits" in where else True)
+    assert np.array_equal(found.member, expected)
+
+
+def test_a_column_name_with_a_blank(make_table, people):
+    table, recipe = make_table(people().rename(columns={"age": "age in years"}), {"old": "`age in years` > 60"})
+    assert declared_slices(table, recipe)[0].member.any()
+
+
+@pytest.mark.parametrize(
+    ("where", "sentence"),
+    [
+        ("agee > 60", "cannot be evaluated: .*agee.*; columns are age, job"),
+        ("age >", "cannot be evaluated"),
+        ("age + 1", "not true or false for each row; write a comparison"),
+        ("age.max() > 3", "not true or false for each row"),
+        ("age > 900", "matches no row"),
+        ("age > 0", "matches every row; a slice is a part"),
+        ("age > 'x'", "cannot be evaluated"),
+        ("@secret > 3", "cannot be evaluated"),
+    ],
+)
+def test_a_mistake_is_named_with_its_place(make_table, people, where, sentence):
+    secret = 5  # what stands around the call is out of reach
+    assert secret == 5
+    table, recipe = make_table(people(), {"good": "age > 60", "bad": where})
+    with pytest.raises(RecipeProblems, match=sentence) as caught:
+        declared_slices(table, recipe)
+    (problem,) = caught.value.problems
+    assert problem.path == ("rare", "slices", 1, "where")
+    assert "\n" not in problem.message
+
+
+def test_all_mistakes_at_once(make_table, people):
+    table, recipe = make_table(people(), {"a": "agee > 1", "b": "age > 60", "c": "age > 900"})
+    with pytest.raises(RecipeProblems) as caught:
+        declared_slices(table, recipe)
+    assert [p.path[2] for p in caught.value.problems] == [0, 2]
+
+
+# --- discovered -----------------------------------------------------------------------------------
+
+
+def _found(table, development=None):
+    rows = np.arange(len(table)) if development is None else development
+    return {s.name: s for s in discover_slices(table, rows)}
+
+
+def test_rare_classes(make_table, people):
+    frame = people()
+    frame["y"] = np.r_[["rare"] * 19, ["some"] * 21, ["many"] * 160]
+    table, _ = make_table(frame)
+    found = _found(table)
+    assert np.array_equal(found["class rare"].member, (frame["y"] == "rare").to_numpy())
+    assert "9.5%" in found["class rare"].where
+    assert "class some" not in found, f"{RARE_CLASS_SHARE:.0%} and more is not rare"
+
+
+def test_rare_categories_are_settled_on_development_rows(make_table, people):
+    frame = people()
+    frame.loc[:3, "job"] = "diver"  # 4 in development
+    frame.loc[100:104, "job"] = "pilot"  # 5 in development: enough
+    frame.loc[190:197, "job"] = "judge"  # 8, all of them in the holdout
+    development = np.arange(180)
+    table, _ = make_table(frame)
+    member = _found(table, development)["rare categories"].member
+    assert np.array_equal(member, frame["job"].isin(["diver", "judge"]).to_numpy())
+
+
+def test_a_missing_category_is_not_a_rare_one(make_table, people):
+    frame = people()
+    frame.loc[:1, "job"] = None
+    table, _ = make_table(frame)
+    assert "rare categories" not in _found(table)
+
+
+def test_isolated_rows_are_those_far_from_others(make_table, people):
+    frame = people(300).drop(columns=["member", "visits"])
+    frame.loc[[5, 250], "income"] = [900.0, -900.0]
+    table, _ = make_table(frame)
+    development = np.arange(200)
+    member = _found(table, development)["isolated rows"].member
+    assert member[[5, 250]].all()
+    assert member[development].mean() == pytest.approx(TAIL_SHARE, abs=0.006)
+
+
+def test_what_is_isolated_does_not_depend_on_rows_held_out(make_table, people):
+    frame = people(300)
+    development = np.arange(200)
+    one = _found(make_table(frame)[0], development)["isolated rows"].member
+    moved = frame.copy()
+    moved.loc[200:, "income"] += 500
+    other = _found(make_table(moved)[0], development)["isolated rows"].member
+    assert np.array_equal(one[development], other[development])
+    assert other[200:].all(), "nothing like it in development"
+
+
+def test_target_tails_at_regression(make_table, people):
+    frame = people()
+    frame["y"] = np.random.default_rng(0).permutation(200) + 0.5
+    table, _ = make_table(frame, type="regression")
+    development = np.flatnonzero(frame["y"] < 180)
+    found = _found(table, development)
+    low, high = np.quantile(table.y[development], [TAIL_SHARE, 1 - TAIL_SHARE])
+    assert np.array_equal(found["lowest targets"].member, table.y <= low)
+    assert np.array_equal(found["highest targets"].member, table.y >= high)
+    assert not any(name.startswith("class") for name in found)
+
+
+def test_a_target_with_one_value_in_most_rows_has_no_lower_tail(make_table, people):
+    frame = people()
+    frame["y"] = np.r_[np.zeros(120), np.random.default_rng(0).random(80) * 50]
+    table, _ = make_table(frame, type="regression")
+    found = _found(table)
+    assert "lowest targets" not in found
+    assert "highest targets" in found
+
+
+def test_discovered_slices_are_parts_of_the_table(make_table, people):
+    table, _ = make_table(people())
+    for s in discover_slices(table, np.arange(150)):
+        assert not s.declared
+        assert s.member.shape == (200,)
+        assert 0 < s.member.sum() < 200

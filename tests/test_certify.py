@@ -1,0 +1,309 @@
+"""Certification: slices, intervals and what is emitted, from predictions made by hand."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from curator.certify import CURATED, _check_slices, _on_holdout, _verdict
+from curator.evaluate import METRICS, Prediction, reported_metrics
+from curator.prepare import prepare
+from curator.rare import LEAST_HOLDOUT_ROWS, Slice
+from curator.recipe import Recipe
+from curator.records import Interval, MixPlan, SliceVerdict, Trial
+
+N = 800
+PLAN = MixPlan((("neighbours", 1.0),))
+
+
+def _setup(kind: str = "binary", **sections):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=N), "w": rng.random(N) + 0.5})
+    y = np.exp(rng.normal(size=N)) if kind == "regression" else (rng.random(N) < 0.4).astype(int)
+    recipe = Recipe.model_validate({
+        "data": {"target": "y", **sections.pop("data", {})}, "synthesizers": ["neighbours"],
+        "task": {"holdout": 0.5, "estimator": "knn", **sections.pop("task", {})}, **sections,
+    })  # fmt: skip
+    return prepare(recipe, frame.assign(y=y))
+
+
+@pytest.fixture(scope="module")
+def binary():
+    return _setup()
+
+
+@pytest.fixture(scope="module")
+def regression():
+    return _setup("regression")
+
+
+def _chances(setup, own):
+    """Return a prediction that gives each holdout row's class the probability `own`."""
+    y = setup.table.y[setup.splits.holdout]
+    chance = np.empty((len(y), 2))
+    chance[np.arange(len(y)), y] = own
+    chance[np.arange(len(y)), 1 - y] = 1 - own
+    return Prediction(chance, chance.argmax(axis=1))
+
+
+def _slice(setup, holdout_rows, name="s"):
+    member = np.zeros(N, dtype=bool)
+    member[setup.splits.holdout[holdout_rows]] = True
+    return Slice(name, f"{name} > 0", True, member)
+
+
+def _noise(n, seed=1, spread=0.02):
+    return np.random.default_rng(seed).normal(0, spread, n)
+
+
+# --- slices ---------------------------------------------------------------------------------------
+
+
+def test_a_slice_that_gets_worse_beyond_tolerance_is_worse_and_others_are_not(binary):
+    n = len(binary.splits.holdout)
+    before, after = np.full(n, 0.7), 0.7 + _noise(n, spread=0.005)
+    after[:60] = 0.5 + _noise(60, 2)
+    after[60:120] = 0.9 + _noise(60, 3)
+    found = _check_slices(
+        binary, [_slice(binary, np.arange(a, a + 60), f"s{a}") for a in (0, 60, 120)],
+        _chances(binary, before), _chances(binary, after),
+    )  # fmt: skip
+    assert [s.verdict for s in found] == ["worse", "better", "not_worse"]
+    assert found[0].p_worse < 0.001
+    assert found[1].p_worse > 0.9
+    assert found[0].difference.mean < 0 < found[1].difference.mean
+    assert [(s.rows, s.metric, s.difference.n) for s in found] == [(60, "log_loss", 60)] * 3
+    assert found[0].real_only == pytest.approx(-math.log(0.7))
+    assert found[0].curated == pytest.approx(-np.log(after[:60]).mean())
+    assert found[0].difference.mean == pytest.approx(found[0].real_only - found[0].curated)
+
+
+def test_a_slice_of_few_rows_is_not_judged(binary):
+    n = len(binary.splits.holdout)
+    few = _slice(binary, np.arange(LEAST_HOLDOUT_ROWS - 1))
+    enough = _slice(binary, np.arange(LEAST_HOLDOUT_ROWS))
+    same = _chances(binary, np.full(n, 0.7))
+    small, large = _check_slices(binary, [few, enough], same, same)
+    assert small.verdict == "not_applicable"
+    assert (small.difference, small.p_worse, small.real_only) == (None, None, None)
+    assert small.reason == "9 holdout rows, under 10"
+    assert large.verdict == "not_worse", "the same predictions do no harm"
+    assert large.p_worse == 1.0
+
+
+def test_development_rows_of_a_slice_do_not_count(binary):
+    n = len(binary.splits.holdout)
+    everything = Slice("all", "x > -9", True, np.ones(N, dtype=bool))
+    (found,) = _check_slices(binary, [everything], _chances(binary, np.full(n, 0.6)), _chances(binary, np.full(n, 0.7)))
+    assert found.rows == n
+
+
+def test_many_slices_are_judged_more_strictly(binary):
+    n = len(binary.splits.holdout)
+    rng = np.random.default_rng(5)
+    before = np.full(n, 0.7)
+    after = np.clip(0.7 + rng.normal(0, 0.1, n), 0.05, 0.95)
+    after[:40] -= 0.05
+    real, curated = _chances(binary, before), _chances(binary, np.clip(after, 0.05, 0.95))
+    harmed = _slice(binary, np.arange(40), "harmed")
+    others = [_slice(binary, np.arange(a, a + 40), f"s{a}") for a in range(40, 400, 40)]
+    (alone,) = _check_slices(binary, [harmed], real, curated)
+    crowd = _check_slices(binary, [harmed, *others], real, curated)
+    assert alone.p_worse < 0.025
+    assert crowd[0].p_worse == pytest.approx(min(1.0, alone.p_worse * 10))
+    assert all(s.p_worse >= alone.p_worse for s in crowd)
+
+
+def test_harm_within_tolerance_is_not_worse(binary):
+    # Surely a little worse, by a third of the tolerance.
+    n = len(binary.splits.holdout)
+    before = 0.7 + _noise(n, spread=0.0001)
+    loss = -np.log(0.7) + 0.003
+    found = _check_slices(
+        binary, [_slice(binary, np.arange(200))], _chances(binary, before), _chances(binary, np.full(n, np.exp(-loss)))
+    )
+    assert -0.01 < found[0].difference.low < found[0].difference.high < 0
+    assert found[0].verdict == "not_worse"
+
+
+def test_harm_that_may_be_within_tolerance_is_undecided(binary):
+    n = len(binary.splits.holdout)
+    after = np.clip(0.69 + _noise(n, spread=0.2), 0.05, 0.95)
+    (found,) = _check_slices(
+        binary, [_slice(binary, np.arange(30))], _chances(binary, np.full(n, 0.7)), _chances(binary, after)
+    )
+    assert found.verdict == "undecided"
+
+
+def test_regression_slices_are_in_target_units_with_a_relative_tolerance(regression):
+    rows = regression.splits.holdout
+    y = regression.table.y[rows]
+    real, curated = Prediction(None, y + 2.0), Prediction(None, y + 1.0 + _noise(len(y)))
+    (found,) = _check_slices(regression, [_slice(regression, np.arange(80))], real, curated)
+    assert found.metric == "rmse"
+    assert found.real_only == pytest.approx(2.0)
+    assert found.curated == pytest.approx(1.0, abs=0.02)
+    assert found.difference.mean == pytest.approx(found.real_only - found.curated)
+    assert found.verdict == "better"
+    # Within 1 % of an error of 2 is within tolerance.
+    slightly = Prediction(None, y + 2.005 + _noise(len(y), spread=0.01))
+    assert _check_slices(regression, [_slice(regression, np.arange(80))], real, slightly)[0].verdict == "not_worse"
+    clearly = Prediction(None, y + 2.2 + _noise(len(y), spread=0.01))
+    assert _check_slices(regression, [_slice(regression, np.arange(80))], real, clearly)[0].verdict == "worse"
+
+
+def test_weights_count_and_rows_of_weight_zero_do_not():
+    setup = _setup(data={"weight": "w"})
+    rows = setup.splits.holdout
+    n = len(rows)
+    after = np.full(n, 0.7)
+    after[:20] = 0.9
+    (found,) = _check_slices(
+        setup, [_slice(setup, np.arange(40))], _chances(setup, np.full(n, 0.7)), _chances(setup, after)
+    )
+    gains = np.where(np.arange(40) < 20, np.log(0.9) - np.log(0.7), 0.0)
+    assert found.difference.mean == pytest.approx(np.average(gains, weights=setup.table.weight[rows[:40]]))
+
+
+# --- the holdout ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_intervals_hold_the_estimate_and_differences_are_paired(binary, regression, task):
+    setup = binary if task == "binary" else regression
+    rows = setup.splits.holdout
+    y, n = setup.table.y[rows], len(rows)
+    rng = np.random.default_rng(0)
+    if task == "binary":
+        base = np.clip(0.6 + rng.normal(0, 0.2, n), 0.05, 0.95)
+        arms = {"real_only": _chances(setup, base), CURATED: _chances(setup, np.clip(base + 0.02, 0.05, 0.97))}
+    else:
+        error = rng.normal(0, 1, n)
+        arms = {"real_only": Prediction(None, y + error), CURATED: Prediction(None, y + 0.95 * error)}
+    metrics = reported_metrics(setup.metric, task)
+    intervals, deltas = _on_holdout(setup, arms, metrics)
+    for name, prediction in arms.items():
+        assert set(intervals[name]) == {m.name for m in metrics}
+        for metric in metrics:
+            found = intervals[name][metric.name]
+            assert found.mean == pytest.approx(metric(y, prediction, np.ones(n)))
+            assert found.low < found.mean < found.high
+            assert found.n == n
+    main = setup.metric.name
+    assert (deltas["real_only"].low, deltas["real_only"].mean, deltas["real_only"].high) == (0.0, 0.0, 0.0)
+    gain = intervals["real_only"][main].mean - intervals[CURATED][main].mean
+    assert deltas[CURATED].mean == pytest.approx(gain)
+    assert deltas[CURATED].low > 0, "every row is predicted better"
+    alone = intervals[CURATED][main].high - intervals[CURATED][main].low
+    assert deltas[CURATED].high - deltas[CURATED].low < alone / 3, "pairing takes out what rows have in common"
+
+
+def test_the_holdout_bootstrap_is_reproducible(binary):
+    n = len(binary.splits.holdout)
+    arms = {"real_only": _chances(binary, np.full(n, 0.7)), CURATED: _chances(binary, 0.7 + _noise(n))}
+    one, other = (_on_holdout(binary, arms, [METRICS["log_loss"]]) for _ in range(2))
+    assert one == other
+
+
+def test_a_scorer_of_scikit_learn_as_the_metric():
+    setup = _setup(task={"metric": "f1_macro"})
+    n = len(setup.splits.holdout)
+    rng = np.random.default_rng(0)
+    arms = {"real_only": _chances(setup, rng.random(n)), CURATED: _chances(setup, 0.4 + 0.6 * rng.random(n))}
+    intervals, deltas = _on_holdout(setup, arms, reported_metrics(setup.metric, "binary"))
+    assert intervals[CURATED]["f1_macro"].low > intervals["real_only"]["f1_macro"].high
+    assert deltas[CURATED].low > 0
+
+
+# --- the verdict ----------------------------------------------------------------------------------
+
+BETTER, NOT_WORSE, UNDECIDED, WORSE = (0.01, 0.05), (-0.005, 0.02), (-0.03, 0.03), (-0.05, -0.02)
+CLEAR, UNCLEAR = (0.1, 0.11, 0.1, 0.09, 0.1), (0.1, -0.1, 0.1, -0.1, 0.02)
+
+
+@pytest.fixture(scope="module")
+def by_policy(binary):
+    return {p: _setup(output={"policy": p}) for p in ("best", "always")} | {"certified": binary}
+
+
+def _judged(setup, ends, deltas=CLEAR, plan=PLAN, slices=()):
+    holdout = {a: {"log_loss": Interval(0.5, 0.45, 0.55, 400)} for a in ("real_only", CURATED)}
+    selected = Trial(0, "trial", plan, {}, deltas, deltas, "complete")
+    return _verdict(setup, selected, holdout, Interval(sum(ends) / 2, *ends, 400), slices)
+
+
+HARMED = (SliceVerdict("old", "x > 1", 40, "log_loss", 0.5, 0.9, Interval(-0.4, -0.5, -0.3, 40), "worse", 0.001),)
+
+
+@pytest.mark.parametrize(
+    ("ends", "deltas", "certified", "best", "always"),
+    [
+        (BETTER, CLEAR, "mix", "mix", "mix"),
+        (NOT_WORSE, UNCLEAR, "mix", "mix", "mix"),
+        (UNDECIDED, CLEAR, "mix", "real_only", "mix"),
+        (UNDECIDED, UNCLEAR, "real_only", "real_only", "mix"),
+        (WORSE, CLEAR, "real_only", "real_only", "mix"),
+    ],
+)
+def test_policies(by_policy, ends, deltas, certified, best, always):
+    found = {p: _judged(by_policy[p], ends, deltas).emitted for p in by_policy}
+    assert found == {"certified": certified, "best": best, "always": always}
+
+
+def test_a_harmed_slice_keeps_the_mix_back(by_policy):
+    found = {p: _judged(by_policy[p], BETTER, slices=HARMED).emitted for p in by_policy}
+    assert found == {"certified": "real_only", "best": "real_only", "always": "mix"}
+    verdict = _judged(by_policy["certified"], BETTER, slices=HARMED)
+    assert "Rare slices get worse: old." in verdict.sentence
+    assert verdict.slices == HARMED
+
+
+def test_real_rows_alone_are_emitted_as_such(by_policy):
+    for setup in by_policy.values():
+        verdict = _judged(setup, (0.0, 0.0), plan=MixPlan())
+        assert verdict.emitted == "real_only"
+        assert verdict.name == "not_worse"
+        assert "the curated dataset is the real rows" in verdict.sentence
+
+
+@pytest.mark.parametrize(
+    ("ends", "name", "head"),
+    [(BETTER, "better", "Better: the mix helps"), (NOT_WORSE, "not_worse", "Not worse: the mix is as good"),
+     (UNDECIDED, "undecided", "Undecided: the holdout cannot tell"), (WORSE, "worse", "Worse: the mix does harm")],
+)  # fmt: skip
+def test_names_and_sentences(binary, ends, name, head):
+    verdict = _judged(binary, ends)
+    assert verdict.name == name
+    assert verdict.sentence.startswith(head)
+    assert verdict.margin == 0.01
+    assert (verdict.rows_needed is not None) == (name == "undecided")
+    if name == "undecided":
+        assert f"{verdict.rows_needed:,} holdout rows would decide it" in verdict.sentence
+    emitted = "is the mix" if verdict.emitted == "mix" else "is the real rows alone"
+    assert verdict.sentence.endswith(f"The curated dataset {emitted}.")
+
+
+def test_weights_on_real_rows_are_no_mix(binary):
+    verdict = _judged(binary, BETTER, plan=MixPlan(rare_exponent=0.5))
+    assert verdict.emitted == "mix"
+    assert "weights on the real rows" in verdict.sentence
+    assert "the mix" not in verdict.sentence
+
+
+def test_the_fold_interval_is_corrected_with_the_folds_sizes(binary):
+    verdict = _judged(binary, BETTER)
+    fold = binary.splits.folds[0]
+    d = np.array(CLEAR)
+    reach = 2.776445105 * math.sqrt((1 / 5 + len(fold.valid) / len(fold.train)) * d.var(ddof=1))
+    assert verdict.folds.high - verdict.folds.mean == pytest.approx(reach, rel=1e-6)
+
+
+def test_the_margin_is_relative_for_errors_in_target_units(regression):
+    holdout = {a: {"rmse": Interval(40.0, 35.0, 45.0, 400)} for a in ("real_only", CURATED)}
+    selected = Trial(0, "trial", PLAN, {}, CLEAR, CLEAR, "complete")
+    verdict = _verdict(regression, selected, holdout, Interval(0.1, -0.3, 0.5, 400), ())
+    assert verdict.margin == pytest.approx(0.4)
+    assert verdict.name == "not_worse"

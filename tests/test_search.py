@@ -1,0 +1,482 @@
+"""The search: proposals are a pure function, and an interruption changes nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import replace
+
+import pytest
+
+from curator.errors import CuratorError, UserError
+from curator.evaluate import METRICS, standard_error
+from curator.progress import Silent
+from curator.records import MixPlan, Trial
+from curator.search import BATCH, SearchTask, Space, Study, propose, run_search, rungs, select, warm_starts
+
+LOSS = METRICS["log_loss"]
+THRESHOLDS = {"realism": "search", "agreement": "search", "novelty": "off"}
+TRIALS = 16
+
+
+def space(**changes) -> Space:
+    given = {"sources": ("a", "b"), "labels": ("keep", "filter", "relabel"), "thresholds": THRESHOLDS,
+             "rare_weights": "search", "classes": True, "max_ratio": 10.0}  # fmt: skip
+    return Space(**{**given, **changes})
+
+
+def noise(plan: MixPlan, fold: int) -> float:
+    digest = hashlib.sha256(f"{plan.canonical()}/{fold}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") / 2**32
+
+
+def landscape(plan: MixPlan, fold: int) -> float:
+    """A loss with its best at a ratio of 3 of `a`, relabelled."""
+    ratio = dict(plan.ratios).get("a", 0.0)
+    return 0.5 + 0.01 * abs(ratio - 3) - 0.05 * (plan.labels == "relabel") * (ratio > 0) + 0.01 * noise(plan, fold)
+
+
+class Bench:
+    """Evaluates plans by a known landscape, and remembers what it was asked."""
+
+    def __init__(self, landscape=landscape):
+        self.landscape, self.asked = landscape, []
+
+    def __call__(self, pairs):
+        self.asked.extend(pairs)
+        return [(self.landscape(plan, fold), 0.25) for plan, fold in pairs]
+
+
+def task(trials: int, *, folds: int = 5, **changes) -> SearchTask:
+    own = changes.pop("space", space())
+    reference = tuple(landscape(MixPlan(), k) for k in range(folds))
+    named = tuple(warm_starts(own, [("real_only", MixPlan()), ("relabelled_5x", MixPlan((("a", 5.0),), "relabel"))]))
+    given = {"space": own, "metric": LOSS, "named": named, "reference": reference, "known": {}, "trials": trials,
+             "seed": 3, "pruning": True, "timeout": None}  # fmt: skip
+    return SearchTask(**{**given, **changes})
+
+
+class Memory:
+    """A study that is held in a list: as good as a database where the database is not what is tested."""
+
+    def __init__(self):
+        self.stored = []
+
+    def trials(self):
+        return list(self.stored)
+
+    def add(self, trial):
+        self.stored.append(trial)
+
+
+@pytest.fixture
+def study():
+    return Memory
+
+
+@pytest.fixture
+def database(tmp_path):
+    opened = []
+
+    def of():
+        opened.append(Study(tmp_path / "study.db", None, "s", space()))
+        return opened[-1]
+
+    yield of
+    for s in opened:
+        s.close()
+
+
+def a_trial(number, deltas, plan=None, *, state="complete", params=None):
+    plan = MixPlan((("a", 1.0),)) if plan is None else plan
+    return Trial(number, "trial", plan, params or {}, tuple(1 - d for d in deltas), tuple(deltas), state, 0.5)
+
+
+# --- proposals ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """Return the trials of a whole search, and what was evaluated for them."""
+    bench = Bench()
+    own = Study(tmp_path_factory.mktemp("study") / "s.db", None, "s", space())
+    trials = run_search(task(TRIALS), own, bench, Silent())
+    stored = own.trials()
+    own.close()
+    return trials, bench.asked, stored
+
+
+def test_proposals_are_a_pure_function_of_seed_and_history(finished):
+    trials, _, _ = finished
+    for k in (0, 4, 12):
+        one, other = (propose(space(), trials[:k], task(TRIALS).named, 4, 3) for _ in range(2))
+        assert one == other
+    late = [propose(space(), trials[:12], (), 4, seed) for seed in (3, 4)]
+    assert late[0] != late[1]
+    assert propose(space(), trials[:8], (), 4, 3) != propose(space(), trials[:12], (), 4, 3)
+
+
+def test_fewer_proposals_are_the_first_of_more(finished):
+    trials, _, _ = finished
+    for k in (0, 4, 12):
+        few, many = (propose(space(), trials[:k], task(TRIALS).named, count, 3) for count in (2, 4))
+        assert few == many[:2]
+
+
+def test_stored_trials_give_the_same_proposals(finished):
+    trials, _, stored = finished
+    assert stored == trials
+    assert propose(space(), stored, (), 4, 3) == propose(space(), trials, (), 4, 3)
+
+
+def test_proposals_stay_in_the_space(finished):
+    trials, _, _ = finished
+    for t in trials:
+        assert all(0 <= r <= 10 for _, r in t.plan.ratios)
+        assert t.plan.ratio <= 10 + 1e-9
+        assert 0.05 <= t.plan.synthetic_weight <= 2
+        assert 0 <= t.plan.rare_exponent <= 1
+        assert t.plan == t.plan.canonical()
+        assert "novelty" not in dict(t.plan.thresholds)
+
+
+def test_named_trials_come_first_and_in_order(finished):
+    trials, _, _ = finished
+    named = task(TRIALS).named
+    assert [t.name for t in trials] == [n for n, _ in named] + ["trial"] * (TRIALS - len(named))
+    for t, (_, params) in zip(trials, named, strict=False):
+        assert {k: t.params[k] for k in params if k in t.params} == {k: v for k, v in params.items() if k in t.params}
+
+
+def test_the_search_finds_what_is_good(finished):
+    trials, _, _ = finished
+    best = max(trials, key=lambda t: t.delta)
+    assert best.plan.labels == "relabel"
+    assert best.delta > 0.02
+
+
+def test_a_fixed_recipe_leaves_nothing_else():
+    own = space(labels=("relabel",), rare_weights="off", thresholds={"realism": "off"}, classes=False)
+    for _, params, plan in propose(own, [], (), 8, 0):
+        assert set(params) <= {"ratio.a", "ratio.b", "synthetic_weight"}
+        assert plan.ratio == 0 or plan.labels == "relabel"
+        assert (plan.class_tilt, plan.rare_exponent, plan.thresholds) == (0.0, 0.0, ())
+
+
+def test_a_fixed_threshold_is_always_there():
+    own = space(thresholds={"typicality": 0.1, "realism": "search"})
+    for _, params, plan in propose(own, [], (), 8, 0):
+        assert "threshold.typicality" not in params
+        assert plan.ratio == 0 or dict(plan.thresholds)["typicality"] == 0.1
+
+
+def test_the_sum_of_ratios_is_limited():
+    plans = [p for _, _, p in propose(space(max_ratio=1.0), [], (), 20, 0)]
+    assert max(p.ratio for p in plans) <= 1.0 + 1e-9
+
+
+@pytest.mark.parametrize("labels", ["keep", "filter", "relabel"])
+def test_params_give_their_plan_back(labels):
+    own = space(thresholds={"realism": "search", "agreement": "search"})
+    thresholds = (("agreement", 0.2), ("realism", 0.25)) if labels == "filter" else (("realism", 0.25),)
+    plan = MixPlan((("a", 2.5), ("b", 0.25)), labels, 0.7, 0.5, 0.25, thresholds)
+    params = own.params_of(plan)
+    ((name, _, again),) = propose(own, [], [("mine", params)], 1, 0)
+    assert name == "mine"
+    assert again == plan
+
+
+@pytest.mark.parametrize(
+    ("changes", "plan"),
+    [
+        ({"sources": ("a",)}, MixPlan((("b", 1.0),))),
+        ({"labels": ("keep",)}, MixPlan((("a", 1.0),), "relabel")),
+        ({"rare_weights": "off"}, MixPlan(rare_exponent=1.0)),
+        ({"rare_weights": 0.5}, MixPlan()),
+        ({"thresholds": {"realism": 0.2}}, MixPlan((("a", 1.0),))),
+        ({"thresholds": {"realism": "off"}}, MixPlan((("a", 1.0),), thresholds=(("realism", 0.1),))),
+    ],
+)
+def test_a_plan_outside_the_space_is_not_tried(changes, plan):
+    assert space(**changes).params_of(plan) is None
+
+
+def test_warm_starts_are_different_and_named():
+    own = space(thresholds={"realism": "search", "agreement": "search"})
+    both = MixPlan((("a", 2.5), ("b", 2.5)), "relabel")
+    ladder = [("real_only", MixPlan()), ("again", MixPlan()), ("relabelled_5x", both)]
+    named = warm_starts(own, ladder)
+    assert [n for n, _ in named][:2] == ["real_only", "relabelled_5x"]
+    assert len({tuple(sorted(p.items())) for _, p in named}) == len(named)
+    assert {"relabelled_5x_a", "relabelled_5x_b", "relabelled_10x"} <= {n for n, _ in named}
+
+
+# --- the study ------------------------------------------------------------------------------------
+
+
+def test_round_trip(database):
+    own = space()
+    made = propose(own, [], task(4).named, 4, 0)
+    trials = [
+        Trial(i, name, plan, params, (0.1 + i, 1 / 3), (0.1, -1e-17), "pruned" if i == 2 else "complete", 0.1 * i)
+        for i, (name, params, plan) in enumerate(made)
+    ]
+    first = database()
+    for t in trials:
+        first.add(t)
+    assert first.trials() == trials
+    first.close()
+    assert database().trials() == trials
+
+
+def test_a_damaged_study_is_named(tmp_path):
+    (tmp_path / "bad.db").write_bytes(b"this is no database" * 100)
+    with pytest.raises(CuratorError, match=r"(?s)bad\.db: the study cannot be opened .*--fresh") as caught:
+        Study(tmp_path / "bad.db", None, "s", space())
+    assert "\n" not in str(caught.value), "one sentence, without the statement that failed"
+
+
+@pytest.mark.parametrize("url", ["nonsense", "nosuchkind://host/name", "sqlite:////no/such/folder/x.db"])
+def test_a_storage_that_cannot_be_used_is_the_users_to_mend(tmp_path, url):
+    with pytest.raises(UserError, match=r"^search\.storage: "):
+        Study(tmp_path / "s.db", url, "s", space())
+
+
+# --- interruptions --------------------------------------------------------------------------------
+
+
+class Interrupted(Exception):  # noqa: N818  # it is no error
+    """Stands in for a kill."""
+
+
+class Fragile:
+    """A study that is killed when it has stored so many trials."""
+
+    def __init__(self, inner, left):
+        self.inner, self.left = inner, left
+
+    def trials(self):
+        return self.inner.trials()
+
+    def add(self, trial):
+        if self.left == 0:
+            raise Interrupted
+        self.left -= 1
+        self.inner.add(trial)
+
+
+@pytest.mark.parametrize("stored", range(TRIALS))
+def test_continued_after_any_number_of_stored_trials(study, finished, stored):
+    trials, asked, _ = finished
+    broken = study()
+    with pytest.raises(Interrupted):
+        run_search(task(TRIALS), Fragile(broken, stored), Bench(), Silent())
+    assert broken.trials() == trials[:stored]
+    bench = Bench()
+    assert run_search(task(TRIALS), broken, bench, Silent()) == trials
+    assert broken.trials() == trials
+    # Whole batches are not evaluated again.
+    assert len(bench.asked) <= len(asked)
+    assert bench.asked == asked[len(asked) - len(bench.asked) :]
+
+
+@pytest.mark.parametrize("stored", [2, 9, 13])
+def test_continued_from_a_database(database, finished, stored):
+    trials, _, _ = finished
+    first = database()
+    with pytest.raises(Interrupted):
+        run_search(task(TRIALS), Fragile(first, stored), Bench(), Silent())
+    first.close()
+    again = database()
+    assert run_search(task(TRIALS), again, Bench(), Silent()) == trials
+    assert again.trials() == trials
+
+
+@pytest.mark.parametrize("calls", [1, 4, 7])
+def test_killed_while_evaluating_again_and_again(study, finished, calls):
+    trials, _, _ = finished
+    broken = study()
+    for _ in range(30):
+        bench, left = Bench(), [calls]
+
+        def evaluate(pairs, bench=bench, left=left):
+            if left[0] == 0:
+                raise Interrupted
+            left[0] -= 1
+            return bench(pairs)
+
+        try:
+            done = run_search(task(TRIALS), broken, evaluate, Silent())
+        except Interrupted:
+            if calls == 1:
+                # A batch takes more than one call: nothing is ever finished, and nothing half-done is stored.
+                assert len(broken.trials()) <= BATCH
+                return
+            continue
+        assert done == trials
+        return
+    pytest.fail("the search never ended")
+
+
+def test_a_finished_study_evaluates_nothing(study, finished):
+    trials, _, _ = finished
+    own = study()
+    for t in trials:
+        own.add(t)
+    bench = Bench()
+    assert run_search(task(TRIALS), own, bench, Silent()) == trials
+    assert run_search(task(6), own, bench, Silent()) == trials[:6]
+    assert bench.asked == []
+
+
+def test_more_trials_go_on_from_where_it_ended(study, finished):
+    trials, _, _ = finished
+    own = study()
+    run_search(task(10), own, Bench(), Silent())
+    assert run_search(task(TRIALS), own, Bench(), Silent()) == trials
+
+
+def test_a_timeout_stops_between_batches_and_leaves_something(study):
+    trials = run_search(task(40, timeout=1e-9), study(), Bench(), Silent())
+    assert len(trials) == BATCH
+
+
+# --- evaluation -----------------------------------------------------------------------------------
+
+
+def test_deltas_are_paired_and_positive_when_better(finished):
+    trials, _, _ = finished
+    reference = task(TRIALS).reference
+    for t in trials:
+        assert t.scores == tuple(landscape(t.plan, k) for k in range(len(t.scores)))
+        assert t.deltas == pytest.approx([r - s for s, r in zip(t.scores, reference, strict=False)])
+        assert t.seconds >= 0
+    assert trials[0].plan.real_only
+    assert set(trials[0].deltas) == {0.0}
+
+
+def test_higher_is_better_for_gains(study):
+    higher = replace(task(4), metric=METRICS["roc_auc"])
+    (first, second, *_) = run_search(higher, study(), Bench(), Silent())
+    assert set(first.deltas) == {0.0}
+    assert second.deltas == pytest.approx([s - r for s, r in zip(second.scores, higher.reference, strict=False)])
+
+
+def test_one_plan_is_evaluated_once(finished):
+    trials, asked, _ = finished
+    complete = {t.plan for t in trials if t.state == "complete"}
+    pairs = [p for p in asked if p[0] in complete]
+    assert len(pairs) == len(set(pairs))
+
+
+def test_twins_in_a_batch_are_evaluated_once(study):
+    own = task(4)
+    twins = replace(own, named=(("one", own.named[1][1]), ("other", own.named[1][1])))
+    bench = Bench()
+    one, other, *_ = run_search(twins, study(), bench, Silent())
+    assert one.plan == other.plan
+    assert one.scores == other.scores
+    assert len(bench.asked) == len(set(bench.asked))
+
+
+def test_known_plans_are_not_evaluated(study):
+    plan = MixPlan()
+    known = {plan.canonical(): (task(4).reference, 9.0)}
+    bench = Bench()
+    trials = run_search(task(4, known=known), study(), bench, Silent())
+    assert trials[0].plan == plan
+    assert trials[0].scores == task(4).reference
+    assert all(asked != plan for asked, _ in bench.asked)
+
+
+def test_pruned_trials_stop_at_a_rung(finished):
+    trials, _, _ = finished
+    assert {len(t.scores) for t in trials if t.state == "complete"} == {5}
+    assert {len(t.scores) for t in trials if t.state == "pruned"} <= set(rungs(5)[:-1])
+
+
+def _fold_by_fold(plan, fold):
+    # Good folds first: whoever is judged early looks better than it is; and a clear loser.
+    return 0.3 + 0.1 * fold + (0.5 if dict(plan.ratios).get("b", 0) > 0 else 0.0) + 0.001 * noise(plan, fold)
+
+
+def test_clear_losers_are_pruned_and_close_ones_are_not(study):
+    own = task(24, reference=tuple(_fold_by_fold(MixPlan(), k) for k in range(5)), space=space())
+    trials = run_search(own, study(), Bench(_fold_by_fold), Silent())[BATCH:]
+    losers = [t for t in trials if dict(t.plan.ratios).get("b", 0) > 0]
+    assert losers
+    assert all(t.state == "pruned" for t in losers)
+    assert all(len(t.scores) == 3 for t in losers)
+
+
+def test_the_leaders_plan_is_never_pruned(study):
+    own = task(12)
+    best = own.named[1]
+    repeated = replace(own, named=(own.named[0], best, *own.named[2:4], *(("again", best[1]),) * 8))
+    trials = run_search(repeated, study(), Bench(), Silent())
+    assert all(t.state == "complete" for t in trials if t.name in {best[0], "again"})
+
+
+def test_without_pruning_every_trial_is_complete(study):
+    trials = run_search(task(8, pruning=False), study(), Bench(), Silent())
+    assert {t.state for t in trials} == {"complete"}
+    assert {len(t.scores) for t in trials} == {5}
+
+
+def test_a_fold_on_which_the_metric_is_undefined_does_not_end_the_search(database):
+    # One class only among the rows that judge: no ranking there, for real-only and for every mix.
+    def evaluate(pairs):
+        return [(math.nan if fold == 2 else landscape(plan, fold), 0.1) for plan, fold in pairs]
+
+    own = task(8)
+    reference = tuple(math.nan if k == 2 else r for k, r in enumerate(own.reference))
+    trials = run_search(replace(own, reference=reference), database(), evaluate, Silent())
+    assert len(trials) == 8
+    selected, best = select(trials)
+    assert math.isfinite(selected.delta)
+    assert best.delta >= 0
+
+
+@pytest.mark.parametrize(
+    ("folds", "expected"),
+    [(2, [2]), (3, [3]), (4, [3, 4]), (5, [3, 5]), (6, [4, 6]), (10, [3, 6, 10]), (20, [6, 12, 20])],
+)
+def test_rungs(folds, expected):
+    assert rungs(folds) == expected
+
+
+# --- selection ------------------------------------------------------------------------------------
+
+
+def _plan(ratio, weight=1.0, exponent=0.0):
+    return MixPlan((("a", ratio),) if ratio else (), synthetic_weight=weight, rare_exponent=exponent)
+
+
+def test_the_least_mass_within_one_standard_error_of_the_best():
+    best = a_trial(0, [0.10, 0.12, 0.08, 0.10], _plan(5.0))
+    error = standard_error(best.deltas)
+    near = a_trial(1, [0.1 - 0.9 * error] * 4, _plan(2.0))
+    light = a_trial(2, [0.1 - 0.9 * error] * 4, _plan(2.0, 0.25))
+    far = a_trial(3, [0.1 - 1.1 * error] * 4, _plan(0.25))
+    assert select([best, near, light, far]) == (light, best)
+    assert select([best, near, far]) == (near, best)
+    assert select([best, far]) == (best, best)
+
+
+def test_pruned_trials_are_not_selected():
+    pruned = a_trial(0, [0.5, 0.5], _plan(0.25), state="pruned")
+    complete = a_trial(1, [0.1, 0.1, 0.1], _plan(1.0))
+    assert select([pruned, complete]) == (complete, complete)
+
+
+def test_real_only_wins_where_nothing_is_clearly_better():
+    real = a_trial(0, [0.0] * 5, MixPlan())
+    lucky = a_trial(1, [0.3, -0.2, 0.1, -0.1, 0.05], _plan(5.0))
+    assert select([real, lucky]) == (real, lucky)
+    weighted = a_trial(2, [0.0] * 5, _plan(0, exponent=0.5))
+    assert select([weighted, real, lucky])[0] == real
+
+
+def test_equal_mass_goes_by_score_then_by_order():
+    one, two, three = (a_trial(i, [d] * 3, _plan(1.0)) for i, d in enumerate((0.1, 0.2, 0.2)))
+    assert select([one, two, three]) == (two, two)
