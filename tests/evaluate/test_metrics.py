@@ -216,7 +216,8 @@ def test_the_usual_scorers_are_accepted(task, names):
 
 @pytest.mark.parametrize(
     ("name", "task"), [("rmse", "binary"), ("log_loss", "regression"), ("precision", "multiclass"),
-                       ("recall_at_fpr@0.05", "multiclass"), ("neg_log_loss", "regression"), ("r2", "multiclass")],
+                       ("recall_at_fpr@0.05", "multiclass"), ("neg_log_loss", "regression"), ("r2", "multiclass"),
+                       ("neg_mean_absolute_error", "binary"), ("explained_variance", "multiclass")],
 )  # fmt: skip
 def test_a_metric_that_cannot_judge_a_task_is_refused(name, task):
     with pytest.raises(ValueError, match=f"cannot judge {task}; among those that can"):

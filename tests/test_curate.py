@@ -1,0 +1,303 @@
+"""The story in one process, on a small table: every switch of a recipe does what it says."""
+
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from curator.curate import curate
+from curator.errors import CuratorError, UserError
+from curator.run import find_runs, load_run
+from curator.score import teacher
+
+ROWS = 150
+
+
+def table(rows=ROWS, seed=0):
+    rng = np.random.default_rng(seed)
+    x, z = rng.normal(size=(2, rows))
+    return pd.DataFrame(
+        {
+            "x": x,
+            "z": np.where(rng.random(rows) < 0.1, np.nan, z),
+            "word": rng.choice(["a", "b", None], rows),
+            "flag": rng.random(rows) > 0.5,
+            "count": rng.integers(0, 9, rows),
+            "code": [f"row-{i}" for i in range(rows)],
+            "when": pd.date_range("2024-01-01", periods=rows, freq="D"),
+            "who": np.arange(rows) // 3,
+            "w": rng.uniform(0.5, 2.0, rows),
+            "y": np.where(x + z + rng.normal(size=rows) > 0.5, "yes", "no"),
+            "number": x * 3 + rng.normal(size=rows),
+        }
+    )
+
+
+def recipe(folder, data=None, task=None, **sections):
+    return {
+        "data": {"target": "y", "drop": ["number"], **(data or {})},
+        "task": {"folds": 3, "repeats": 1, "estimator": "logistic_regression", **(task or {})},
+        "synthesizers": ["neighbours"],
+        "search": {"trials": 6, "max_ratio": 4},
+        **sections,
+        "output": {"directory": str(folder), "policy": "always", **sections.get("output", {})},
+    }
+
+
+@pytest.fixture(autouse=True)
+def quick_teacher(monkeypatch):
+    """Two members instead of seven: what is tested here is the story, not the teacher."""
+    full = teacher.library
+
+    def library(task):
+        return [m for m in full(task) if m.name in {"linear", "boosting_shallow"}]
+
+    monkeypatch.setattr(teacher, "library", library)
+
+
+def regression(**data):
+    return {"target": "number", "drop": ["y"], **data}
+
+
+def test_every_kind_of_column_comes_back_as_it_was(tmp_path):
+    frame = table()
+    run = curate(recipe(tmp_path), frame, jobs=1)
+    real = run.data[run.data["origin"] == "real"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(real[list(frame.columns.drop("number"))], frame.drop(columns="number"), check_dtype=False)
+    made = run.data[run.data["origin"] != "real"]
+    assert len(made) > 0
+    assert made["code"].isna().all(), "an invented key is worse than none"
+    assert made["when"].between(frame["when"].min(), frame["when"].max()).all()
+    assert set(made["word"].dropna()) <= {"a", "b"}
+    assert made["flag"].isin([True, False]).all()
+    assert (made["count"] % 1 == 0).all()
+    assert str(run.data["count"].dtype) == "int64"
+    assert set(made["y"]) <= {"yes", "no"}
+    assert list(run.X.columns) == run.results["features"]
+    assert (run.y == run.data["y"]).all()
+    assert (run.sample_weight == run.data["sample_weight"]).all()
+
+
+def test_regression(tmp_path):
+    run = curate(recipe(tmp_path, regression(), {"estimator": "ridge"}), table(), jobs=1)
+    assert run.results["task"] == "regression"
+    assert run.results["metric"]["name"] == "rmse"
+    made = run.data[run.data["origin"] != "real"]
+    assert made["number"].between(table()["number"].min(), table()["number"].max()).all()
+    assert {s["name"] for s in run.results["slices"]} >= {"lowest targets", "highest targets"}
+
+
+def test_rows_of_a_group_stay_together(tmp_path):
+    run = curate(recipe(tmp_path, {"group": "who"}), table(), jobs=1)
+    assert "who" not in run.results["features"]
+    assert run.data.loc[run.data["origin"] != "real", "who"].isna().all()
+
+
+def test_by_time_the_holdout_is_the_latest(tmp_path):
+    run = curate(recipe(tmp_path, {"time": "when"}), table(), jobs=1)
+    assert run.results["rows"] == {"table": ROWS, "development": 112, "holdout": 38}
+    assert run.results["folds"]["count"] == 3
+
+
+def test_weights_of_the_table_are_kept(tmp_path):
+    frame = table()
+    run = curate(recipe(tmp_path, {"weight": "w"}, rare={"weights": "off"}), frame, jobs=1)
+    real = run.data[run.data["origin"] == "real"]
+    assert real["sample_weight"].to_numpy() == pytest.approx(frame["w"].to_numpy())
+
+
+def test_tuning_is_used_on_both_sides(tmp_path):
+    run = curate(recipe(tmp_path, task={"tune": True}), table(), jobs=1)
+    arms = {a["name"]: a for a in run.results["arms"]}
+    assert "every arm has the tuned settings" in arms["real_tuned"]["skipped"]
+    assert run.results["estimator_params"].keys() >= {"C"}
+
+
+@pytest.mark.parametrize("form", ["weighted", "sampled", "argmax"])
+def test_forms_of_soft_labels(tmp_path, form):
+    fixed = {"realism": "off", "agreement": "off", "novelty": "off", "typicality": "off"}
+    run = curate(
+        recipe(tmp_path, labels="relabel", filters=fixed, rare={"weights": "off"}, output={"labels": form}), table(), jobs=1
+    )
+    made = run.data[run.data["origin"] != "real"]
+    if len(made) and form == "weighted":
+        assert made["row_id"].duplicated().any()
+        sums = made.groupby("row_id")["sample_weight"].sum()
+        assert sums.to_numpy() == pytest.approx(sums.iloc[0])
+    elif len(made):
+        assert not made["row_id"].duplicated().any()
+
+
+def test_thresholds_that_the_recipe_fixes_are_kept_by_every_trial(tmp_path):
+    filters = {"realism": 0.3, "novelty": "off", "typicality": "off", "agreement": "off"}
+    run = curate(recipe(tmp_path, labels="keep", filters=filters), table(), jobs=1)
+    mixes = run.trials[run.trials["ratio"] > 0]
+    assert len(mixes) > 0
+    assert set(mixes["threshold.realism"]) == {0.3}
+    assert not {"threshold.novelty", "threshold.typicality", "param.threshold.realism"} & set(run.trials.columns)
+    assert set(mixes["labels"]) == {"keep"}
+    kept = run.ledger[run.ledger["decision"] == "kept"]
+    assert (kept["realism"] >= 0.3).all()
+
+
+def test_csv_stands_beside_parquet(tmp_path):
+    run = curate(recipe(tmp_path, output={"format": "csv"}), table(), jobs=1)
+    text = pd.read_csv(run.path / "curated.csv", keep_default_na=False, na_values=[""])
+    assert len(text) == len(run.data)
+    assert text["sample_weight"].to_numpy() == pytest.approx(run.data["sample_weight"].to_numpy())
+
+
+def test_a_search_that_finds_nothing_hands_back_the_real_rows(tmp_path):
+    """Candidates of a source that is noise can only hurt; the honest answer is real-only."""
+    frame = table()
+    run = curate(
+        recipe(tmp_path, labels="keep", synthesizers=["noise"], rare={"weights": "off"}, output={"policy": "certified"}), frame, jobs=1
+    )
+    assert run.results["verdict"]["emitted"] == "real_only"
+    assert len(run.data) == ROWS
+    assert set(run.data["origin"]) == {"real"}
+    assert (run.data["sample_weight"] == 1).all()
+    assert set(run.ledger["decision"]) == {"dropped"}
+    assert "real rows" in run.results["verdict"]["sentence"]
+
+
+class Noise:
+    """Rows of pure noise with labels the wrong way round."""
+
+    notes = ()
+
+    def fit(self, rows, *, categorical, seed):
+        self.rows = rows
+
+    def sample(self, n, *, seed):
+        made = self.rows.sample(n, replace=True, random_state=seed, ignore_index=True)
+        return made.assign(**{"__target__": made["__target__"].map({"yes": "no", "no": "yes"})})
+
+
+@pytest.fixture(autouse=True)
+def noise(monkeypatch):
+    from curator.synthesize import SYNTHESIZERS, Entry
+
+    monkeypatch.setitem(SYNTHESIZERS, "noise", Entry(__name__, "Noise", {}))
+    monkeypatch.setitem(SYNTHESIZERS, "broken", Entry(__name__, "Broken", {}))
+
+
+class Broken(Noise):
+    def fit(self, rows, *, categorical, seed):
+        raise ValueError("no convergence")
+
+
+def test_a_source_that_fails_is_told_and_the_others_go_on(tmp_path):
+    run = curate(recipe(tmp_path, synthesizers=["broken", "neighbours"]), table(), jobs=1)
+    assert any("broken: failed" in note and "no convergence" in note for note in run.results["notes"])
+
+
+def test_only_failing_sources_leave_the_real_rows(tmp_path):
+    run = curate(recipe(tmp_path, synthesizers=["broken"], rare={"weights": "off"}), table(), jobs=1)
+    assert set(run.data["origin"]) == {"real"}
+
+
+def test_fresh_starts_over_even_within_one_process(tmp_path):
+    first = curate(recipe(tmp_path), table(), jobs=1, out=tmp_path / "here")
+    second = curate(recipe(tmp_path), table(seed=1), jobs=1, out=tmp_path / "here", fresh=True)
+    assert first.path == second.path
+    other = curate(recipe(tmp_path), table(seed=1), jobs=1, out=tmp_path / "there")
+    pd.testing.assert_frame_equal(load_run(second.path).data, other.data)
+
+
+def test_runs_are_found_newest_first(tmp_path):
+    for seed in (0, 1):
+        curate(recipe(tmp_path / "runs"), table(seed=seed), jobs=1)
+    found = find_runs(tmp_path / "runs")
+    assert len(found) == 2
+    assert found[0].manifest["finished"] >= found[1].manifest["finished"]
+    with pytest.raises(UserError, match="no such folder"):
+        find_runs(tmp_path / "nowhere")
+
+
+def test_load_run_tells_what_is_not_a_run(tmp_path):
+    with pytest.raises(UserError, match="no such run directory"):
+        load_run(tmp_path / "nowhere")
+    with pytest.raises(UserError, match="is no run directory"):
+        load_run(tmp_path)
+    (tmp_path / ".run.json").write_text("{}")
+    with pytest.raises(UserError, match="has not ended"):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize("stage", ["run_ladder", "run_search", "certify", "emit", "write_report"])
+def test_a_run_that_dies_anywhere_continues_to_the_same_dataset(tmp_path, monkeypatch, stage):
+    story = sys.modules["curator.curate"]
+    whole = curate(recipe(tmp_path), table(), jobs=1, out=tmp_path / "whole")
+    original = getattr(story, stage)
+
+    def dies(*args, **kwargs):
+        original(*args, **kwargs)
+        raise OSError(28, "No space left on device", str(tmp_path / "broken"))
+
+    monkeypatch.setattr(story, stage, dies)
+    with pytest.raises(CuratorError, match="disk is full"):
+        curate(recipe(tmp_path), table(), jobs=1, out=tmp_path / "broken")
+    assert not (tmp_path / "broken" / "manifest.json").exists()
+    monkeypatch.setattr(story, stage, original)
+    again = curate(recipe(tmp_path), table(), jobs=1, out=tmp_path / "broken")
+    for name in ("curated.parquet", "ledger.parquet"):
+        assert (again.path / name).read_bytes() == (whole.path / name).read_bytes()
+
+
+def test_secrets_are_never_written(tmp_path, monkeypatch):
+    monkeypatch.setenv("SECRET_FOLDER", "hush-hush")
+    (tmp_path / "hush-hush").mkdir()
+    table().to_csv(tmp_path / "hush-hush" / "t.csv", index=False)
+    content = recipe(tmp_path, {"source": str(tmp_path / "${SECRET_FOLDER}" / "t.csv")})
+    run = curate(content, jobs=1, out=tmp_path / "run")
+    for path in run.path.rglob("*"):
+        if path.is_file():
+            assert b"hush-hush" not in path.read_bytes(), path
+    assert "${SECRET_FOLDER}" in (run.path / "recipe.yaml").read_text()
+
+
+def test_a_noted_slice_that_gets_worse_blocks_the_mix(tmp_path):
+    """Labels turned round within one declared slice: the mix may help elsewhere, and is refused all the same."""
+    rng = np.random.default_rng(1)
+    rows = 900
+    x = rng.normal(size=rows)
+    word = rng.choice(["common", "rare"], rows, p=[0.8, 0.2])
+    frame = pd.DataFrame({"x": x, "word": word, "y": np.where((x > 0) ^ (word == "rare"), "yes", "no")})
+    content = {
+        "data": {"target": "y"},
+        "task": {"folds": 3, "repeats": 1, "estimator": {"name": "hist_gradient_boosting", "params": {"max_iter": 20}}},
+        "synthesizers": ["harmful"],
+        "labels": "keep",
+        "filters": {"realism": "off", "agreement": "off", "novelty": "off", "typicality": "off"},
+        "rare": {"slices": [{"name": "rare", "where": "word == 'rare'"}], "weights": "off"},
+        "search": {"trials": 1, "max_ratio": 4},
+        "output": {"directory": str(tmp_path), "policy": "certified"},
+    }
+    from curator.certify import certify
+    from curator.records import MixPlan, Trial
+    from curator.synthesize import SYNTHESIZERS, Entry
+
+    SYNTHESIZERS["harmful"] = Entry(__name__, "Harmful", {})
+    story = sys.modules["curator.curate"]
+    harmful = Trial(0, "trial", MixPlan((("harmful", 3.0),)), {}, (0.1,) * 3, (0.1, 0.2, 0.1), "complete")
+    original = story.select
+    story.select = lambda trials: (harmful, harmful)
+    try:
+        run = curate(content, frame, jobs=1)
+    finally:
+        story.select = original
+        del SYNTHESIZERS["harmful"]
+    assert certify is story.certify
+    (declared,) = [s for s in run.results["slices"] if s["name"] == "rare"]
+    assert declared["verdict"] == "worse"
+    assert run.results["verdict"]["emitted"] == "real_only"
+    assert "Rare slices get worse: rare" in run.results["verdict"]["sentence"]
+
+
+class Harmful(Noise):
+    def sample(self, n, *, seed):
+        made = self.rows.sample(n, replace=True, random_state=seed, ignore_index=True)
+        turned = made["__target__"].map({"yes": "no", "no": "yes"})
+        return made.assign(**{"__target__": made["__target__"].where(made["word"] == "common", turned)})
