@@ -64,7 +64,9 @@ def test_every_kind_of_column_comes_back_as_it_was(tmp_path):
     frame = table()
     run = curate(recipe(tmp_path), frame, jobs=1)
     real = run.data[run.data["origin"] == "real"].reset_index(drop=True)
-    pd.testing.assert_frame_equal(real[list(frame.columns.drop("number"))], frame.drop(columns="number"), check_dtype=False)
+    pd.testing.assert_frame_equal(
+        real[list(frame.columns.drop("number"))], frame.drop(columns="number"), check_dtype=False
+    )
     made = run.data[run.data["origin"] != "real"]
     assert len(made) > 0
     assert made["code"].isna().all(), "an invented key is worse than none"
@@ -118,7 +120,9 @@ def test_tuning_is_used_on_both_sides(tmp_path):
 def test_forms_of_soft_labels(tmp_path, form):
     fixed = {"realism": "off", "agreement": "off", "novelty": "off", "typicality": "off"}
     run = curate(
-        recipe(tmp_path, labels="relabel", filters=fixed, rare={"weights": "off"}, output={"labels": form}), table(), jobs=1
+        recipe(tmp_path, labels="relabel", filters=fixed, rare={"weights": "off"}, output={"labels": form}),
+        table(),
+        jobs=1,
     )
     made = run.data[run.data["origin"] != "real"]
     if len(made) and form == "weighted":
@@ -152,7 +156,11 @@ def test_a_search_that_finds_nothing_hands_back_the_real_rows(tmp_path):
     """Candidates of a source that is noise can only hurt; the honest answer is real-only."""
     frame = table()
     run = curate(
-        recipe(tmp_path, labels="keep", synthesizers=["noise"], rare={"weights": "off"}, output={"policy": "certified"}), frame, jobs=1
+        recipe(
+            tmp_path, labels="keep", synthesizers=["noise"], rare={"weights": "off"}, output={"policy": "certified"}
+        ),
+        frame,
+        jobs=1,
     )
     assert run.results["verdict"]["emitted"] == "real_only"
     assert len(run.data) == ROWS
@@ -172,7 +180,7 @@ class Noise:
 
     def sample(self, n, *, seed):
         made = self.rows.sample(n, replace=True, random_state=seed, ignore_index=True)
-        return made.assign(**{"__target__": made["__target__"].map({"yes": "no", "no": "yes"})})
+        return made.assign(__target__=made["__target__"].map({"yes": "no", "no": "yes"}))
 
 
 @pytest.fixture(autouse=True)
@@ -300,4 +308,4 @@ class Harmful(Noise):
     def sample(self, n, *, seed):
         made = self.rows.sample(n, replace=True, random_state=seed, ignore_index=True)
         turned = made["__target__"].map({"yes": "no", "no": "yes"})
-        return made.assign(**{"__target__": made["__target__"].where(made["word"] == "common", turned)})
+        return made.assign(__target__=made["__target__"].where(made["word"] == "common", turned))

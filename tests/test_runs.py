@@ -58,7 +58,9 @@ def test_five_lines_of_pandas_train_on_the_dataset(runs, name):
     frame = pd.read_parquet(path)
     X = frame.drop(columns=[target, "sample_weight", "origin", "generation", "row_id"])
     X = X.apply(lambda c: c.astype("category") if c.dtype == object else c)
-    model = Model(categorical_features="from_dtype").fit(X.loc[:, X.nunique() < 250], frame[target], frame["sample_weight"])
+    model = Model(categorical_features="from_dtype").fit(
+        X.loc[:, X.nunique() < 250], frame[target], frame["sample_weight"]
+    )
     real = frame["origin"] == "real"
     assert model.score(X.loc[real, X.nunique() < 250], frame.loc[real, target]) > (0.3 if name == "diabetes" else 0.7)
 
@@ -165,7 +167,10 @@ def test_another_recipe_does_not_overwrite_a_run(runs):
 
 def test_an_estimator_without_weights_gets_copies_instead(tmp_path):
     run = curate(
-        RECIPES / "wine.yaml", overrides=[*QUICK, "output.policy=always", "task.estimator=knn"], jobs=2, out=tmp_path / "knn"
+        RECIPES / "wine.yaml",
+        overrides=[*QUICK, "output.policy=always", "task.estimator=knn"],
+        jobs=2,
+        out=tmp_path / "knn",
     )
     assert set(run.data["sample_weight"]) == {1.0}
     real = run.data[run.data["origin"] == "real"]

@@ -99,7 +99,7 @@ def _on_holdout(
     count = 2000 if len(rows) <= 20_000 else 500
     replicates: dict[tuple[str, str], list[np.ndarray]] = {}
     drawn = 0
-    for chunk in resampling_weights(weight, strata(table)[rows], groups, count, setup.seed + 17):
+    for chunk in resampling_weights(weight, strata(table, setup.recipe.task)[rows], groups, count, setup.seed + 17):
         for metric in metrics:
             quick = metric.row_losses is not None or metric.name in {m.name for m in metrics[1:]}
             part = chunk if quick else chunk[: max(0, _SLOW_METRIC_RESAMPLES - drawn)]
@@ -158,7 +158,8 @@ def _check_slices(
         p = float(t.cdf((mean + margin) / error, n - 1)) if error > 0 else float(mean >= -margin)
         verdict = judge(difference, margin)
         # Worse is settled below, for all slices together and beyond the tolerance.
-        verdict = "undecided" if verdict == "worse" else verdict
+        if verdict == "worse":
+            verdict = "not_worse" if difference.low > -margin else "undecided"
         out.append(SliceVerdict(s.name, s.where, n, metric.name, a, b, difference, verdict, p))
     tested = [i for i, s in enumerate(out) if s.p_worse is not None]
     for i, p in zip(tested, holm([out[i].p_worse or 0.0 for i in tested]), strict=True):

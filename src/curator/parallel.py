@@ -121,8 +121,8 @@ class Workers:
         from loky.process_executor import TerminatedWorkerError
 
         executor = self._start()
-        futures = {executor.submit(function, tasks[i]): i for i in missing}
         try:
+            futures = {executor.submit(function, tasks[i]): i for i in missing}
             for future in as_completed(futures):
                 results[futures[future]] = future.result()
                 if done is not None:

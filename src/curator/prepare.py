@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from curator.errors import Problem, RecipeProblems, UserError, unknown_name
-from curator.evaluate import Estimator, Metric, check_estimator, check_metric, make_estimator, resolve_metric
+from curator.errors import DataError, Problem, RecipeProblems, UserError, unknown_name
+from curator.evaluate import (
+    Estimator,
+    Metric,
+    Prediction,
+    check_estimator,
+    check_metric,
+    make_estimator,
+    resolve_metric,
+)
 from curator.rare import Slice, declared_slices
 from curator.recipe import EstimatorSpec, Recipe, located, resolved
 from curator.records import LabelPolicy
@@ -132,6 +140,7 @@ def prepare(recipe: Recipe, data: pd.DataFrame | None = None) -> Setup:
         raise located(recipe, problems) from None
     estimator = make_estimator(recipe.task.estimator, table.task)
     _check_metric_on_holdout(metric, table, splits)
+    splits = _where_defined(splits, table, metric)
     sources = tuple(Source(s.source, s.name, s.params, s.per_class) for s in recipe.synthesizers)
     if not sources:
         raise located(
@@ -145,6 +154,28 @@ def _metric(recipe: Recipe, table: Table) -> Metric:
         return resolve_metric(recipe.task.metric, table.task)
     except ValueError as error:
         raise RecipeProblems([Problem(("task", "metric"), str(error))]) from None
+
+
+def _where_defined(splits: Splits, table: Table, metric: Metric) -> Splits:
+    """Leave out folds whose rows the metric cannot judge, e.g. a ranking of rows that are all of one class."""
+    usable = tuple(f for f in splits.folds if _defined(metric, table, f.valid))
+    if len(usable) < 2 or not _defined(metric, table, splits.holdout):
+        raise DataError(
+            f"{metric.name} is not defined on the {'folds' if len(usable) < 2 else 'holdout'}: too many of them hold one "
+            "class only; lower task.folds, split differently, or take log_loss or brier"
+        )
+    return replace(splits, folds=usable)
+
+
+def _defined(metric: Metric, table: Table, rows: np.ndarray) -> bool:
+    """Try the metric with a made-up prediction; whether it is defined depends on the true values alone."""
+    y, weight, n = table.y[rows], table.weight[rows], len(table.classes)
+    if weight.sum() == 0:
+        return False
+    if n == 0:
+        return bool(np.isfinite(metric(y, Prediction(None, np.linspace(y.min(), y.max() + 1, len(y))), weight)))
+    chance = np.random.default_rng(0).dirichlet(np.ones(n), len(y))
+    return bool(np.isfinite(metric(y, Prediction(chance, chance.argmax(axis=1)), weight)))
 
 
 def _check_metric_on_holdout(metric: Metric, table: Table, splits: Splits) -> None:

@@ -20,6 +20,7 @@ _OWN = (
     "ledger.parquet", "results.json", "report.html", "croissant.json", "README.md", ".run.json", ".lock",
 )  # fmt: skip
 _PARTS = ".part"
+_BEFORE_THE_START = {".lock", f".run.json{_PARTS}"}
 
 
 class RunDirectory:
@@ -60,8 +61,10 @@ class RunDirectory:
         """Return the fingerprint of the run that is here, finished or not."""
         for path in (self.manifest, self.started):
             if path.is_file():
-                found = read_json(path).get("fingerprint")
-                return None if found is None else str(found)
+                content = read_json(path)
+                if not isinstance(content, dict) or "fingerprint" not in content:
+                    raise RunDirectoryError(f"{path}: is damaged (no fingerprint); run again with --fresh")
+                return str(content["fingerprint"])
         return None
 
     @contextmanager
@@ -105,10 +108,12 @@ class RunDirectory:
             return
         if not self.path.is_dir():
             raise RunDirectoryError(f"{self.path}: is a file, not a folder; choose another place with --out")
-        found = self.fingerprint()
-        if found is None and any(p.name not in _OWN for p in self.path.iterdir()):
+        a_run = self.manifest.is_file() or self.started.is_file()
+        if not a_run and any(p.name not in _BEFORE_THE_START for p in self.path.iterdir()):
             raise RunDirectoryError(f"{self.path}: holds files that are no run; choose an empty folder with --out")
-        if found not in (None, fingerprint) and not fresh:
+        # Starting over also helps where the marker itself is damaged.
+        found = None if fresh else self.fingerprint()
+        if found not in (None, fingerprint):
             raise RunDirectoryError(
                 f"{self.path}: holds another run (its recipe, data or seed differ); use --fresh to replace it, "
                 "or another --out"
@@ -116,16 +121,17 @@ class RunDirectory:
 
     def _clear(self) -> None:
         for name in _OWN:
-            path = self.path / name
-            if path.is_dir():
-                shutil.rmtree(path)
-            elif name != ".lock":
-                path.unlink(missing_ok=True)
+            # With what SQLite and interrupted writes leave beside a file: an old journal would spoil a new study.
+            for path in (self.path / f"{name}{ending}" for ending in ("", _PARTS, "-journal", "-wal", "-shm")):
+                if path.is_dir():
+                    shutil.rmtree(path)
+                elif path.name != ".lock":
+                    path.unlink(missing_ok=True)
 
     def finish(self, manifest: dict[str, Any]) -> None:
         """Write the manifest with the sha256 of every file; the run is complete with it."""
-        for stray in self.path.rglob(f"*{_PARTS}"):
-            stray.unlink()
+        for stray in sorted(self.path.rglob(f"*{_PARTS}")):
+            shutil.rmtree(stray) if stray.is_dir() else stray.unlink(missing_ok=True)
         files = {
             str(p.relative_to(self.path)): file_hash(p)
             for p in sorted(self.path.iterdir())
@@ -205,7 +211,9 @@ def _plain(value: Any) -> Any:
         return _plain({f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
     if isinstance(value, dict):
         return {str(k): _plain(v) for k, v in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, set | frozenset):
+        return sorted(_plain(v) for v in value)  # sets have an order of their own in every process
+    if isinstance(value, list | tuple):
         return [_plain(v) for v in value]
     if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
         value = value.item()

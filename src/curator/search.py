@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from curator.errors import CuratorError, UserError
+from curator.errors import CuratorError, UserError, reason_of
 from curator.evaluate import Metric, chance_to_catch_up, standard_error
 from curator.progress import Progress
 from curator.records import LabelPolicy, MixPlan, Trial
@@ -182,9 +183,9 @@ class Study:
             except Exception as error:
                 if url is None:
                     raise CuratorError(
-                        f"{path}: the study cannot be opened ({error}); run again with --fresh"
+                        f"{path}: the study cannot be opened ({reason_of(error)}); run again with --fresh"
                     ) from error
-                reason = str(error).splitlines()[0]
+                reason = reason_of(error)
                 raise UserError(f"search.storage: the study's database cannot be used: {reason}") from None
         self._storage = storage
 
@@ -277,15 +278,21 @@ def _evaluated(
             continue
         for i in set(range(len(batch))) - pruned:
             if len(scores[i]) == rung:
-                own = [task.metric.gain(s, r) for s, r in zip(scores[i], task.reference, strict=False)]
+                own = _gains(task, scores[i])
                 if chance_to_catch_up(own, leader.deltas[:rung]) < PRUNE_BELOW:
                     pruned.add(i)
     trials = []
     for i, (name, params, plan) in enumerate(batch):
-        deltas = tuple(task.metric.gain(s, r) for s, r in zip(scores[i], task.reference, strict=False))
+        deltas = tuple(_gains(task, scores[i]))
         state: Literal["complete", "pruned"] = "pruned" if i in pruned else "complete"
         trials.append(Trial(len(history) + i, name, plan, params, tuple(scores[i]), deltas, state, seconds[i]))
     return trials
+
+
+def _gains(task: SearchTask, scores: Sequence[float]) -> list[float]:
+    """Return paired differences to real-only; a fold on which the metric is not defined says nothing, for any trial."""
+    gains = [task.metric.gain(score, real) for score, real in zip(scores, task.reference, strict=False)]
+    return [gain if math.isfinite(gain) else 0.0 for gain in gains]
 
 
 def rungs(folds: int) -> list[int]:
@@ -293,8 +300,8 @@ def rungs(folds: int) -> list[int]:
 
     Examples
     --------
-    >>> rungs(4), rungs(5), rungs(10)
-    ([4], [3, 5], [3, 6, 10])
+    >>> rungs(3), rungs(5), rungs(10)
+    ([3], [3, 5], [3, 6, 10])
     """
     return sorted({r for r in (-(-folds * 3 // 10), -(-folds * 6 // 10)) if 3 <= r < folds} | {folds})
 

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curator.errors import DataError
+from curator.recipe.models import TaskSpec
 from curator.table import load_table, make_splits, strata
 
 
@@ -304,17 +305,23 @@ def test_more_folds_than_rows_allow(make_frame, split):
         split(make_frame(40), folds=20)
 
 
-def test_a_holdout_smaller_than_the_number_of_classes(make_frame, split):
+def test_every_class_is_held_out_even_where_there_are_more_classes_than_the_share_allows(make_frame, split):
     y = np.repeat([f"c{i}" for i in range(20)], 3)
-    with pytest.raises(DataError, match=r"the holdout .*task\.holdout: 0\.1"):
-        split(make_frame(60, y=y), holdout=0.1)
+    table, splits = split(make_frame(60, y=y), holdout=0.1, folds=2)
+    assert sorted(table.y[splits.holdout]) == list(range(20))
+
+
+def test_more_folds_than_any_class_has_rows(make_frame, split):
+    y = np.repeat([f"c{i}" for i in range(20)], 3)
+    with pytest.raises(DataError, match=r"task\.folds is 5, but no class has more than 2 development rows; lower"):
+        split(make_frame(60, y=y))
 
 
 def test_strata_are_classes_or_ten_bands_in_which_ties_stay_together(make_frame, split):
     table, _ = split(make_frame(60))
-    assert strata(table).tolist() == table.y.tolist()
+    assert strata(table, TaskSpec()).tolist() == table.y.tolist()
     y = np.concatenate([np.zeros(50), np.arange(1, 51)])
-    bands = strata(split(make_frame(100, y=y))[0])
+    bands = strata(split(make_frame(100, y=y))[0], TaskSpec())
     assert len(set(bands[:50])) == 1
     assert len(set(bands)) == 6
     assert (np.diff(bands[np.argsort(y, kind="stable")]) >= 0).all()

@@ -211,7 +211,8 @@ def _probe(estimator: Estimator) -> None:
     X = rng.normal(size=(60, 3))
     y = X[:, 0] if estimator.task == "regression" else (np.arange(60) % 2)
     try:
-        fit(estimator, X, y, None, seed=0, categorical=())
+        model = fit(estimator, X, y, None, seed=0, categorical=())
+        predict(model, X, 0 if estimator.task == "regression" else 2)
     except Exception as error:  # any class may be named here, and any of them may raise anything
         raise UserError(f"task.estimator: {estimator.label} cannot be fitted: {reason_of(error)}") from None
 

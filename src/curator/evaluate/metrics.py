@@ -262,7 +262,9 @@ def _from_scorer(name: str) -> Metric:
             raise ValueError(f"{name} takes no sample weights")
         return float(sign * function(np.repeat(y, copies, axis=0), np.repeat(answer, copies, axis=0), **extra))
 
-    tasks = frozenset(task for task in ("binary", "multiclass", "regression") if _judges(score, task))
+    # Those of regression would take class codes for numbers.
+    of_values = _judges(score, "regression")
+    tasks = _REGRESSION if of_values else frozenset(t for t in ("binary", "multiclass") if _judges(score, t))
     needs: Literal["chance", "label", "value"] = "value" if tasks == _REGRESSION else "chance" if by_chance else "label"
     in_units = tasks == _REGRESSION and any(word in name for word in ("absolute_error", "squared_error", "max_error"))
     return Metric(name, score, True, tasks, needs, in_target_units=in_units, weighted=weighted)

@@ -69,7 +69,8 @@ def _evaluate(table: Table, spec: SliceSpec) -> np.ndarray:
     values = np.asarray(member)
     if values.shape != (len(table),) or values.dtype.kind not in "bO":
         raise ValueError(f"{spec.where!r} is not true or false for each row; write a comparison, e.g. age > 60")
-    mask = np.array([v is not None and v == True for v in values]) if values.dtype.kind == "O" else values  # noqa: E712
+    # Comparing a missing value gives neither true nor false: such rows are not in the slice.
+    mask = values if values.dtype.kind == "b" else np.array([v is True or v is np.True_ for v in values])
     if not mask.any():
         raise ValueError(f"{spec.where!r} matches no row")
     if mask.all():

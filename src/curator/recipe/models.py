@@ -151,6 +151,8 @@ class SynthesizerSpec(_Model):
     def _known(self, info: ValidationInfo) -> SynthesizerSpec:
         if self.source == "real":
             raise ValueError("a source cannot be called 'real'; give it another id")
+        if self.per_class and self.name == "smote":
+            raise ValueError("smote works within classes already; leave per_class out")
         vocabulary_of(info).check_synthesizer(self.name, self.params)
         return self
 

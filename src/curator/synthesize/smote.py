@@ -52,8 +52,11 @@ class Smote:
         for name in self._words:
             filled[name] = features[name].where(features[name].notna(), _MISSING_WORD).astype(object)
         for name in self._numbers:
+            if features[name].isna().all():
+                filled[name] = 0.0
+                continue
             by_class = features[name].groupby(self._labels).transform("median")
-            filled[name] = features[name].fillna(by_class).fillna(features[name].median()).fillna(0.0)
+            filled[name] = features[name].fillna(by_class).fillna(features[name].median())
         self._filled = filled
         counts = rows[TARGET].value_counts()
         usable = counts[counts > 1]

@@ -8,6 +8,7 @@ import numpy as np
 
 from curator.errors import DataError, Problem, RecipeProblems
 from curator.records import Kind
+from curator.table.dates import read_dates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +27,7 @@ def check_kind(values: pd.Series, kind: Kind) -> None:
     if kind == "numerical":
         bad = pd.to_numeric(present, errors="coerce").isna()
     elif kind == "datetime":
-        bad = pd.to_datetime(present, errors="coerce", format="mixed", utc=True).isna()
+        bad = read_dates(present).isna()
     else:
         return
     if bad.any():
@@ -78,7 +79,7 @@ def _check_time(values: pd.Series) -> None:
     if pd.api.types.is_numeric_dtype(values.dtype) or pd.api.types.is_datetime64_any_dtype(values.dtype):
         bad = values.isna()
     else:
-        bad = pd.to_datetime(values, errors="coerce", format="mixed", utc=True).isna()
+        bad = read_dates(values).isna()
     if bad.any():
         row = int(bad.to_numpy().argmax())
         message = f"{values.name!r} has no readable time in {int(bad.sum())} rows, the first is row {row}"

@@ -147,6 +147,9 @@ class DistanceRows:
         parts = [np.nan_to_num(numbers, nan=0.0).astype(np.float32)]
         if self._words and len(rows):
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # an unseen category is far from all others, which is meant
-                parts.append(self._one_hot.transform(rows[self._words]) * np.float32(np.sqrt(0.5)))
+                warnings.simplefilter("ignore")  # unseen categories are seen to below
+                hot = self._one_hot.transform(rows[self._words])
+            # An unseen category has no place of its own; one more coordinate keeps it as far from all others.
+            unseen = np.sqrt(len(self._words) - hot.sum(axis=1, keepdims=True))
+            parts.append(np.hstack([hot, unseen]) * np.float32(np.sqrt(0.5)))
         return np.ascontiguousarray(np.hstack(parts), dtype=np.float32)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from curator.records import Kind
+from curator.table.dates import read_dates
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -95,6 +96,11 @@ def _words_per_value(present: pd.Series) -> float:
     return float(present.astype(str).head(200).map(lambda text: len(text.split())).mean())
 
 
+def shown(value: object) -> str:
+    """Return a value as a reader would write it: ``3``, not ``np.int64(3)``."""
+    return repr(value.item() if isinstance(value, np.generic) else value)
+
+
 @dataclass(frozen=True)
 class Suspicion:
     """A column that a person should look at before a run, and what to do with it."""
@@ -129,7 +135,7 @@ def _by_values(column: Column, values: pd.Series) -> list[Suspicion]:
     if column.role == "empty":
         out.append(Suspicion(name, "empty", "has no value at all", drop=True))
     elif column.role == "constant":
-        out.append(Suspicion(name, "constant", f"is {values.dropna().iloc[0]!r} in every row", drop=True))
+        out.append(Suspicion(name, "constant", f"is {shown(values.dropna().iloc[0])} in every row", drop=True))
     elif column.kind == "id":
         out.append(Suspicion(name, "identifier", column.note or "identifies rows", drop=True))
     elif column.kind == "text":
@@ -157,7 +163,7 @@ def target_leak(values: pd.Series, target: pd.Series, kind: Kind, *, regression:
     the column is mostly missing, at least .9 when judged by presence or among the rows that have a value.
     """
     import pandas as pd
-    from sklearn.model_selection import cross_val_predict
+    from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
     from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
     known = target.notna()
@@ -167,8 +173,11 @@ def target_leak(values: pd.Series, target: pd.Series, kind: Kind, *, regression:
         values, target = values.iloc[chosen], target.iloc[chosen]
     if len(target) < 20 or target.nunique() < 2:
         return ""
+    if not regression and _is_renamed(values, target):
+        return "is the target under another name: each of its values goes with one class, and each class with one value"
     if kind == "datetime":
-        codes = pd.to_datetime(values, errors="coerce", format="mixed", utc=True).astype("int64").to_numpy(float)
+        stamps = values if pd.api.types.is_datetime64_any_dtype(values.dtype) else read_dates(values)
+        codes = stamps.astype("int64").to_numpy(float)
     elif kind == "numerical" and pd.api.types.is_numeric_dtype(values.dtype):
         codes = values.to_numpy(float, na_value=np.nan)
     else:
@@ -180,9 +189,15 @@ def target_leak(values: pd.Series, target: pd.Series, kind: Kind, *, regression:
     depth = {"max_depth": 6, "min_samples_leaf": 3, "random_state": 0}
     tree = DecisionTreeRegressor(**depth) if regression else DecisionTreeClassifier(**depth, class_weight="balanced")
     y = target.to_numpy(float) if regression else pd.factorize(target)[0]
+    # Shuffled: a table that is sorted by its target would hide a copy of it.
+    shuffled = {"shuffle": True, "random_state": 0}
+    if regression:
+        folds: KFold | StratifiedKFold = KFold(5, **shuffled)
+    else:
+        folds = StratifiedKFold(max(2, min(5, int(np.bincount(y).max()))), **shuffled)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # classes with fewer rows than folds
-        guess = cross_val_predict(tree, codes[:, None], y, cv=5)
+        guess = cross_val_predict(tree, codes[:, None], y, cv=folds)
     strength = _strength(y, guess, regression=regression)
     if strength >= 0.95:
         measure = "R2" if regression else "balanced accuracy"
@@ -195,6 +210,11 @@ def target_leak(values: pd.Series, target: pd.Series, kind: Kind, *, regression:
             text = f"is {which} almost only where the target has one value ({max(most):.1%} of those rows)"
             return f"{text}; was it filled in after the outcome?"
     return ""
+
+
+def _is_renamed(values: pd.Series, target: pd.Series) -> bool:
+    pairs = target.astype(str).to_frame("class").assign(value=values.astype(str)).drop_duplicates()
+    return len(pairs) == target.nunique() == values.nunique() and values.notna().all()
 
 
 def _strength(y: np.ndarray, guess: np.ndarray, *, regression: bool) -> float:

@@ -12,8 +12,9 @@ import numpy as np
 from curator.errors import DataError, Problem, RecipeProblems, unknown_name
 from curator.recipe.models import Recipe
 from curator.records import CATEGORICAL_KINDS, Kind, TaskType
-from curator.table.kinds import Column, Role, infer_kind
-from curator.table.read import read_table
+from curator.table.dates import read_dates
+from curator.table.kinds import Column, Role, infer_kind, shown
+from curator.table.read import mark_missing, read_table, refuse_repeated
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -109,25 +110,19 @@ def to_plain(values: pd.Series, kind: Kind) -> pd.Series:
     import pandas as pd
 
     if kind == "datetime":
-        stamps = values if pd.api.types.is_datetime64_any_dtype(values.dtype) else _read_dates(values)
+        stamps = values if pd.api.types.is_datetime64_any_dtype(values.dtype) else read_dates(values)
         if getattr(stamps.dt, "tz", None) is not None:
             stamps = stamps.dt.tz_convert("UTC").dt.tz_localize(None)
-        seconds = stamps.astype("datetime64[ns]").astype("int64").to_numpy(float) / 1e9
+        seconds = stamps.dt.as_unit("us").astype("int64").to_numpy(float) / 1e6
         return pd.Series(np.where(stamps.isna(), np.nan, seconds), index=values.index)
     if kind == "numerical":
         return pd.Series(pd.to_numeric(values).to_numpy(float, na_value=np.nan), index=values.index)
     words = values.astype(object)
-    return words.where(words.isna(), words.map(_word)).where(words.notna(), np.nan)
+    return words.where(words.isna(), words.map(word_of)).where(words.notna(), np.nan)
 
 
-def _read_dates(values: pd.Series) -> pd.Series:
-    import pandas as pd
-
-    return pd.to_datetime(values, errors="coerce", format="mixed", utc=True)
-
-
-def _word(value: Any) -> str:
-    # 1.0 and 1 are the same code: a whole number that became a float because some rows are missing.
+def word_of(value: Any) -> str:
+    """Return a code as text; 1.0 and 1 are the same code (whole numbers become floats where some are missing)."""
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
@@ -152,18 +147,18 @@ def load_table(recipe: Recipe, data: pd.DataFrame | None = None) -> Table:
     spec = recipe.data
     decisions: list[str] = []
     if data is not None:
-        frame = data.reset_index(drop=True)
+        frame = mark_missing(data.reset_index(drop=True), spec.missing)
     elif spec.source is None:
         raise RecipeProblems([Problem(("data", "source"), "is required; name a file, or pass a frame from Python")])
     else:
         base = recipe.origin.folder
         frame, decisions = read_table(spec.source, base=base, query=spec.query, table=spec.table, missing=spec.missing)
     frame = frame.rename(columns=str)
+    refuse_repeated(list(frame.columns), spec.source or "the table")
     _check_names(recipe, list(frame.columns))
-    frame = _without_synthetic_rows(frame, decisions).drop(columns=list(spec.drop))
+    frame = _without_synthetic_rows(frame, decisions).drop(columns=list(spec.drop), errors="ignore")
     if spec.drop:
         decisions.append(f"dropped by the recipe: {', '.join(spec.drop)}")
-    frame = _mark_missing(frame, spec.missing) if data is not None else frame
     frame = _flatten(frame, decisions)
     frame = _with_target(frame, spec.target, decisions)
     columns = tuple(_column(frame[name], recipe, decisions) for name in frame.columns)
@@ -221,27 +216,49 @@ def _without_synthetic_rows(frame: pd.DataFrame, decisions: list[str]) -> pd.Dat
     return kept.reset_index(drop=True)
 
 
-def _mark_missing(frame: pd.DataFrame, markers: tuple[str, ...]) -> pd.DataFrame:
-    return frame.replace(list(markers), np.nan).infer_objects() if markers else frame
-
-
 def _flatten(frame: pd.DataFrame, decisions: list[str]) -> pd.DataFrame:
-    """Make object columns hold text or missing values only; refuse lists and records."""
+    """Give every column a type that models and files know: numbers, dates, flags, or text; refuse lists and records."""
+    import pandas as pd
+
     frame = frame.copy()
     for name in frame.columns:
         values = frame[name]
-        if values.dtype != object:
-            continue
-        kinds = {type(v) for v in values.dropna()}
-        nested = [k for k in kinds if k in {list, dict, tuple, set, np.ndarray}]
-        if nested:
-            raise DataError(f"column {name!r} holds {nested[0].__name__} values; unpack it into columns, or drop it")
-        if kinds and kinds <= {bool}:
-            frame[name] = values.astype("boolean")
-        elif len(kinds) > 1:
-            frame[name] = to_plain(values, "categorical")
-            decisions.append(f"{name}: values of mixed types read as text")
+        if isinstance(values.dtype, pd.PeriodDtype):
+            frame[name] = values.dt.to_timestamp()
+            decisions.append(f"{name}: periods read as the time they start")
+        elif pd.api.types.is_timedelta64_dtype(values.dtype):
+            frame[name] = values.dt.total_seconds()
+            decisions.append(f"{name}: durations read as seconds")
+        elif values.dtype == object:
+            frame[name] = _objects(values, decisions)
     return frame
+
+
+def _objects(values: pd.Series, decisions: list[str]) -> pd.Series:
+    import datetime
+    import decimal
+
+    import pandas as pd
+
+    name = values.name
+    kinds = {type(v) for v in values.dropna()}
+    nested = [k for k in kinds if k in {list, dict, tuple, set, np.ndarray}]
+    if nested:
+        raise DataError(f"column {name!r} holds {nested[0].__name__} values; unpack it into columns, or drop it")
+    if not kinds or kinds <= {str}:
+        return values
+    if kinds <= {bool, np.bool_}:
+        return values.astype("boolean")
+    if bool not in kinds and all(issubclass(k, int | float | np.number | decimal.Decimal) for k in kinds):
+        whole = all(issubclass(k, int | np.integer) for k in kinds)
+        if not whole:
+            decisions.append(f"{name}: read as numbers")
+        return values.astype("int64") if whole and values.notna().all() else values.astype(float)
+    if all(issubclass(k, datetime.date) for k in kinds):
+        decisions.append(f"{name}: read as dates")
+        return pd.to_datetime(values, utc=any(getattr(v, "tzinfo", None) for v in values.dropna()))
+    decisions.append(f"{name}: values of mixed types read as text")
+    return to_plain(values, "categorical")
 
 
 def _with_target(frame: pd.DataFrame, target: str, decisions: list[str]) -> pd.DataFrame:
@@ -291,13 +308,14 @@ def _task(values: pd.Series, asked: str, kind: Kind | None, decisions: list[str]
     name, distinct = str(values.name), int(values.nunique())
     numeric = pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype)
     if distinct < 2:
-        raise DataError(f"the target {name!r} is {values.iloc[0]!r} in every row; there is nothing to predict")
+        raise DataError(f"the target {name!r} is {shown(values.iloc[0])} in every row; there is nothing to predict")
     if asked == "regression":
         if not numeric:
             raise DataError(f"the target {name!r} is not numeric, which regression needs; set task.type, or clean it")
         return "regression"
     if asked == "auto" and numeric and kind not in CATEGORICAL_KINDS:
-        whole = bool(np.all(np.mod(values.to_numpy(float), 1) == 0))
+        numbers = values.to_numpy(float)
+        whole = bool(np.all(numbers == np.round(numbers)))
         if distinct > 20 or (not whole and distinct > 2):
             decisions.append(f"task: regression ({name!r} is numeric with {distinct} different values)")
             return "regression"
@@ -319,7 +337,7 @@ def _positive(recipe: Recipe, counts: dict[str, int], classes: tuple[str, ...]) 
     asked = recipe.task.positive
     if asked is None:
         return min(reversed(classes), key=lambda c: counts[c])
-    word = _word(asked)
+    word = word_of(asked)
     if word not in classes:
         message = f"{asked!r} is not a class of {recipe.data.target!r}, which has {', '.join(map(repr, classes))}"
         raise RecipeProblems([Problem(("task", "positive"), message)])

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import csv
 import io
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
+import numpy as np
+
 from curator.errors import DataError, reason_of
+from curator.table.database import is_database, read_database, without_password
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -15,24 +20,12 @@ if TYPE_CHECKING:
 # What pandas takes for missing by default, less the words that are values in real tables ("None" is a test result in
 # hospital data; "NULL" and "nan" never are).
 MISSING_TEXTS = (
-    "",
-    "NA",
-    "N/A",
-    "n/a",
-    "#N/A",
-    "#N/A N/A",
-    "#NA",
-    "NaN",
-    "nan",
-    "-NaN",
-    "-nan",
-    "NULL",
-    "null",
-    "<NA>",
-)
+    "", "NA", "N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "<NA>",
+)  # fmt: skip
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _FORMATS = (*_DELIMITERS, ".parquet", ".pq", ".jsonl", ".ndjson")
+_WILDCARDS = "*?["
 
 
 def read_table(
@@ -55,44 +48,100 @@ def read_table(
         What was decided on the way, for the record.
     """
     if query is not None or table is not None:
-        frame, decisions = _from_database(source, query, table)
+        frame, decisions = read_database(source, query, table)
     else:
         frame, decisions = _from_files(source, base, missing)
+    shown = without_password(source)
     if frame.shape[1] == 0 or len(frame) == 0:
-        raise DataError(f"{source}: holds no rows; the table needs a header and data")
-    repeated = frame.columns[frame.columns.duplicated()].unique()
-    if len(repeated):
-        raise DataError(f"{source}: column {str(repeated[0])!r} appears more than once; rename one of them")
-    return frame.reset_index(drop=True), decisions
+        raise DataError(f"{shown}: holds no rows; the table needs a header and data")
+    refuse_repeated(list(frame.columns), shown)
+    return mark_missing(frame.reset_index(drop=True), missing), decisions
+
+
+def refuse_repeated(names: Sequence[object], where: str) -> None:
+    """Refuse a table in which two columns have one name.
+
+    Raises
+    ------
+    DataError
+        Naming the column.
+    """
+    repeated = next((n for i, n in enumerate(names) if n in names[:i]), None)
+    if repeated is not None:
+        raise DataError(f"{where}: column {str(repeated)!r} appears more than once; rename one of them")
+
+
+def mark_missing(frame: pd.DataFrame, markers: Sequence[str]) -> pd.DataFrame:
+    """Set whatever equals a marker to missing: texts by their letters, numbers by their value (``inf`` included)."""
+    import pandas as pd
+
+    if not markers:
+        return frame
+    numbers = []
+    for marker in markers:
+        try:
+            numbers.append(float(marker))
+        except ValueError:
+            continue
+    frame = frame.copy()
+    for name in frame.columns:
+        values = frame[name]
+        if pd.api.types.is_bool_dtype(values.dtype) or pd.api.types.is_datetime64_any_dtype(values.dtype):
+            continue
+        if pd.api.types.is_numeric_dtype(values.dtype):
+            hit = values.isin(numbers)
+        else:
+            hit = values.map(lambda v: v in markers if isinstance(v, str) else False).astype(bool)
+        if hit.any():
+            frame[name] = values.mask(hit, np.nan) if values.dtype == object else values.mask(hit)
+            if values.dtype == object:
+                frame[name] = frame[name].infer_objects()
+    return frame
 
 
 def _from_files(source: str, base: Path, missing: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
-    import fsspec
     import pandas as pd
 
-    url = source if "://" in source else str(base / Path(source).expanduser())
     suffix, compression = _format(source)
+    files = _open_files(source, base, compression)
+    frames = [_open_and_read(file, source, suffix, missing) for file in files]
+    first = list(frames[0].columns)
+    for file, frame in zip(files, frames, strict=True):
+        odd = sorted({*map(str, frame.columns)} ^ {*map(str, first)})
+        if odd:
+            raise DataError(f"{file.path}: its columns differ from those of {files[0].path}: {', '.join(odd[:5])}")
+    decisions = [f"{len(files)} files read in the order of their names"] if len(files) > 1 else []
+    return pd.concat([f[first] for f in frames], ignore_index=True) if len(frames) > 1 else frames[0], decisions
+
+
+def _open_files(source: str, base: Path, compression: str | None) -> list[Any]:
+    import fsspec
+
+    url = source if "://" in source else str(base / Path(source).expanduser())
     try:
-        files = fsspec.open_files(url, mode="rb", compression=compression)
+        system, path = fsspec.core.url_to_fs(url)
+        paths = [path]
+        # A name may hold wildcards and still be one file's.
+        if any(c in path for c in _WILDCARDS) and not system.exists(path):
+            paths = sorted(str(p) for p in system.glob(path))
+        return [fsspec.core.OpenFile(system, p, mode="rb", compression=compression) for p in paths] or _nothing(
+            source, base
+        )
     except ImportError as error:
         raise DataError(f"{source}: reading this needs another package: {error}") from None
     except ValueError as error:
         raise DataError(f"{source}: cannot be opened ({error})") from None
-    if not files:
-        raise DataError(f"{source}: no file matches; looked in {base}")
-    files = sorted(files, key=lambda f: str(f.path))
-    frames = [_open_and_read(file, source, suffix, missing) for file in files]
-    first = list(frames[0].columns)
-    for file, frame in zip(files, frames, strict=True):
-        if list(frame.columns) != first:
-            odd = sorted({*map(str, frame.columns)} ^ {*map(str, first)})
-            raise DataError(f"{file.path}: its columns differ from those of {files[0].path}: {', '.join(odd[:5])}")
-    decisions = [f"{len(files)} files read in the order of their names"] if len(files) > 1 else []
-    return pd.concat(frames, ignore_index=True) if len(frames) > 1 else frames[0], decisions
+
+
+def _nothing(source: str, base: Path) -> list[Any]:
+    raise DataError(f"{source}: no file matches; looked in {base}")
 
 
 def _open_and_read(file: Any, source: str, suffix: str, missing: Sequence[str]) -> pd.DataFrame:
+    import lzma
+
     import pandas as pd
+    from zstandard import ZstdError
 
     name = PurePosixPath(file.path).name
     try:
@@ -106,47 +155,50 @@ def _open_and_read(file: Any, source: str, suffix: str, missing: Sequence[str]) 
         raise DataError(f"{source}: reading this needs another package: {error}") from None
     except UnicodeDecodeError as error:
         raise DataError(f"{name}: is not UTF-8 text ({error.reason} at byte {error.start}); convert it") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
+    except (pd.errors.ParserError, pd.errors.ParserWarning, pd.errors.EmptyDataError, ValueError) as error:
         raise DataError(f"{name}: cannot be read as {suffix[1:]}: {reason_of(error)}") from None
-    except OSError as error:
-        raise DataError(f"{source}: cannot be read ({error})") from None
+    except (OSError, EOFError, lzma.LZMAError, ZstdError) as error:
+        raise DataError(f"{source}: cannot be read ({reason_of(error)}); is the file whole?") from None
 
 
 def _format(source: str) -> tuple[str, str | None]:
-    suffixes = [s.lower() for s in PurePosixPath(source.split("?", maxsplit=1)[0]).suffixes]
+    if is_database(source):
+        raise DataError(f"{without_password(source)}: a database needs `data.query` or `data.table` beside it")
+    # Only web addresses have a query part; elsewhere `?` is a wildcard.
+    path = source.split("?", maxsplit=1)[0] if source.startswith(("http://", "https://")) else source
+    suffixes = [s.lower() for s in PurePosixPath(path).suffixes]
     compression = _COMPRESSIONS.get(suffixes[-1]) if suffixes else None
     suffix = (suffixes[-2] if len(suffixes) > 1 else "") if compression else (suffixes[-1] if suffixes else "")
-    if suffix not in _FORMATS:
-        if "://" in source and not suffix:
-            raise DataError(f"{source}: a database needs `data.query` or `data.table` beside it")
-        known = ", ".join(_FORMATS)
-        raise DataError(
-            f"{source}: unknown file type {suffix or 'without ending'!r}; known: {known}, also .gz, .zst, .bz2, .xz"
-        )
-    return suffix, compression
+    if suffix in _FORMATS:
+        return suffix, compression
+    if "://" in source and not suffix:
+        raise DataError(f"{without_password(source)}: a database needs `data.query` or `data.table` beside it")
+    known = ", ".join(_FORMATS)
+    found = suffix or "without ending"
+    raise DataError(f"{source}: unknown file type {found!r}; known: {known}, also .gz, .zst, .bz2, .xz")
 
 
 def _read_one(handle: IO[bytes], suffix: str, name: str, missing: Sequence[str]) -> pd.DataFrame:
     import pandas as pd
 
-    readers: dict[str, Callable[[], Any]] = {
-        ".parquet": lambda: pd.read_parquet(io.BytesIO(handle.read())),
-        ".pq": lambda: pd.read_parquet(io.BytesIO(handle.read())),
-        ".jsonl": lambda: pd.read_json(handle, lines=True, dtype=False, convert_dates=False),
-        ".ndjson": lambda: pd.read_json(handle, lines=True, dtype=False, convert_dates=False),
-    }
-    if suffix in readers:
-        frame: pd.DataFrame = readers[suffix]()
-        return frame
-    text = io.TextIOWrapper(handle, encoding="utf-8-sig", newline="")
-    header = text.readline()
+    content = handle.read()
+    if suffix in {".parquet", ".pq"}:
+        return pd.read_parquet(io.BytesIO(content))
+    if suffix in {".jsonl", ".ndjson"}:
+        return pd.read_json(io.BytesIO(content), lines=True, dtype=False, convert_dates=False)
+    text = content.decode("utf-8-sig")
+    header = text[: text.find("\n") + 1] or text
     if "\x00" in header:
         raise DataError(f"{name}: is not a text file; is its ending right?")
-    rest = _Rewound(header, text)
     delimiter = _delimiter(header, _DELIMITERS[suffix])
-    return pd.read_csv(
-        rest, sep=delimiter, keep_default_na=False, na_values=[*MISSING_TEXTS, *missing], low_memory=False
-    )
+    refuse_repeated([n for n in next(csv.reader(io.StringIO(text), delimiter=delimiter), []) if n], name)
+    with warnings.catch_warnings():
+        # Rows longer than the header would lose their end, or shift.
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        return pd.read_csv(
+            io.StringIO(text), sep=delimiter, index_col=False, keep_default_na=False,
+            na_values=[*MISSING_TEXTS, *missing], low_memory=False, float_precision="round_trip",
+        )  # fmt: skip
 
 
 def _delimiter(header: str, usual: str) -> str:
@@ -155,74 +207,3 @@ def _delimiter(header: str, usual: str) -> str:
         return usual
     best = max((";", "\t", "|", ","), key=header.count)
     return best if best in header else usual
-
-
-class _Rewound(io.TextIOBase):
-    """A text stream whose first line was already read and is given back (streams from URLs cannot seek)."""
-
-    def __init__(self, first: str, rest: io.TextIOBase) -> None:
-        self._first, self._rest = first, rest
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int | None = -1) -> str:
-        if size is None or size < 0:
-            text, self._first = self._first + self._rest.read(), ""
-            return text
-        if self._first:
-            text, self._first = self._first[:size], self._first[size:]
-            return text
-        return self._rest.read(size)
-
-    def __iter__(self) -> _Rewound:  # type: ignore[override]  # typeshed says bytes for all streams
-        return self
-
-    def __next__(self) -> str:  # type: ignore[override]
-        line, self._first = self._first or self._rest.readline(), ""
-        if not line:
-            raise StopIteration
-        return line
-
-
-def _from_database(url: str, query: str | None, table: str | None) -> tuple[pd.DataFrame, list[str]]:
-    import pandas as pd
-    import sqlalchemy
-    from sqlalchemy import exc
-
-    shown = _without_password(url)
-    try:
-        engine = sqlalchemy.create_engine(url)
-    except exc.ArgumentError:
-        raise DataError(
-            f"{shown}: is not an SQLAlchemy URL, which `query` and `table` need, e.g. sqlite:///file.db"
-        ) from None
-    except (exc.NoSuchModuleError, ImportError) as error:
-        raise DataError(f"{shown}: the driver of this database is not installed ({error})") from None
-    try:
-        with engine.connect() as connection:
-            if query is not None:
-                frame = pd.read_sql_query(sqlalchemy.text(query), connection)
-            else:
-                frame = pd.read_sql_table(str(table), connection)
-    except exc.SQLAlchemyError as error:
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise DataError(f"{shown}: the database refused: {reason}") from None
-    except ValueError as error:
-        raise DataError(f"{shown}: {error}") from None
-    finally:
-        engine.dispose()
-    if query is not None and "order by" in query.lower():
-        return frame, []
-    # A database promises no order, and the splits follow the order of rows.
-    order = pd.util.hash_pandas_object(frame.astype(str), index=False).argsort(kind="stable")
-    return frame.iloc[order.to_numpy()], ["rows from the database put in a fixed order (the query names none)"]
-
-
-def _without_password(url: str) -> str:
-    import sqlalchemy
-
-    try:
-        return sqlalchemy.engine.make_url(url).render_as_string(hide_password=True)
-    except sqlalchemy.exc.ArgumentError:
-        return url

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curator.records import CATEGORICAL_KINDS
+from curator.table.dates import text_pattern
 from curator.table.kinds import Column
-from curator.table.model import Table
+from curator.table.model import Table, word_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,8 +49,9 @@ def conform(rows: pd.DataFrame, reference: pd.DataFrame, categorical: tuple[str,
 
 def decimals_of(values: np.ndarray) -> int | None:
     """Return the decimals (negative: trailing zeros, up to 3) that all values share; None when over `MOST_DECIMALS`."""
+    scale = min(1.0, float(np.abs(values).max(initial=0.0)))
     for decimals in range(-3, MOST_DECIMALS + 1):
-        if np.allclose(np.round(values, decimals), values, rtol=1e-12, atol=1e-9):
+        if np.allclose(np.round(values, decimals), values, rtol=1e-12, atol=1e-9 * scale):
             return decimals
     return None
 
@@ -101,14 +103,15 @@ def _typed(values: pd.Series, column: Column, own: pd.Series) -> pd.Series:
         return _dates(values, own)
     if column.kind not in CATEGORICAL_KINDS and column.role == "feature":
         return _numbers(values, own)
+    if isinstance(own.dtype, pd.CategoricalDtype):
+        by_word = {word_of(c): c for c in own.cat.categories}
+        return pd.Series(pd.Categorical(values.map(by_word), dtype=own.dtype), index=values.index)
     if pd.api.types.is_bool_dtype(own.dtype):
         flags = values.map({"True": True, "False": False, "1": True, "0": False})
-        return flags.astype("boolean" if flags.isna().any() else own.dtype)
+        plain = own.dtype == bool and flags.isna().any()
+        return flags.astype("boolean" if plain else own.dtype)
     if pd.api.types.is_numeric_dtype(own.dtype):
         return _numbers(pd.to_numeric(values), own)
-    if isinstance(own.dtype, pd.CategoricalDtype):
-        by_word = {str(c): c for c in own.cat.categories}
-        return pd.Series(pd.Categorical(values.map(by_word), dtype=own.dtype), index=values.index)
     return values.where(values.notna(), None).astype(own.dtype)
 
 
@@ -117,11 +120,11 @@ def _numbers(values: pd.Series, own: pd.Series, *, allow_rounding: bool = True) 
 
     if pd.api.types.is_integer_dtype(own.dtype):
         rounded = values.round()
-        if not allow_rounding and not np.allclose(rounded, values):
+        if not allow_rounding and not np.array_equal(rounded, values):
             return values.astype("float64")
-        if values.isna().any() or pd.api.types.is_extension_array_dtype(own.dtype):
-            return rounded.astype("Int64")
-        return rounded.astype(own.dtype)
+        if pd.api.types.is_extension_array_dtype(own.dtype):
+            return rounded.astype("Int64").astype(own.dtype)
+        return rounded.astype("Int64" if values.isna().any() else own.dtype)
     if pd.api.types.is_numeric_dtype(own.dtype):
         return values.astype(own.dtype)
     # Numbers that arrived as text (kind set by the recipe) go back as text.
@@ -131,16 +134,17 @@ def _numbers(values: pd.Series, own: pd.Series, *, allow_rounding: bool = True) 
 def _dates(values: pd.Series, own: pd.Series) -> pd.Series:
     import pandas as pd
 
-    stamps = pd.to_datetime(values * 1e9, unit="ns")
+    seconds = values.to_numpy(float)
+    # Seconds are float64: whole microseconds are what they can tell apart.
+    microseconds = np.round(np.nan_to_num(seconds) * 1e6).astype("int64").astype("datetime64[us]")
+    stamps = pd.Series(microseconds, index=values.index).mask(np.isnan(seconds))
     if pd.api.types.is_datetime64_any_dtype(own.dtype):
         zone = getattr(own.dt, "tz", None)
         return (stamps.dt.tz_localize("UTC").dt.tz_convert(zone) if zone is not None else stamps).astype(own.dtype)
-    present = own.dropna().astype(str)
-    pattern = _pattern(str(present.iloc[0])) if len(present) else "%Y-%m-%d"
-    return stamps.dt.strftime(pattern).where(stamps.notna(), None).astype(object)
-
-
-def _pattern(example: str) -> str:
-    from pandas.tseries.api import guess_datetime_format
-
-    return guess_datetime_format(example) or "%Y-%m-%d %H:%M:%S"
+    if pd.api.types.is_numeric_dtype(own.dtype):
+        return _numbers(stamps.dt.year.astype(float), own)
+    pattern = text_pattern(own)
+    text = (stamps.dt.tz_localize("UTC") if "%z" in pattern else stamps).dt.strftime(pattern)
+    if own.dropna().astype(str).str.endswith("Z").any():
+        text = text.str.replace("+0000", "Z")
+    return text.where(stamps.notna(), None).astype(object)

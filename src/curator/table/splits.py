@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from curator.errors import DataError
-from curator.recipe.models import Recipe
+from curator.recipe.models import Recipe, TaskSpec
 from curator.table.model import Table, to_plain
 
 # Small tables need more repetitions before the mean over folds means anything; large ones need none.
@@ -71,12 +72,12 @@ def make_splits(table: Table, recipe: Recipe) -> Splits:
     if table.with_role("time") is not None:
         splits = _forward(table, task.holdout, task.folds)
     else:
-        development, holdout = _shuffled_holdout(table, task.holdout, seed)
+        development, holdout = _shuffled_holdout(table, task, seed)
         repeats = _repeats(len(development)) if task.repeats == "auto" else int(task.repeats)
         folds = tuple(
             Fold(f"r{r}f{k}", development[train], development[valid])
             for r in range(repeats)
-            for k, (train, valid) in enumerate(_shuffled_folds(table, development, task.folds, seed + 1 + r))
+            for k, (train, valid) in enumerate(_shuffled_folds(table, development, task, seed + 1 + r))
         )
         splits = Splits(development, holdout, folds, repeats)
     _check(table, splits)
@@ -94,34 +95,54 @@ def _groups(table: Table) -> np.ndarray | None:
     return None if column is None else pd.factorize(to_plain(table.frame[column.name], "categorical"))[0]
 
 
-def strata(table: Table) -> np.ndarray:
-    """Return what splits are balanced by: the class, or ten bands of a numeric target (ties share a band)."""
+def strata(table: Table, task: TaskSpec) -> np.ndarray:
+    """Return what splits are balanced by: the class, or up to ten bands of a numeric target (ties share a band).
+
+    Every band has rows for each fold and for the holdout.
+    """
     if table.task != "regression":
         return table.y
-    edges = np.unique(np.quantile(table.y, np.linspace(0, 1, 11)[1:-1]))
-    return np.searchsorted(edges, table.y, side="right")
+    least = math.ceil(max(task.folds / (1 - task.holdout), 1 / task.holdout)) + 1
+    values, place, counts = np.unique(table.y, return_inverse=True, return_counts=True)
+    size, band, held = max(len(table.y) / 10, least), 0, 0
+    bands = np.empty(len(values), dtype=np.int64)
+    for i, count in enumerate(counts):
+        bands[i] = band
+        held += count
+        if held >= size:
+            band, held = band + 1, 0
+    if 0 < held < least:
+        bands[bands == band] = max(0, band - 1)
+    return bands[place]
 
 
-def _shuffled_holdout(table: Table, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    from sklearn.model_selection import train_test_split
-
-    rows, groups = np.arange(len(table)), _groups(table)
+def _shuffled_holdout(table: Table, task: TaskSpec, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    groups, bands = _groups(table), strata(table, task)
     if groups is None:
-        bands = strata(table)
-        counts = np.bincount(bands)
-        if counts[counts > 0].min() < 2:
-            bands = np.zeros_like(bands)
-        try:
-            development, holdout = train_test_split(rows, test_size=share, random_state=seed, stratify=bands)
-        except ValueError as error:
-            raise DataError(f"the holdout (task.holdout: {share}) cannot be drawn: {error}") from None
-        return np.sort(development), np.sort(holdout)
+        held = _stratified(bands, task.holdout, seed, least=2 if table.task != "regression" else 1)
+        return np.flatnonzero(~held), np.flatnonzero(held)
     number = len(np.unique(groups))
-    parts = round(1 / min(share, 0.5))
-    if number < max(parts, 4):
-        raise DataError(f"the group column has {number} different values; at least {max(parts, 4)} are needed")
-    train, valid = next(iter(_grouped(strata(table), groups, parts, seed)))
-    return train, valid
+    if number < 4:
+        raise DataError(f"the group column has {number} different values; at least 4 are needed")
+    parts = min(20, number, int(np.bincount(bands).max()))
+    chosen = _grouped(bands, groups, parts, seed)[: max(1, round(task.holdout * parts))]
+    holdout = np.sort(np.concatenate([valid for _, valid in chosen]))
+    return np.setdiff1d(np.arange(len(table)), holdout), holdout
+
+
+def _stratified(bands: np.ndarray, share: float, seed: int, *, least: int) -> np.ndarray:
+    """Mark a share of each band at random: at least one row of each, and leaving at least `least`."""
+    rng = np.random.default_rng(seed)
+    held = np.zeros(len(bands), dtype=bool)
+    labels, counts = np.unique(bands, return_counts=True)
+    exact = share * counts
+    quota = np.floor(exact).astype(int)
+    for i in np.argsort(-(exact - quota), kind="stable")[: math.ceil(share * len(bands)) - int(quota.sum())]:
+        quota[i] += 1
+    quota = np.clip(quota, 1, np.maximum(1, counts - least))
+    for label, n in zip(labels, quota, strict=True):
+        held[rng.permutation(np.flatnonzero(bands == label))[:n]] = True
+    return held
 
 
 def _grouped(bands: np.ndarray, groups: np.ndarray, parts: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -136,13 +157,18 @@ def _grouped(bands: np.ndarray, groups: np.ndarray, parts: int, seed: int) -> li
 
 
 def _shuffled_folds(
-    table: Table, development: np.ndarray, folds: int, seed: int
+    table: Table, development: np.ndarray, task: TaskSpec, seed: int
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     import warnings
 
     from sklearn.model_selection import StratifiedKFold
 
-    groups, bands = _groups(table), strata(table)[development]
+    groups, bands, folds = _groups(table), strata(table, task)[development], task.folds
+    if len(development) < 2 * folds:
+        raise DataError(f"task.folds is {folds}, but there are only {len(development)} development rows; lower it")
+    most = int(np.bincount(bands).max())
+    if most < folds:
+        raise DataError(f"task.folds is {folds}, but no class has more than {most} development rows; lower task.folds")
     if groups is not None:
         own = groups[development]
         if len(np.unique(own)) < folds:
@@ -150,23 +176,20 @@ def _shuffled_folds(
                 f"task.folds is {folds}, but the development rows hold {len(np.unique(own))} groups; lower task.folds"
             )
         return _grouped(bands, own, folds, seed)
-    if len(development) < 2 * folds:
-        raise DataError(f"task.folds is {folds}, but there are only {len(development)} development rows; lower it")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a class rarer than the number of folds: every fold still trains on one
         chosen = StratifiedKFold(n_splits=folds, shuffle=True, random_state=seed)
-        try:
-            return [(np.sort(a), np.sort(b)) for a, b in chosen.split(bands, bands)]
-        except ValueError as error:
-            raise DataError(f"task.folds: {folds} folds cannot be drawn: {error}") from None
+        return [(np.sort(a), np.sort(b)) for a, b in chosen.split(bands, bands)]
 
 
 def _forward(table: Table, share: float, folds: int) -> Splits:
     """Order units (rows, or whole groups) by time; hold out the latest; each fold learns from the past of its rows."""
+    from pandas.api.types import is_numeric_dtype
+
     column = table.with_role("time")
     assert column is not None  # noqa: S101  # the caller asked for it
-    kind = "numerical" if np.issubdtype(table.frame[column.name].dtype, np.number) else "datetime"  # type: ignore[arg-type]
-    stamp = to_plain(table.frame[column.name], "numerical" if kind == "numerical" else "datetime").to_numpy(float)
+    numeric = is_numeric_dtype(table.frame[column.name].dtype)
+    stamp = to_plain(table.frame[column.name], "numerical" if numeric else "datetime").to_numpy(float)
     groups = _groups(table)
     units = np.arange(len(table)) if groups is None else groups
     latest = np.full(int(units.max()) + 1, -np.inf)
