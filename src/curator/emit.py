@@ -88,7 +88,8 @@ def _nullable_like(frame: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
 def _with_provenance(
     frame: pd.DataFrame, weight: np.ndarray, origin: np.ndarray, generation: int, ids: np.ndarray
 ) -> pd.DataFrame:
-    return frame.assign(
+    # A weight column of the same name is in the weights already.
+    return frame.drop(columns="sample_weight", errors="ignore").assign(
         sample_weight=np.asarray(weight, dtype=float), origin=origin,
         generation=np.full(len(frame), generation, np.int32), row_id=ids,
     )  # fmt: skip

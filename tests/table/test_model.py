@@ -461,11 +461,7 @@ class TestEarlierOutput:
         assert table.frame.columns.tolist() == ["a", "y"]
 
     def test_synthetic_rows_alone_are_refused(self, refusal, curated):
-        assert refusal(curated.assign(origin="tvae")).startswith("the table holds synthetic rows only")
-
-    def test_one_such_name_alone_is_an_ordinary_column(self, load, make_frame):
-        table = load(make_frame(N, origin=["usa", "japan"] * 30, sample_weight=np.arange(N) % 7))
-        assert table.plain.columns.tolist() == ["a", "b", "origin", "sample_weight"]
+        assert refusal(curated.assign(origin="tvae", generation=1)).startswith("the table holds synthetic rows only")
 
 
 class TestContentHash:
@@ -548,3 +544,24 @@ def test_the_sample_tables(samples, make_recipe, name, target, rows, task, class
 def test_dates_of_python_are_dates(load, make_frame):
     days = [datetime.date(2020, 1, 1) + datetime.timedelta(days=i) for i in range(N)]
     assert kinds(load(make_frame(N, v=days)))["v"] == "datetime"
+
+
+class TestNamesOfCuratedDatasets:
+    @pytest.mark.parametrize("name", ["origin", "generation", "row_id", "sample_weight"])
+    def test_a_column_that_would_be_overwritten_is_refused(self, load, make_frame, name):
+        with pytest.raises(DataError, match=rf"column '{name}' has a name that curated datasets need.*data\.drop"):
+            load(make_frame(N, **{name: ["usa", "japan", "europe"] * 20}))
+
+    def test_both_names_with_another_meaning_are_no_curated_dataset(self, load, make_frame):
+        frame = make_frame(N, origin=["usa", "japan"] * 30, generation=[0, 1, 2] * 20)
+        with pytest.raises(DataError, match="column 'origin' has a name"):
+            load(frame)
+        assert len(load(frame, {"drop": ["origin", "generation"]})) == N
+
+    def test_weights_may_have_that_name(self, load, make_frame):
+        table = load(make_frame(N, sample_weight=np.arange(N) + 1.0), {"weight": "sample_weight"})
+        assert table.weight.tolist() == list(np.arange(N) + 1.0)
+
+    def test_an_index_with_a_name_is_a_column(self, load, make_frame):
+        frame = make_frame(N).set_index(pd.Index(np.arange(N) % 7, name="shop"))
+        assert "shop" in load(frame).frame.columns

@@ -174,7 +174,7 @@ def test_columns_that_are_not_learned_from_are_empty_and_constants_stay(load, ma
     frame = make_frame(
         N,
         key=[f"k{i}" for i in range(N)],
-        row_id=np.arange(N),
+        shop=np.arange(N),
         stamp=TIMES,
         weight=np.arange(N) / 2,
         flag=True,
@@ -182,16 +182,16 @@ def test_columns_that_are_not_learned_from_are_empty_and_constants_stay(load, ma
         when=pd.Timestamp("2020-01-01", tz="UTC"),
         none=np.nan,
     )
-    table = load(frame, {"group": "row_id", "weight": "weight", "types": {"stamp": "id"}})
+    table = load(frame, {"group": "shop", "weight": "weight", "types": {"stamp": "id"}})
     restored = restore(table.plain.iloc[:3], table.y[:3], table)
     assert restored.columns.tolist() == frame.columns.tolist()
-    assert restored[["key", "row_id", "stamp", "weight", "none"]].isna().all(axis=None)
+    assert restored[["key", "shop", "stamp", "weight", "none"]].isna().all(axis=None)
     assert restored[["flag", "one"]].drop_duplicates().to_numpy().tolist() == [[True, 7]]
     assert restored["when"].tolist() == [pd.Timestamp("2020-01-01", tz="UTC")] * 3
     assert restored.dtypes[["one", "weight", "stamp", "flag", "when"]].tolist() == [
         np.int64, np.float64, TIMES.dtype, np.bool_, frame["when"].dtype,
     ]  # fmt: skip
-    assert restored["row_id"].dtype == "Int64"
+    assert restored["shop"].dtype == "Int64"
 
 
 def test_gaps_in_whole_numbers_and_flags_make_room_for_themselves(load, make_frame):

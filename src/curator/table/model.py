@@ -14,7 +14,7 @@ from curator.recipe.models import Recipe
 from curator.records import CATEGORICAL_KINDS, Kind, TaskType
 from curator.table.dates import read_dates
 from curator.table.kinds import Column, Role, infer_kind, shown
-from curator.table.read import mark_missing, read_table, refuse_repeated
+from curator.table.read import mark_missing, read_table, refuse_repeated, with_index
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,7 +147,7 @@ def load_table(recipe: Recipe, data: pd.DataFrame | None = None) -> Table:
     spec = recipe.data
     decisions: list[str] = []
     if data is not None:
-        frame = mark_missing(data.reset_index(drop=True), spec.missing)
+        frame = mark_missing(with_index(data), spec.missing)
     elif spec.source is None:
         raise RecipeProblems([Problem(("data", "source"), "is required; name a file, or pass a frame from Python")])
     else:
@@ -156,7 +156,8 @@ def load_table(recipe: Recipe, data: pd.DataFrame | None = None) -> Table:
     frame = frame.rename(columns=str)
     refuse_repeated(list(frame.columns), spec.source or "the table")
     _check_names(recipe, list(frame.columns))
-    frame = _without_synthetic_rows(frame, decisions).drop(columns=list(spec.drop), errors="ignore")
+    frame = _without_synthetic_rows(frame, spec.weight, decisions).drop(columns=list(spec.drop), errors="ignore")
+    _refuse_taken_names(frame, spec.weight)
     if spec.drop:
         decisions.append(f"dropped by the recipe: {', '.join(spec.drop)}")
     frame = _flatten(frame, decisions)
@@ -200,20 +201,40 @@ def _check_names(recipe: Recipe, names: list[str]) -> None:
         raise RecipeProblems(missing)
 
 
-def _without_synthetic_rows(frame: pd.DataFrame, decisions: list[str]) -> pd.DataFrame:
+def _without_synthetic_rows(frame: pd.DataFrame, weight: str | None, decisions: list[str]) -> pd.DataFrame:
     """Recognise an earlier curated output: only its real rows are learned from, and its columns are not features."""
-    if not {"origin", "generation"} <= set(frame.columns):
+    if not _is_curated(frame):
         return frame
-    synthetic = frame["origin"].astype(str) != "real"
-    if synthetic.any():
-        decisions.append(
-            f"an earlier curated output: {int(synthetic.sum())} synthetic rows set aside, "
-            f"{int((~synthetic).sum())} real rows kept"
-        )
-    kept = frame.loc[~synthetic, [c for c in frame.columns if c not in PROVENANCE]]
-    if kept.empty:
+    synthetic = frame["origin"] != "real"
+    if synthetic.all():
         raise DataError("the table holds synthetic rows only (column 'origin'); curation needs real rows to judge by")
-    return kept.reset_index(drop=True)
+    decisions.append(
+        f"an earlier curated output: {int(synthetic.sum())} synthetic rows set aside, "
+        f"{int((~synthetic).sum())} real rows kept"
+    )
+    own = [c for c in frame.columns if c not in PROVENANCE or c == weight]
+    return frame.loc[~synthetic, own].reset_index(drop=True)
+
+
+def _is_curated(frame: pd.DataFrame) -> bool:
+    """Whether `origin` and `generation` mean what they mean in curated datasets; other tables may use these words."""
+    import pandas as pd
+
+    if not {"origin", "generation"} <= set(frame.columns):
+        return False
+    depth = frame["generation"]
+    if not pd.api.types.is_integer_dtype(depth.dtype) or depth.isna().any() or (depth < 0).any():
+        return False
+    return bool(((frame["origin"].astype(str) == "real") == (depth == 0)).all())
+
+
+def _refuse_taken_names(frame: pd.DataFrame, weight: str | None) -> None:
+    taken = [c for c in PROVENANCE if c in frame.columns and not (c == weight == PROVENANCE[0])]
+    if taken:
+        raise DataError(
+            f"column {taken[0]!r} has a name that curated datasets need for a column of their own; "
+            "rename it in the table, or list it in data.drop"
+        )
 
 
 def _flatten(frame: pd.DataFrame, decisions: list[str]) -> pd.DataFrame:

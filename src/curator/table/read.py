@@ -55,7 +55,13 @@ def read_table(
     if frame.shape[1] == 0 or len(frame) == 0:
         raise DataError(f"{shown}: holds no rows; the table needs a header and data")
     refuse_repeated(list(frame.columns), shown)
-    return mark_missing(frame.reset_index(drop=True), missing), decisions
+    return mark_missing(with_index(frame), missing), decisions
+
+
+def with_index(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame numbered from 0; an index that has a name is data, and becomes a column."""
+    named = any(name is not None for name in frame.index.names)
+    return frame.reset_index(drop=not named)
 
 
 def refuse_repeated(names: Sequence[object], where: str) -> None:

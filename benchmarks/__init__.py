@@ -1,0 +1,1 @@
+"""Commands that measure: ``python -m benchmarks.<name>``. Not part of the installed package."""

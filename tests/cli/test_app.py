@@ -1,0 +1,185 @@
+"""Commands parse, call the library, and print: for people, and as one JSON document."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from curator.cli.app import app
+
+ROOT = Path(__file__).parents[2]
+QUICK = ["--set", "search.trials=4", "--set", "task.folds=2", "--set", "search.max_ratio=3"]
+
+
+def call(*arguments, code=0):
+    done = CliRunner().invoke(app, [str(a) for a in arguments])
+    assert done.exit_code == code, done.output
+    return done
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A table, a recipe, and two finished runs of it."""
+    here = tmp_path_factory.mktemp("cli")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=160)
+    frame = pd.DataFrame({"x": x, "word": rng.choice(["a", "b"], 160), "y": np.where(x + rng.normal(size=160) > 0, "u", "v")})
+    frame.to_csv(here / "table.csv", index=False)
+    content = {
+        "version": 1, "name": "small", "data": {"source": "table.csv", "target": "y"},
+        "task": {"estimator": "logistic_regression", "repeats": 1}, "synthesizers": ["neighbours"],
+    }  # fmt: skip
+    (here / "small.yaml").write_text(yaml.safe_dump(content))
+    for name, extra in (("one", []), ("two", ["--set", "labels=keep"])):
+        call("run", here / "small.yaml", *QUICK, *extra, "--jobs", 1, "--out", here / "runs" / name)
+    return here
+
+
+def test_run_prints_one_screen_and_where_everything_is(folder):
+    done = call("run", folder / "small.yaml", *QUICK, "--out", folder / "runs" / "one")
+    for part in ("real_only", "curated", "Curated dataset", "curated.parquet", "report.html", "gain"):
+        assert part in done.stdout
+    assert done.stderr == "", "a finished run is only shown"
+
+
+def test_run_as_json_is_one_document(folder):
+    done = call("run", folder / "small.yaml", *QUICK, "--out", folder / "runs" / "one", "--json")
+    content = json.loads(done.stdout)
+    assert content["path"] == str(folder / "runs" / "one")
+    assert content["verdict"]["name"] in {"better", "not_worse", "undecided", "worse"}
+
+
+def test_progress_goes_to_standard_error_in_plain_lines(folder, tmp_path):
+    done = call("run", folder / "small.yaml", *QUICK, "--out", tmp_path / "new", "--jobs", 1, "--json")
+    json.loads(done.stdout)
+    lines = done.stderr.splitlines()
+    assert any(line.startswith("search: 4/4") and "best" in line for line in lines)
+    assert not any("\x1b" in line for line in lines)
+
+
+def test_show_and_report(folder):
+    run = folder / "runs" / "one"
+    assert "real_only" in call("show", run).stdout
+    assert json.loads(call("show", run, "--json").stdout)["name"] == "small"
+    page = run / "report.html"
+    page.write_text("spoilt")
+    assert call("report", run).stdout.strip() == str(page)
+    assert "<html" in page.read_text()
+    import hashlib
+
+    recorded = json.loads((run / "manifest.json").read_text())["files"]["report.html"]
+    assert recorded == hashlib.sha256(page.read_bytes()).hexdigest()
+
+
+def test_runs(folder):
+    assert "one" in call("runs", folder / "runs").stdout
+    listed = json.loads(call("runs", folder / "runs", "--json").stdout)
+    assert {Path(r["path"]).name for r in listed} == {"one", "two"}
+    assert "no finished run" in call("runs", folder).stdout
+    assert "no such folder" in call("runs", folder / "nowhere", code=2).stderr
+
+
+def test_compare(folder):
+    done = call("compare", folder / "runs" / "one", folder / "runs" / "two")
+    assert "one" in done.stdout
+    assert "labels" in done.stdout
+    content = json.loads(call("compare", folder / "runs" / "one", folder / "runs" / "two", "--json").stdout)
+    assert [r["run"] for r in content["runs"]] == ["one", "two"]
+    assert content["runs"][1]["labels"] == "keep"
+    assert "at least two" in call("compare", folder / "runs" / "one", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [("task.metric=roc_auc", "one was judged by log_loss, the other by roc_auc"), ("search.seed=3", "different holdout rows")],
+)
+def test_what_cannot_be_compared_is_refused(folder, tmp_path, override, says):
+    call("run", folder / "small.yaml", *QUICK, "--set", override, "--jobs", 1, "--out", tmp_path / "other")
+    assert says in call("compare", folder / "runs" / "one", tmp_path / "other", code=2).stderr
+
+
+def test_validate_fits_nothing_and_writes_nothing(folder):
+    before = sorted(folder.rglob("*"))
+    done = call("validate", folder / "small.yaml")
+    assert "small.yaml: in order" in done.stdout
+    about = json.loads(call("validate", folder / "small.yaml", "--json").stdout)
+    assert about["rows"] == {"table": 160, "development": 120, "holdout": 40}
+    assert about["features"] == ["x", "word"]
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_schema_is_json():
+    assert json.loads(call("schema").stdout)["title"] == "curator recipe"
+
+
+class TestInit:
+    def test_what_it_writes_can_be_run(self, folder, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        call("init", folder / "table.csv", "--target", "y")
+        text = (tmp_path / "table.yaml").read_text()
+        assert "metric: log_loss" in text
+        call("validate", "table.yaml")
+
+    def test_titanic_is_flagged(self, tmp_path):
+        done = call("init", ROOT / "data_samples" / "titanic.csv", "--target", "survived", "--out", tmp_path / "t.yaml")
+        assert "boat" in done.stdout
+        assert "body" in done.stdout
+        recipe = yaml.safe_load((tmp_path / "t.yaml").read_text())
+        assert recipe["data"]["drop"] == ["boat", "body"]
+        assert recipe["data"]["types"]["sex"] == "categorical"
+        call("validate", tmp_path / "t.yaml")
+
+    def test_rare_classes_get_a_metric_that_sees_them(self, folder, tmp_path):
+        frame = pd.read_csv(folder / "table.csv").assign(y=["rare"] * 12 + ["common"] * 148)
+        frame.to_csv(tmp_path / "r.csv", index=False)
+        call("init", tmp_path / "r.csv", "--target", "y", "--out", tmp_path / "r.yaml")
+        assert yaml.safe_load((tmp_path / "r.yaml").read_text())["task"]["metric"] == "average_precision"
+
+    def test_nothing_is_overwritten_without_being_told(self, folder, tmp_path):
+        (tmp_path / "mine.yaml").write_text("mine")
+        arguments = ["init", folder / "table.csv", "--target", "y", "--out", tmp_path / "mine.yaml"]
+        assert "--force" in call(*arguments, code=2).stderr
+        assert (tmp_path / "mine.yaml").read_text() == "mine"
+        call(*arguments, "--force")
+        assert "version: 1" in (tmp_path / "mine.yaml").read_text()
+
+    def test_odd_names_are_quoted(self, tmp_path):
+        frame = pd.DataFrame({"a: b": np.arange(60.0), "yes": ["p", "q"] * 30, "#": np.arange(60) % 7, "x,y": 1.5})
+        frame.to_csv(tmp_path / "odd.csv", index=False)
+        call("init", tmp_path / "odd.csv", "--target", "yes", "--out", tmp_path / "odd.yaml")
+        recipe = yaml.safe_load((tmp_path / "odd.yaml").read_text())
+        assert recipe["data"]["target"] == "yes"
+        assert set(recipe["data"]["types"]) == {"a: b", "#"}
+        assert recipe["data"]["drop"] == ["x,y"]
+        call("validate", tmp_path / "odd.yaml")
+
+    @pytest.mark.parametrize(
+        ("arguments", "says"),
+        [(["nowhere.csv", "--target", "y"], "no such file"), (["TABLE", "--target", "Y"], "did you mean 'y'")],
+    )
+    def test_mistakes(self, folder, tmp_path, arguments, says):
+        given = [folder / "table.csv" if a == "TABLE" else a for a in arguments]
+        done = call("init", *given, "--out", tmp_path / "x.yaml", code=2)
+        assert says in done.stderr
+        assert not (tmp_path / "x.yaml").exists()
+
+
+def test_an_unexpected_error_is_a_sentence(folder, monkeypatch):
+    monkeypatch.setattr("curator.run.load_run", lambda path: 1 / 0)
+    done = call("show", folder, code=1)
+    assert "unexpected ZeroDivisionError" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error(folder):
+    script = f"{sys.executable} -m curator schema | head -c 20"
+    done = subprocess.run(script, shell=True, capture_output=True, text=True, env=os.environ)  # noqa: S602
+    assert done.stdout.startswith("{")
+    assert done.stderr == ""
