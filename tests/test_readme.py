@@ -46,7 +46,7 @@ def test_every_command_has_help_and_is_in_the_readme(command):
 
 
 def test_the_readme_names_no_command_that_does_not_exist():
-    assert {c for c in re.findall(r"^curator ([a-z]+)", README, flags=re.MULTILINE)} <= COMMANDS
+    assert set(re.findall(r"^curator ([a-z]+)", README, flags=re.MULTILINE)) <= COMMANDS
 
 
 def keys(schema, part):

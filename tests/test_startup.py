@@ -29,5 +29,8 @@ def test_the_package_shows_its_names():
 
 
 def test_curate_can_be_called_whatever_was_imported_first():
-    script = "import curator.curate, curator; assert callable(curator.curate); from curator import curate; assert callable(curate)"
+    script = (
+        "import curator.curate, curator; assert callable(curator.curate); "
+        "from curator import curate; assert callable(curate)"
+    )
     subprocess.run([sys.executable, "-c", script], check=True)

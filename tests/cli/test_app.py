@@ -30,7 +30,9 @@ def folder(tmp_path_factory):
     here = tmp_path_factory.mktemp("cli")
     rng = np.random.default_rng(0)
     x = rng.normal(size=160)
-    frame = pd.DataFrame({"x": x, "word": rng.choice(["a", "b"], 160), "y": np.where(x + rng.normal(size=160) > 0, "u", "v")})
+    frame = pd.DataFrame(
+        {"x": x, "word": rng.choice(["a", "b"], 160), "y": np.where(x + rng.normal(size=160) > 0, "u", "v")}
+    )
     frame.to_csv(here / "table.csv", index=False)
     content = {
         "version": 1, "name": "small", "data": {"source": "table.csv", "target": "y"},
@@ -98,7 +100,10 @@ def test_compare(folder):
 
 @pytest.mark.parametrize(
     ("override", "says"),
-    [("task.metric=roc_auc", "one was judged by log_loss, the other by roc_auc"), ("search.seed=3", "different holdout rows")],
+    [
+        ("task.metric=roc_auc", "one was judged by log_loss, the other by roc_auc"),
+        ("search.seed=3", "different holdout rows"),
+    ],
 )
 def test_what_cannot_be_compared_is_refused(folder, tmp_path, override, says):
     call("run", folder / "small.yaml", *QUICK, "--set", override, "--jobs", 1, "--out", tmp_path / "other")
