@@ -93,12 +93,13 @@ def _write_docs(name: str, figures: list[Figure]) -> None:
     text = DOCS.read_text(encoding="utf-8")
     command = "python -m benchmarks." + " ".join([name, *(_portable(a) for a in sys.argv[1:])])
     rows = [
-        f"| {f.case} | {f.name} | {f.value:.3g} {f.unit} | {'' if f.target is None else f'at most {f.target:g} {f.unit}'} | {f.note} |"
+        f"| {f.case} | {f.name} | {f.value:.3g} {f.unit} | {_limit(f)} | {f.note} |"
         for f in figures
     ]
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     body = [
         begin,
-        f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}: `{command}`",
+        f"{datetime.now(UTC):%Y-%m-%d}, {machine}: `{command}`",
         "",
         "| case | figure | measured | target | note |",
         "|---|---|---|---|---|",
@@ -108,6 +109,10 @@ def _write_docs(name: str, figures: list[Figure]) -> None:
     before, _, rest = text.partition(begin)
     _, _, after = rest.partition(end)
     DOCS.write_text(before + "\n".join(body) + after, encoding="utf-8")
+
+
+def _limit(f: Figure) -> str:
+    return "" if f.target is None else f"at most {f.target:g} {f.unit}"
 
 
 def _portable(argument: str) -> str:

@@ -161,7 +161,7 @@ def _where_defined(splits: Splits, table: Table, metric: Metric) -> Splits:
     usable = tuple(f for f in splits.folds if _defined(metric, table, f.valid))
     if len(usable) < 2 or not _defined(metric, table, splits.holdout):
         raise DataError(
-            f"{metric.name} is not defined on the {'folds' if len(usable) < 2 else 'holdout'}: too many of them hold one "
+            f"{metric.name} is not defined on the {'folds' if len(usable) < 2 else 'holdout'}: their rows are of one "
             "class only; lower task.folds, split differently, or take log_loss or brier"
         )
     return replace(splits, folds=usable)

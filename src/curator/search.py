@@ -250,9 +250,9 @@ def run_search(task: SearchTask, study: Study, evaluate: Evaluate, progress: Pro
             if trial.number >= stored:
                 study.add(trial)
             history.append(trial)
-            progress.advance()
         best = max((t for t in history if t.state == "complete"), key=lambda t: t.delta)
         progress.note(f"best {best.delta:+.4f} (trial {best.number})")
+        progress.advance(count)
     return history
 
 

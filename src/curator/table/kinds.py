@@ -214,7 +214,7 @@ def target_leak(values: pd.Series, target: pd.Series, kind: Kind, *, regression:
 
 def _is_renamed(values: pd.Series, target: pd.Series) -> bool:
     pairs = target.astype(str).to_frame("class").assign(value=values.astype(str)).drop_duplicates()
-    return len(pairs) == target.nunique() == values.nunique() and values.notna().all()
+    return bool(len(pairs) == target.nunique() == values.nunique() and values.notna().all())
 
 
 def _strength(y: np.ndarray, guess: np.ndarray, *, regression: bool) -> float:
