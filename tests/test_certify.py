@@ -289,7 +289,7 @@ def test_names_and_sentences(binary, ends, name, head):
 def test_weights_on_real_rows_are_no_mix(binary):
     verdict = _judged(binary, BETTER, plan=MixPlan(rare_exponent=0.5))
     assert verdict.emitted == "mix"
-    assert "weights on the real rows" in verdict.sentence
+    assert "weighting the real rows helps" in verdict.sentence
     assert "the mix" not in verdict.sentence
 
 

@@ -104,6 +104,8 @@ MISTAKES = {
     "kind that does not hold": (put(["data", "types"], {"word": "numerical"}), "data.types.word", "row 0"),
     "environment variable not set": (put(["data", "source"], "${NO_SUCH_VARIABLE_HERE}.csv"), "data.source", "NO_SUCH_VARIABLE_HERE"),
     "target also dropped": (put(["data", "drop"], ["y"]), "data", "listed in drop"),
+    "group also dropped": (both(put(["data", "group"], "who"), put(["data", "drop"], ["who"])), "data", "both group and listed"),
+    "a name that is taken": (column("origin", "x"), "'origin'", "rename it"),
     "one column, two roles": (both(put(["data", "group"], "who"), put(["data", "time"], "who")), "data", "more than one role"),
     "unreadable time": (put(["data", "time"], "word"), "data.time", "no readable time"),
     "negative weight": (both(put(["data", "weight"], "w"), column("w", -1.0)), "data.weight", "zero or more"),

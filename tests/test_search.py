@@ -12,7 +12,8 @@ from curator.errors import CuratorError, UserError
 from curator.evaluate import METRICS, standard_error
 from curator.progress import Silent
 from curator.records import MixPlan, Trial
-from curator.search import BATCH, SearchTask, Space, Study, propose, run_search, rungs, select, warm_starts
+from curator.search import BATCH, SearchTask, Study, propose, run_search, rungs, select
+from curator.space import Space, spread, warm_starts
 
 LOSS = METRICS["log_loss"]
 THRESHOLDS = {"realism": "search", "agreement": "search", "novelty": "off"}
@@ -480,3 +481,36 @@ def test_real_only_wins_where_nothing_is_clearly_better():
 def test_equal_mass_goes_by_score_then_by_order():
     one, two, three = (a_trial(i, [d] * 3, _plan(1.0)) for i, d in enumerate((0.1, 0.2, 0.2)))
     assert select([one, two, three]) == (two, two)
+
+
+class TestFixedSettings:
+    """What the recipe fixes is worked into the good ideas; it does not throw them away."""
+
+    def test_a_fixed_threshold_and_a_fixed_weight_are_worked_in(self):
+        fixed = space(thresholds={"novelty": 0.1, "realism": "off"}, rare_weights=0.5)
+        named = dict(warm_starts(fixed, [("real_only", MixPlan())]))
+        assert len(named) > 4
+        for params in named.values():
+            assert "threshold.novelty" not in params
+            assert "rare_exponent" not in params
+
+    def test_ideas_shrink_with_the_largest_ratio_and_say_so(self):
+        names = [name for name, _ in warm_starts(space(max_ratio=1.0), [])]
+        assert names
+        assert not any("5x" in name or "10x" in name for name in names)
+
+    @pytest.mark.parametrize("total", [0.5, 1.0, 2.0, 5.0, 10.0])
+    @pytest.mark.parametrize("n", [1, 2, 3, 7])
+    def test_parts_of_a_ratio_sum_to_it_in_steps(self, total, n):
+        parts = [ratio for _, ratio in spread([f"s{i}" for i in range(n)], total)]
+        assert sum(parts) == total
+        assert all(ratio % 0.25 == 0 for ratio in parts)
+        assert max(parts) - min(parts) <= 0.25
+
+
+def test_repetitions_are_no_more_rows():
+    """The rule is as wide with four repetitions as with one: they are the same rows again."""
+    best = Trial(0, "a", MixPlan((("a", 4.0),)), {}, (0.1,) * 20, (0.02, 0.08) * 10, "complete")
+    light = Trial(1, "b", MixPlan((("a", 1.0),)), {}, (0.1,) * 20, (0.02, 0.06) * 10, "complete")
+    assert select([best, light])[0] is best
+    assert select([best, light], folds=5)[0] is light

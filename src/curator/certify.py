@@ -29,12 +29,13 @@ from curator.parallel import Workers
 from curator.prepare import Setup
 from curator.progress import Progress
 from curator.rare import LEAST_HOLDOUT_ROWS, Slice
-from curator.records import ArmResult, Interval, SliceVerdict, Trial, Verdict, shown_decimals
+from curator.records import ArmResult, Interval, SliceVerdict, Trial, Verdict, VerdictName, shown_decimals
 from curator.rundir import RunDirectory
 from curator.table import strata, to_plain
 
 CURATED = "curated"
 SLICE_ALPHA = 0.025
+LEAST_FOR_MACRO = 5
 _SLOW_METRIC_RESAMPLES = 400
 
 
@@ -90,12 +91,7 @@ def _on_holdout(
     """Bootstrap every arm and metric with the same resamples."""
     table, rows = setup.table, setup.splits.holdout
     y, weight = table.y[rows], table.weight[rows]
-    group = table.with_role("group")
-    groups = (
-        None
-        if group is None
-        else np.unique(to_plain(table.frame[group.name], "categorical")[rows], return_inverse=True)[1]
-    )
+    groups = _holdout_groups(setup)
     count = 2000 if len(rows) <= 20_000 else 500
     replicates: dict[tuple[str, str], list[np.ndarray]] = {}
     drawn = 0
@@ -126,45 +122,75 @@ def _check_slices(
     setup: Setup, slices: Sequence[Slice], real: Prediction, curated: Prediction
 ) -> tuple[SliceVerdict, ...]:
     """Compare per-row losses within each slice; p-values of harm beyond tolerance are Holm-corrected."""
-    from scipy.stats import t
-
     metric = find_metric("rmse" if setup.table.task == "regression" else "log_loss")
     assert metric.row_losses is not None  # noqa: S101  # both have them
     rows = setup.splits.holdout
     y, weight = setup.table.y[rows], setup.table.weight[rows]
     before, after = metric.row_losses(y, real), metric.row_losses(y, curated)
+    groups = _holdout_groups(setup)
     out: list[SliceVerdict] = []
+    p_values: dict[int, tuple[float, float, float]] = {}
     for s in slices:
         own = s.member[rows] & (weight > 0)
-        n = int(own.sum())
-        if n < LEAST_HOLDOUT_ROWS:
-            reason = f"{n} holdout rows, under {LEAST_HOLDOUT_ROWS}"
+        clusters = np.arange(int(own.sum())) if groups is None else np.unique(groups[own], return_inverse=True)[1]
+        n, independent = int(own.sum()), len(np.unique(clusters))
+        if independent < LEAST_HOLDOUT_ROWS:
+            what = "rows" if groups is None else "groups"
+            reason = f"{independent} holdout {what}, under {LEAST_HOLDOUT_ROWS}"
             out.append(SliceVerdict(s.name, s.where, n, metric.name, None, None, None, "not_applicable", reason=reason))
             continue
         w = weight[own] / weight[own].sum()
         a, b = float(w @ before[own]), float(w @ after[own])
+        gains = before[own] - after[own]
         if metric.root:
             # The root is taken apart to first order, so that per-row differences stay independent terms.
             scale = math.sqrt(a) + math.sqrt(b)
-            gains = (before[own] - after[own]) / (scale if scale > 0 else 1.0)
+            gains = gains / (scale if scale > 0 else 1.0)
             a, b = math.sqrt(a), math.sqrt(b)
-        else:
-            gains = before[own] - after[own]
-        mean = float(w @ gains)
-        error = math.sqrt(float((w**2) @ (gains - mean) ** 2) * n / (n - 1))
-        reach = float(t.ppf(0.975, n - 1)) * error
-        difference = Interval(mean, mean - reach, mean + reach, n)
         margin = metric.margin(setup.recipe.rare.tolerance, a)
-        p = float(t.cdf((mean + margin) / error, n - 1)) if error > 0 else float(mean >= -margin)
-        verdict = judge(difference, margin)
-        # Worse is settled below, for all slices together and beyond the tolerance.
-        if verdict == "worse":
-            verdict = "not_worse" if difference.low > -margin else "undecided"
-        out.append(SliceVerdict(s.name, s.where, n, metric.name, a, b, difference, verdict, p))
-    tested = [i for i, s in enumerate(out) if s.p_worse is not None]
-    for i, p in zip(tested, holm([out[i].p_worse or 0.0 for i in tested]), strict=True):
-        out[i] = replace(out[i], p_worse=p, verdict="worse" if p < SLICE_ALPHA else out[i].verdict)
+        difference, p_values[len(out)] = _slice_test(gains, w, clusters, margin)
+        out.append(SliceVerdict(s.name, s.where, n, metric.name, a, b, difference, "undecided"))
+    corrected = [holm([p[k] for p in p_values.values()]) for k in range(3)]
+    for place, (i, _) in enumerate(p_values.items()):
+        harm, good, fine = (corrected[k][place] for k in range(3))
+        names: tuple[tuple[VerdictName, float], ...] = (("worse", harm), ("better", good), ("not_worse", fine))
+        verdict: VerdictName = next((name for name, p in names if p < SLICE_ALPHA), "undecided")
+        found = out[i].difference
+        unchanged = found is not None and found.low == found.high == 0
+        out[i] = replace(out[i], p_worse=harm, verdict="not_worse" if unchanged else verdict)
     return tuple(out)
+
+
+def _slice_test(
+    gains: np.ndarray, w: np.ndarray, clusters: np.ndarray, margin: float
+) -> tuple[Interval, tuple[float, float, float]]:
+    """Return the interval of a slice's mean gain, and one-sided p-values: harm beyond the margin, gain, no such harm.
+
+    A t-test on independent units: rows, or whole groups (cluster-robust standard error).
+    """
+    from scipy.stats import t
+
+    mean, units = float(w @ gains), int(clusters.max()) + 1
+    sums = np.bincount(clusters, weights=w * (gains - mean), minlength=units)
+    error = math.sqrt(float(sums @ sums) * units / (units - 1))
+    if error == 0:
+        interval = Interval(mean, mean, mean, len(gains))
+        return interval, (float(mean >= -margin), float(mean <= 0), float(mean <= -margin))
+    reach = float(t.ppf(0.975, units - 1)) * error
+
+    def above(bound: float) -> float:
+        return float(t.sf((mean - bound) / error, units - 1))
+
+    return Interval(mean, mean - reach, mean + reach, len(gains)), (1 - above(-margin), above(0.0), above(-margin))
+
+
+def _holdout_groups(setup: Setup) -> np.ndarray | None:
+    column = setup.table.with_role("group")
+    if column is None:
+        return None
+    words = to_plain(setup.table.frame[column.name], "categorical").to_numpy(object)[setup.splits.holdout]
+    codes: np.ndarray = np.unique(words.astype(str), return_inverse=True)[1]
+    return codes
 
 
 def _verdict(
@@ -180,6 +206,8 @@ def _verdict(
     n_train, n_valid = (sum(s[i] for s in sizes) // len(sizes) for i in (0, 1))
     folds = nadeau_bengio(selected.deltas, n_train, n_valid)
     name = judge(difference, margin)
+    if name == "better" and thin_classes(setup):
+        name = "undecided"
     harmed = [s.name for s in slices if s.verdict == "worse"]
     if selected.plan.real_only:
         emit = False
@@ -193,6 +221,18 @@ def _verdict(
     emitted: Literal["mix", "real_only"] = "mix" if emit else "real_only"
     sentence = _sentence(setup, selected, name, difference, needed, emitted, harmed, intervals)
     return Verdict(name, difference, folds, margin, needed, emitted, sentence, slices)
+
+
+def thin_classes(setup: Setup) -> list[str]:
+    """Return classes with too few holdout rows for a metric in which every class counts alike.
+
+    One row more or less is then a leap that no bootstrap of so few rows can show: nothing is called better on it.
+    """
+    metric = setup.metric
+    if setup.table.task != "multiclass" or metric.row_losses is not None or metric.name == "accuracy":
+        return []
+    counts = np.bincount(setup.table.y[setup.splits.holdout], minlength=len(setup.table.classes))
+    return [label for label, n in zip(setup.table.classes, counts, strict=True) if n < LEAST_FOR_MACRO]
 
 
 def _sentence(
@@ -212,7 +252,7 @@ def _sentence(
             f"No mix was found that beats the real rows alone by more than its own noise; "
             f"the curated dataset is the real rows ({metric} {real:.{shown_decimals(real)}f} on {d.n} holdout rows)."
         )
-    what = "weights on the real rows" if selected.plan.ratio == 0 else "the mix"
+    what = "weighting the real rows" if selected.plan.ratio == 0 else "the mix"
     before, after = intervals["real_only"][metric].mean, intervals[CURATED][metric].mean
     places = shown_decimals(before)
     facts = (

@@ -29,7 +29,8 @@ from curator.results import manifest, results, trials_frame
 from curator.run import Run
 from curator.rundir import RunDirectory, atomic, full_disk_explained, write_json, write_text
 from curator.score.pool import build_pool
-from curator.search import SearchTask, Study, run_search, select, warm_starts
+from curator.search import SearchTask, Study, run_search, select
+from curator.space import warm_starts
 from curator.table import Fold
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def curate(
     with directory.claimed(setup.fingerprint, fresh=fresh) as state, full_disk_explained(directory.path):
         if state != "complete":
             with Workers(jobs or _jobs(setup.recipe)) as workers:
-                _Curation(setup, directory, workers, progress or Silent()).run()
+                _Curation(setup, directory, workers, progress or Silent(), fresh).run()
     return Run(directory)
 
 
@@ -115,6 +116,7 @@ class _Curation:
     directory: RunDirectory
     workers: Workers
     progress: Progress
+    fresh: bool
     seconds: dict[str, float] = field(default_factory=dict)
 
     def run(self) -> None:
@@ -130,7 +132,7 @@ class _Curation:
             ladder = run_ladder(self.setup, self.directory, self.workers, self.progress)
         with self.timed("search"):
             trials = self.search(ladder)
-        selected, best = select(trials)
+        selected, best = select([*trials, *self.outside(trials, ladder)], self.setup.recipe.task.folds)
         # The search is closed: the holdout may be read. If there is a mix to emit, both last pools are made at once.
         last = (self.setup.splits.certification, self.setup.splits.emission)
         self.pools(last[:1] if selected.plan.real_only else last, "last pools")
@@ -185,11 +187,28 @@ class _Curation:
             return [(r.scores[metric], r.seconds) for r in self.workers.map(run_fit, tasks)]
 
         self.progress.stage("search", spec.trials)
-        study = Study(self.directory.study, spec.storage, f"{setup.recipe.name}-{setup.fingerprint[:16]}", setup.space)
+        name = f"{setup.recipe.name}-{setup.fingerprint[:16]}"
+        study = Study(self.directory.study, spec.storage, name, setup.space, fresh=self.fresh)
         try:
-            return run_search(task, study, evaluate, self.progress)
+            closed = self.directory.closed_search
+            trials = run_search(task, study, evaluate, self.progress) if closed is None else study.trials()[:closed]
         finally:
             study.close()
+        # Whatever happens from here on, the search does not open again: the holdout comes next.
+        self.directory.close_search(len(trials))
+        return trials
+
+    def outside(self, trials: list[Trial], ladder: Mapping[str, ArmResult]) -> list[Trial]:
+        """Return mixes of the ladder that may be selected though no trial stands for them; real-only always is one."""
+        tried, metric = {t.plan for t in trials}, self.setup.metric.name
+        return [
+            Trial(-1, arm.name, arm.plan.canonical(), {}, arm.scores[metric], arm.deltas, "complete", arm.seconds)
+            for arm in ladder.values()
+            if arm.plan is not None
+            and not arm.skipped
+            and arm.plan.canonical() not in tried
+            and (arm.plan.real_only or self.setup.space.params_of(arm.plan) is not None)
+        ]
 
     def emission(self, plan: MixPlan, *, mixed: bool) -> dict[str, Any]:
         fold = self.setup.splits.emission if mixed else self.setup.splits.certification

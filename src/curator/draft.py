@@ -17,6 +17,8 @@ from curator.prepare import Setup
 from curator.recipe import Recipe, build_recipe
 from curator.recipe.origin import Origin
 from curator.table import Suspicion, Table, load_table, suspicious_columns
+from curator.table.model import is_curated, taken_names
+from curator.table.read import read_table
 
 IMBALANCED_SHARE = 0.1
 
@@ -69,12 +71,19 @@ def draft_recipe(
         **({"query": query} if query else {}),
         **({"table": table} if table else {}),
     }
-    recipe = build_recipe({"data": data}, Origin())
+    frame, _ = read_table(place, base=Path.cwd(), query=query, table=table)
+    # An earlier output of this tool has these columns rightly; any other table must not.
+    taken = [] if is_curated(frame) else [c for c in taken_names(list(map(str, frame.columns))) if c != target]
+    recipe = build_recipe({"data": {**data, "drop": taken}}, Origin())
     try:
-        loaded = load_table(recipe)
+        loaded = load_table(recipe, frame)
     except UserError as error:
         raise DataError(str(error).replace("data.target: ", "--target: ").replace("recipe: ", "")) from None
-    found = suspicious_columns(loaded.frame, loaded.columns, target, regression=loaded.task == "regression")
+    found = [
+        Suspicion(name, "taken_name", "has a name that curated datasets need; rename it to keep it", True)
+        for name in taken
+    ]
+    found += suspicious_columns(loaded.frame, loaded.columns, target, regression=loaded.task == "regression")
     minutes = estimated_minutes(loaded, recipe)
     text = _text(recipe, loaded, found, written, recipe_name(source, target), minutes)
     return Draft(text, tuple(found), minutes, len(loaded), loaded.task)

@@ -12,6 +12,7 @@ from curator.prepare import Setup
 from curator.progress import Progress
 from curator.records import ArmResult, LabelForm, MixPlan
 from curator.rundir import RunDirectory, read_json, write_json
+from curator.space import spread
 
 TUNING_DRAWS = 20
 CLLM_LEAST_AGREEMENT = 0.2
@@ -21,8 +22,8 @@ def ladder_arms(setup: Setup) -> list[tuple[Arm, str]]:
     """Return every arm with the reason why it does not apply, empty when it does."""
     task, metric = setup.table.task, setup.metric
     sources = [s.name for s in setup.sources]
-    share = 1 / len(sources)
-    spread = tuple((s, 5 * share) for s in sources)
+    total = min(5.0, setup.max_ratio)
+    mixed = spread(sources, total)
     no_classes = "needs classes" if task == "regression" else ""
     balanced = no_classes or ("" if setup.balancing else "classes are of equal size")
     threshold = no_classes or ("" if metric.needs == "label" else f"{metric.name} does not depend on a threshold")
@@ -40,8 +41,8 @@ def ladder_arms(setup: Setup) -> list[tuple[Arm, str]]:
         (Arm("smote", special="smote"), balanced),
         (Arm("real_tuned"), tuned),
         *((Arm(f"{s}_naive_1x", MixPlan(((s, 1.0),))), "") for s in sources),
-        (Arm("filtered", MixPlan(spread, "filter", thresholds=(("agreement", CLLM_LEAST_AGREEMENT),))), ""),
-        (Arm("relabelled_5x", MixPlan(spread, "relabel")), ""),
+        (Arm("filtered", MixPlan(mixed, "filter", thresholds=(("agreement", CLLM_LEAST_AGREEMENT),))), ""),
+        (Arm(f"relabelled_{total:g}x", MixPlan(mixed, "relabel")), ""),
     ]
 
 

@@ -25,8 +25,8 @@ from curator.recipe import EstimatorSpec, Recipe, located, resolved
 from curator.records import LabelPolicy
 from curator.rundir import FORMAT_VERSION
 from curator.score import all_scorers
-from curator.score.pool import PoolTask, Source
-from curator.search import Space
+from curator.score.pool import MOST_CANDIDATES, PoolTask, Source
+from curator.space import Space
 from curator.synthesize import check_synthesizer
 from curator.table import Fold, Splits, Table, load_table, make_splits
 
@@ -89,6 +89,11 @@ class Setup:
         return self.recipe.search.seed
 
     @property
+    def max_ratio(self) -> float:
+        """Most synthetic rows per real row: what is certified on fewer rows must be there for all of them as well."""
+        return min(self.recipe.search.max_ratio, max(1.0, MOST_CANDIDATES / len(self.table)))
+
+    @property
     def space(self) -> Space:
         """What the search may choose."""
         recipe, classes = self.recipe, self.table.task != "regression"
@@ -101,7 +106,7 @@ class Setup:
             thresholds=recipe.filters.settings,
             rare_weights=recipe.rare.weights,
             classes=classes,
-            max_ratio=recipe.search.max_ratio,
+            max_ratio=self.max_ratio,
         )
 
     def pool_task(self, fold: Fold, folder: Path) -> PoolTask:
@@ -113,7 +118,7 @@ class Setup:
             weight=table.weight[fold.train], valid=plain.iloc[fold.valid].reset_index(drop=True),
             y_valid=table.y[fold.valid], weight_valid=table.weight[fold.valid], categorical=table.categorical,
             task=table.task, classes=table.classes, sources=self.sources, encoding=self.estimator.encoding,
-            max_ratio=self.recipe.search.max_ratio, seed=seed % 2**31,
+            max_ratio=self.max_ratio, seed=seed % 2**31,
             balancing=self.balancing and len(fold.valid) > 0,
         )  # fmt: skip
 

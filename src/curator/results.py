@@ -8,7 +8,7 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError, metadata, version
 from typing import TYPE_CHECKING, Any
 
-from curator.certify import CURATED, Certification
+from curator.certify import CURATED, LEAST_FOR_MACRO, Certification, thin_classes
 from curator.evaluate import nadeau_bengio, reported_metrics, standard_error
 from curator.prepare import Setup
 from curator.records import ArmResult, Trial, shown_decimals
@@ -80,11 +80,11 @@ def results(
         "remarks": _remarks(setup, certification),
         "slices": [asdict(s) for s in certification.verdict.slices],
         "selected": {
-            "trial": selected.number, "name": selected.name, "plan": asdict(selected.plan), "delta": selected.delta,
+            "trial": _number(selected), "name": selected.name, "plan": asdict(selected.plan), "delta": selected.delta,
         },
         "best": {
-            "trial": best.number, "name": best.name, "plan": asdict(best.plan), "delta": best.delta,
-            "standard_error": standard_error(best.deltas),
+            "trial": _number(best), "name": best.name, "plan": asdict(best.plan), "delta": best.delta,
+            "standard_error": standard_error(best.deltas, setup.recipe.task.folds),
         },
         "search": {
             "trials": len(trials),
@@ -101,9 +101,20 @@ def results(
     }  # fmt: skip
 
 
+def _number(trial: Trial) -> int | None:
+    """Return the trial's number; None for an arm of the ladder that was no trial."""
+    return trial.number if trial.number >= 0 else None
+
+
 def _remarks(setup: Setup, certification: Certification) -> list[str]:
     """Say what a reader must know beside the verdict: a gain that tuning, or a threshold, would give as well."""
     metric, remarks = setup.metric, []
+    thin = thin_classes(setup)
+    if thin:
+        remarks.append(
+            f"{metric.name} counts every class alike, but {', '.join(map(repr, thin[:5]))} has under {LEAST_FOR_MACRO} "
+            "holdout rows: nothing is called better on so few"
+        )
     others = {
         "real_tuned": "tuning the estimator on the real rows alone",
         "real_tuned_threshold": "moving the decision threshold on the real rows alone",

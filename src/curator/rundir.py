@@ -128,6 +128,16 @@ class RunDirectory:
                 elif path.name != ".lock":
                     path.unlink(missing_ok=True)
 
+    def close_search(self, trials: int) -> None:
+        """Note that the search has ended with so many trials: from here on the holdout may be read."""
+        write_json(self.started, {**read_json(self.started), "trials": trials})
+
+    @property
+    def closed_search(self) -> int | None:
+        """With how many trials the search ended; None while it may go on."""
+        found = read_json(self.started).get("trials") if self.started.is_file() else None
+        return None if found is None else int(found)
+
     def finish(self, manifest: dict[str, Any]) -> None:
         """Write the manifest with the sha256 of every file; the run is complete with it."""
         for stray in sorted(self.path.rglob(f"*{_PARTS}")):

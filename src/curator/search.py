@@ -19,124 +19,13 @@ from typing import Any, Literal
 from curator.errors import CuratorError, UserError, reason_of
 from curator.evaluate import Metric, chance_to_catch_up, standard_error
 from curator.progress import Progress
-from curator.records import LabelPolicy, MixPlan, Trial
+from curator.records import MixPlan, Trial
+from curator.space import HIGHEST, HIGHEST_WEIGHT, LOWEST_WEIGHT, STEP, Params, Space
 
 # Trials proposed together; fixed, whatever the number of workers.
 BATCH = 4
-STEP = 0.25
 PRUNE_BELOW = 0.1
 STARTUP_TRIALS = 12
-_HIGHEST = {"agreement": 0.9, "realism": 0.5, "novelty": 0.4, "typicality": 0.3}
-_LOWEST_WEIGHT, _HIGHEST_WEIGHT = 0.05, 2.0
-# He, Xu and Cheng: the weight a synthetic row deserves at five synthetic rows per real one, from the golden ratio.
-GOLDEN_WEIGHT_AT_5X = 0.36
-
-Setting = float | Literal["search", "off"]
-Params = dict[str, float | str]
-
-
-@dataclass(frozen=True)
-class Space:
-    """What a trial may choose.
-
-    Attributes
-    ----------
-    sources : tuple of str
-    labels : tuple of LabelPolicy
-        One: fixed by the recipe.
-    thresholds : mapping of str to 'search', 'off' or float
-    rare_weights : 'search', 'off' or float
-    classes : bool
-        Whether there are classes to tilt and to weigh.
-    """
-
-    sources: tuple[str, ...]
-    labels: tuple[LabelPolicy, ...]
-    thresholds: Mapping[str, Setting]
-    rare_weights: Setting
-    classes: bool
-    max_ratio: float
-
-    def suggest(self, trial: Any) -> MixPlan:
-        """Read one plan off an Optuna trial."""
-        ratios = [trial.suggest_float(f"ratio.{s}", 0.0, self.top, step=STEP) for s in self.sources]
-        exponent = self._rare(trial)
-        total = sum(ratios)
-        if total == 0:
-            return MixPlan(rare_exponent=exponent).canonical()
-        shrink = min(1.0, self.max_ratio / total)
-        labels = self.labels[0] if len(self.labels) == 1 else trial.suggest_categorical("labels", list(self.labels))
-        weight = trial.suggest_float("synthetic_weight", _LOWEST_WEIGHT, _HIGHEST_WEIGHT, log=True)
-        tilt = trial.suggest_float("class_tilt", 0.0, 1.0) if self.classes else 0.0
-        thresholds = []
-        for name, setting in self.thresholds.items():
-            if setting == "off" or (name == "agreement" and labels != "filter"):
-                continue
-            searched = setting == "search"
-            value = (
-                trial.suggest_float(f"threshold.{name}", 0.0, _HIGHEST.get(name, 0.5)) if searched else float(setting)
-            )
-            thresholds.append((name, float(value)))
-        scaled = tuple((s, r * shrink) for s, r in zip(self.sources, ratios, strict=True))
-        return MixPlan(scaled, labels, weight, tilt, exponent, tuple(thresholds)).canonical()
-
-    @property
-    def top(self) -> float:
-        """The highest ratio of one source, a whole number of steps."""
-        return max(STEP, self.max_ratio // STEP * STEP)
-
-    def _rare(self, trial: Any) -> float:
-        if not self.classes or self.rare_weights == "off":
-            return 0.0
-        if self.rare_weights == "search":
-            return float(trial.suggest_float("rare_exponent", 0.0, 1.0))
-        return float(self.rare_weights)
-
-    def params_of(self, plan: MixPlan) -> Params | None:
-        """Return the parameters that give a plan, or None when the space does not hold it."""
-        ratios = dict(plan.ratios)
-        if not set(ratios) <= set(self.sources) or (plan.ratio > 0 and plan.labels not in self.labels):
-            return None
-        params: Params = {f"ratio.{s}": min(self.top, round(ratios.get(s, 0.0) / STEP) * STEP) for s in self.sources}
-        if self.classes and self.rare_weights == "search":
-            params["rare_exponent"] = plan.rare_exponent
-        elif plan.rare_exponent != (0.0 if self.rare_weights in ("off", "search") else self.rare_weights):
-            return None
-        if plan.ratio == 0:
-            return params
-        thresholds = dict(plan.thresholds)
-        for name, setting in self.thresholds.items():
-            applies = name != "agreement" or plan.labels == "filter"
-            if setting == "search" and applies:
-                params[f"threshold.{name}"] = thresholds.get(name, 0.0)
-            elif applies and thresholds.get(name, 0.0) != (0.0 if setting == "off" else setting):
-                return None
-        if len(self.labels) > 1:
-            params["labels"] = plan.labels
-        if self.classes:
-            params["class_tilt"] = plan.class_tilt
-        params["synthetic_weight"] = plan.synthetic_weight
-        return params
-
-
-def warm_starts(space: Space, ladder: Sequence[tuple[str, MixPlan]]) -> list[tuple[str, Params]]:
-    """Return named trials to begin with: the ladder's mixes that the space holds, then settings known to do well."""
-    share = 1 / len(space.sources)
-    spread = tuple((s, 5 * share) for s in space.sources)
-    ideas = [
-        *ladder,
-        *((f"relabelled_5x_{s}", MixPlan(((s, 5.0),), "relabel")) for s in space.sources if len(space.sources) > 1),
-        ("relabelled_10x", MixPlan(tuple((s, 2 * r) for s, r in spread), "relabel")),
-        ("relabelled_5x_golden", MixPlan(spread, "relabel", synthetic_weight=GOLDEN_WEIGHT_AT_5X)),
-        ("relabelled_2x_light", MixPlan(tuple((s, 2 * share) for s in space.sources), "relabel", synthetic_weight=0.3)),
-    ]
-    named, seen = [], set()
-    for name, plan in ideas:
-        params = space.params_of(plan)
-        if params is not None and tuple(sorted(params.items())) not in seen:
-            seen.add(tuple(sorted(params.items())))
-            named.append((name, params))
-    return named
 
 
 def propose(
@@ -168,13 +57,15 @@ def propose(
 class Study:
     """Finished trials in an Optuna storage: a file in the run directory, or any storage URL."""
 
-    def __init__(self, path: Path, url: str | None, name: str, space: Space) -> None:
+    def __init__(self, path: Path, url: str | None, name: str, space: Space, *, fresh: bool = False) -> None:
         import optuna
 
         self._space, self._path = space, path
         with _quiet():
             try:
                 storage = optuna.storages.RDBStorage(url or f"sqlite:///{path}")
+                if fresh and name in optuna.study.get_all_study_names(storage):
+                    optuna.delete_study(study_name=name, storage=storage)
                 self._study = optuna.create_study(
                     storage=storage, study_name=name, direction="maximize", load_if_exists=True
                 )
@@ -306,15 +197,16 @@ def rungs(folds: int) -> list[int]:
     return sorted({r for r in (-(-folds * 3 // 10), -(-folds * 6 // 10)) if 3 <= r < folds} | {folds})
 
 
-def select(trials: Sequence[Trial]) -> tuple[Trial, Trial]:
+def select(trials: Sequence[Trial], folds: int | None = None) -> tuple[Trial, Trial]:
     """Return the selected trial and the raw best.
 
     Among trials within one standard error of the best (over its folds), the one with the least synthetic mass: the
-    best of many noisy estimates looks better than it is, and less synthetic data is less to go wrong.
+    best of many noisy estimates looks better than it is, and less synthetic data is less to go wrong. `folds` is the
+    number of folds of one repetition; more repetitions make no more independent rows.
     """
     complete = [t for t in trials if t.state == "complete"]
     best = max(complete, key=lambda t: (t.delta, -t.plan.mass, -t.number))
-    near = [t for t in complete if t.delta >= best.delta - standard_error(best.deltas)]
+    near = [t for t in complete if t.delta >= best.delta - standard_error(best.deltas, folds)]
     selected = min(near, key=lambda t: (t.plan.mass, t.plan.rare_exponent > 0, -t.delta, t.number))
     return selected, best
 
@@ -330,9 +222,9 @@ def _frozen(space: Space, trial: Trial) -> Any:
         elif name.startswith("ratio."):
             distributions[name] = FloatDistribution(0.0, space.top, step=STEP)
         elif name == "synthetic_weight":
-            distributions[name] = FloatDistribution(_LOWEST_WEIGHT, _HIGHEST_WEIGHT, log=True)
+            distributions[name] = FloatDistribution(LOWEST_WEIGHT, HIGHEST_WEIGHT, log=True)
         else:
-            high = _HIGHEST.get(name.removeprefix("threshold."), 0.5) if name.startswith("threshold.") else 1.0
+            high = HIGHEST.get(name.removeprefix("threshold."), 0.5) if name.startswith("threshold.") else 1.0
             distributions[name] = FloatDistribution(0.0, high)
     complete = trial.state == "complete"
     means = [sum(trial.deltas[: k + 1]) / (k + 1) for k in range(len(trial.deltas))]

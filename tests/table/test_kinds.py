@@ -199,3 +199,25 @@ def test_nothing_gives_the_target_of_the_other_samples_away(samples, make_recipe
     table = load_table(make_recipe({"source": str(samples / f"{name}.csv"), "target": target}))
     found = suspicious_columns(table.frame, table.columns, target, regression=table.task == "regression")
     assert [s.column for s in found if s.code == "gives_target_away"] == []
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        ([f"{i},{i:03d}" for i in range(1, 90)], "text"),
+        ([f"{i} %" for i in range(89)], "text"),
+        ([f"{i},5" for i in range(89)], "text"),
+        ([f"Jan {i % 28 + 1:02d} {1900 + i}" for i in range(89)], "datetime"),
+    ],
+)
+def test_odd_numbers_and_dates_are_no_keys(values, kind):
+    found, note = infer_kind(pd.Series(values, name="v"))
+    assert found == kind
+    assert note
+
+
+def test_nearly_a_key():
+    values = pd.Series([*range(95), *range(5)], name="patient_nbr")
+    kind, note = infer_kind(values)
+    assert kind == "id"
+    assert "data.group" in note

@@ -270,7 +270,7 @@ class TestDatabases:
 @pytest.mark.parametrize(
     ("name", "content", "sentence"),
     [
-        ("empty.csv", "", "empty.csv: cannot be read as csv: No columns to parse from file"),
+        ("empty.csv", "", "empty.csv: is empty"),
         ("header.csv", "a,b\n", "header.csv: holds no rows; the table needs a header and data"),
         ("empty.jsonl", "", "empty.jsonl: holds no rows; the table needs a header and data"),
         ("ragged.csv", "a,b\n1,2\n1,2,3\n", "ragged.csv: cannot be read as csv: "),
@@ -335,3 +335,11 @@ def test_numbers_are_read_to_the_last_bit(put, read):
 def test_large_files_are_read_whole(put, read):
     expected = pd.DataFrame({"i": np.arange(50_000), "w": [f"word {i}\nof two lines" for i in range(50_000)]})
     same(read(put("t.csv", expected.to_csv(index=False))), expected)
+
+
+def test_leading_zeros_are_kept(put, read):
+    frame = read(put("t.csv", "zip,n,x\n01234,1,0.5\n99999,20,01.5\n,3,2\n"))
+    assert frame["zip"].tolist()[:2] == ["01234", "99999"]
+    assert frame["zip"].isna().tolist() == [False, False, True]
+    assert frame["n"].tolist() == [1, 20, 3]
+    assert frame["x"].tolist() == [0.5, 1.5, 2.0]

@@ -43,10 +43,13 @@ def percentile_interval(estimate: float, replicates: np.ndarray, n: int, level: 
     return Interval(estimate, float(low), float(high), n, level)
 
 
-def standard_error(differences: Sequence[float]) -> float:
-    """Return the plain standard error of a mean of fold differences; 0 for fewer than two."""
+def standard_error(differences: Sequence[float], folds: int | None = None) -> float:
+    """Return the plain standard error of a mean of fold differences; 0 for fewer than two.
+
+    With `folds`, repetitions of as many folds do not count as more rows: they are the same rows again.
+    """
     d = np.asarray(differences, dtype=float)
-    return float(d.std(ddof=1) / math.sqrt(len(d))) if len(d) > 1 else 0.0
+    return float(d.std(ddof=1) / math.sqrt(min(len(d), folds or len(d)))) if len(d) > 1 else 0.0
 
 
 def chance_to_catch_up(trailing: Sequence[float], leading: Sequence[float]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -11,6 +12,7 @@ from curator.evaluate.metrics import Metric, one_against_rest
 
 # One chunk of the weight matrix holds at most this many numbers (160 MB).
 _CHUNK = 20_000_000
+LEAST_IN_STRATUM = 10
 
 
 def resampling_weights(
@@ -18,8 +20,9 @@ def resampling_weights(
 ) -> Iterator[np.ndarray]:
     """Yield chunks of resampling weights, each of shape (b, v), `n_resamples` rows in all.
 
-    Rows are drawn with replacement within each stratum, as many as it holds; with `groups`, whole groups are drawn
-    instead, since their rows are not independent.
+    Rows are drawn with replacement within each stratum, as many as it holds; strata of under 10 rows are drawn
+    together, since one row drawn from itself never varies. With `groups`, whole groups are drawn instead, since their
+    rows are not independent.
 
     Parameters
     ----------
@@ -28,6 +31,7 @@ def resampling_weights(
     strata, groups : int arrays of shape (v,)
     """
     rng = np.random.default_rng(seed)
+    drawn = _merged(strata)
     step = max(1, min(n_resamples, _CHUNK // max(len(weight), 1)))
     for start in range(0, n_resamples, step):
         size = min(step, n_resamples - start)
@@ -37,10 +41,21 @@ def resampling_weights(
             n = int(codes.max()) + 1
             counts = rng.multinomial(n, np.full(n, 1 / n), size=size)[:, codes].astype(float)
         else:
-            for value in np.unique(strata):
-                own = np.flatnonzero(strata == value)
+            for value in np.unique(drawn):
+                own = np.flatnonzero(drawn == value)
                 counts[:, own] = rng.multinomial(len(own), np.full(len(own), 1 / len(own)), size=size)
         yield counts * weight
+
+
+def _merged(strata: np.ndarray) -> np.ndarray:
+    labels, place, counts = np.unique(strata, return_inverse=True, return_counts=True)
+    small = counts < LEAST_IN_STRATUM
+    if small.any() and counts[small].sum() < LEAST_IN_STRATUM and not small.all():
+        # Together they are still too few: they join the smallest of the others.
+        small[np.flatnonzero(~small)[counts[~small].argmin()]] = True
+    merged = np.where(small, -1, np.arange(len(labels)))
+    codes: np.ndarray = merged[place]
+    return codes
 
 
 def resampled(metric: Metric, y: np.ndarray, prediction: Prediction, weights: np.ndarray) -> np.ndarray:
@@ -61,7 +76,11 @@ def _over_classes(
 
     def function(y: np.ndarray, prediction: Prediction, weights: np.ndarray) -> np.ndarray:
         stacked = [one(own, score, weights) for own, score in one_against_rest(y, prediction)]
-        means: np.ndarray = np.mean(stacked, axis=0) if stacked else np.full(len(weights), np.nan)
+        if not stacked:
+            return np.full(len(weights), np.nan)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a resample without any of these classes gives NaN, and is left out later
+            means: np.ndarray = np.nanmean(stacked, axis=0)
         return means
 
     return function

@@ -56,6 +56,11 @@ class DataSpec(_Model):
             raise ValueError("query and table are both given; keep one of them")
         if self.target in self.drop:
             raise ValueError(f"the target {self.target!r} is also listed in drop; take it out of one of them")
+        for role in ("group", "time", "weight"):
+            if getattr(self, role) is not None and getattr(self, role) in self.drop:
+                raise ValueError(
+                    f"{getattr(self, role)!r} is both {role} and listed in drop; take it out of one of them"
+                )
         roles = [c for c in (self.target, self.group, self.time, self.weight) if c is not None]
         twice = sorted({c for c in roles if roles.count(c) > 1})
         if twice:

@@ -238,7 +238,8 @@ def _candidates(task: PoolTask) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, d
         made, said = _balancing(rows, categorical, task)
         frames.append(made)
         notes[BALANCING] = said
-    joined = pd.concat(frames, ignore_index=True)
+    filled = [f for f in frames if len(f)] or frames[:1]
+    joined = pd.concat(filled, ignore_index=True)
     source_of = np.repeat(np.arange(len(frames), dtype=np.int16), [len(f) for f in frames])
     candidates = conform(joined[list(task.rows.columns)], task.rows, task.categorical)
     if task.task == "regression":

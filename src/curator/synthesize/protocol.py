@@ -10,11 +10,21 @@ from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from curator.errors import unknown_name
+from curator.table.model import TARGET
 
 if TYPE_CHECKING:
     import pandas as pd
 
-TARGET = "__target__"
+
+__all__ = [
+    "TARGET",
+    "ClassSampler",
+    "Entry",
+    "Synthesizer",
+    "check_synthesizer",
+    "find_synthesizer",
+    "make_synthesizer",
+]
 
 
 class Synthesizer(Protocol):

@@ -150,6 +150,6 @@ class DistanceRows:
                 warnings.simplefilter("ignore")  # unseen categories are seen to below
                 hot = self._one_hot.transform(rows[self._words])
             # An unseen category has no place of its own; one more coordinate keeps it as far from all others.
-            unseen = np.sqrt(len(self._words) - hot.sum(axis=1, keepdims=True))
+            unseen = np.sqrt(np.maximum(len(self._words) - hot.sum(axis=1, keepdims=True), 0.0))
             parts.append(np.hstack([hot, unseen]) * np.float32(np.sqrt(0.5)))
         return np.ascontiguousarray(np.hstack(parts), dtype=np.float32)

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 Role = Literal["feature", "target", "group", "time", "weight", "carried", "empty", "constant"]
 
-_NAMES_OF_KEYS = re.compile(r"(^|[_\W])(id|key|uuid|guid|nr|no|number|index)$|^id[_\W]|^unnamed: 0$", re.IGNORECASE)
+_NAMES_OF_KEYS = re.compile(
+    r"(^|[_\W])(id|key|uuid|guid|nr|nbr|num|no|number|index)$|^id[_\W]|^unnamed: 0$", re.IGNORECASE
+)
+_MONTH = re.compile(r"\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b.*\d", re.IGNORECASE)
+_WRITTEN_NUMBER = re.compile(r"^[-+]?[$\u20ac\u00a3]?\s?\d[\d.,]*\s?[%$\u20ac\u00a3]?$")
 _DATE = re.compile(r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ]\d{1,2}:\d{2}.*)?$")
 # Above this many different words, and with most rows having their own, a column of words is text or a key.
 MOST_CATEGORIES = 50
@@ -63,8 +67,10 @@ def infer_kind(values: pd.Series) -> tuple[Kind, str]:
         if distinct == 2 and set(present.unique()) <= {0, 1}:
             return "boolean", "holds only 0 and 1"
         whole = pd.api.types.is_integer_dtype(values.dtype)
-        if whole and distinct == len(values) and len(values) > 20 and _NAMES_OF_KEYS.search(str(values.name)):
-            return "id", "a different whole number in every row, and the name of a key"
+        if whole and distinct > 0.9 * len(values) and len(values) > 20 and _NAMES_OF_KEYS.search(str(values.name)):
+            if distinct == len(values):
+                return "id", "a different whole number in every row, and the name of a key"
+            return "id", f"{distinct} whole numbers in {len(values)} rows, and the name of a key; a data.group perhaps?"
         return "numerical", ""
     return _infer_words(present, distinct, len(values))
 
@@ -75,6 +81,8 @@ def _infer_words(present: pd.Series, distinct: int, rows: int) -> tuple[Kind, st
         return "boolean", ""
     if looks_like_dates(present):
         return "datetime", "dates stored as text"
+    if distinct > MOST_CATEGORIES and present.astype(str).head(200).str.match(_WRITTEN_NUMBER).mean() > 0.95:
+        return "text", "numbers written with separators or signs; store them as plain numbers to learn from them"
     if distinct == len(present) and rows > 20 and distinct > MOST_CATEGORIES:
         return ("text" if _words_per_value(present) > 3 else "id"), "a different value in every row"
     if distinct > MOST_CATEGORIES and distinct > 0.5 * len(present):
@@ -87,7 +95,7 @@ def looks_like_dates(present: pd.Series) -> bool:
     import pandas as pd
 
     sample = present.astype(str).head(200)
-    if len(sample) == 0 or not sample.str.match(_DATE).mean() > 0.95:
+    if len(sample) == 0 or not (sample.str.match(_DATE) | sample.str.contains(_MONTH)).mean() > 0.95:
         return False
     return bool(pd.to_datetime(sample, errors="coerce", format="mixed").notna().mean() > 0.95)
 
@@ -106,7 +114,9 @@ class Suspicion:
     """A column that a person should look at before a run, and what to do with it."""
 
     column: str
-    code: Literal["identifier", "constant", "empty", "gives_target_away", "dates_as_text", "missing_marker", "codes"]
+    code: Literal[
+        "identifier", "constant", "empty", "gives_target_away", "dates_as_text", "missing_marker", "codes", "taken_name"
+    ]
     sentence: str
     drop: bool
 
@@ -139,7 +149,7 @@ def _by_values(column: Column, values: pd.Series) -> list[Suspicion]:
     elif column.kind == "id":
         out.append(Suspicion(name, "identifier", column.note or "identifies rows", drop=True))
     elif column.kind == "text":
-        out.append(Suspicion(name, "identifier", f"free text or nearly a key: {column.note}", drop=False))
+        out.append(Suspicion(name, "identifier", f"free text, nearly a key, or odd numbers: {column.note}", drop=False))
     if column.kind == "datetime" and not pd.api.types.is_datetime64_any_dtype(values.dtype):
         out.append(Suspicion(name, "dates_as_text", "dates stored as text; read as datetime", drop=False))
     if values.dtype == object:

@@ -19,6 +19,8 @@ from curator.table.read import mark_missing, read_table, refuse_repeated, with_i
 if TYPE_CHECKING:
     import pandas as pd
 
+# The target's name in the rows that a synthesizer learns.
+TARGET = "__target__"
 PROVENANCE = ("sample_weight", "origin", "generation", "row_id")
 MOST_CLASSES = 100
 LEAST_ROWS = 40
@@ -163,6 +165,12 @@ def load_table(recipe: Recipe, data: pd.DataFrame | None = None) -> Table:
     frame = _flatten(frame, decisions)
     frame = _with_target(frame, spec.target, decisions)
     columns = tuple(_column(frame[name], recipe, decisions) for name in frame.columns)
+    repeated = int(frame.duplicated().sum())
+    if repeated:
+        decisions.append(
+            f"{repeated} rows repeat others exactly: if they are one thing seen twice, name data.group, or drop them; "
+            "parted by a split they flatter every score"
+        )
     return settle_task(frame, columns, recipe, decisions)
 
 
@@ -203,7 +211,7 @@ def _check_names(recipe: Recipe, names: list[str]) -> None:
 
 def _without_synthetic_rows(frame: pd.DataFrame, weight: str | None, decisions: list[str]) -> pd.DataFrame:
     """Recognise an earlier curated output: only its real rows are learned from, and its columns are not features."""
-    if not _is_curated(frame):
+    if not is_curated(frame):
         return frame
     synthetic = frame["origin"] != "real"
     if synthetic.all():
@@ -216,7 +224,7 @@ def _without_synthetic_rows(frame: pd.DataFrame, weight: str | None, decisions: 
     return frame.loc[~synthetic, own].reset_index(drop=True)
 
 
-def _is_curated(frame: pd.DataFrame) -> bool:
+def is_curated(frame: pd.DataFrame) -> bool:
     """Whether `origin` and `generation` mean what they mean in curated datasets; other tables may use these words."""
     import pandas as pd
 
@@ -228,8 +236,13 @@ def _is_curated(frame: pd.DataFrame) -> bool:
     return bool(((frame["origin"].astype(str) == "real") == (depth == 0)).all())
 
 
+def taken_names(names: list[str], weight: str | None = None) -> list[str]:
+    """Return columns whose names curated datasets, or synthesizers, need for their own."""
+    return [c for c in (*PROVENANCE, TARGET) if c in names and not (c == weight == PROVENANCE[0])]
+
+
 def _refuse_taken_names(frame: pd.DataFrame, weight: str | None) -> None:
-    taken = [c for c in PROVENANCE if c in frame.columns and not (c == weight == PROVENANCE[0])]
+    taken = taken_names(list(frame.columns), weight)
     if taken:
         raise DataError(
             f"column {taken[0]!r} has a name that curated datasets need for a column of their own; "

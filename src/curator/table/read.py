@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
@@ -26,6 +27,7 @@ _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
 _DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _FORMATS = (*_DELIMITERS, ".parquet", ".pq", ".jsonl", ".ndjson")
 _WILDCARDS = "*?["
+_LEADING_ZERO = re.compile(r"(?:^|[,;|\t\"])0\d+(?:[,;|\t\"\r\n]|$)", re.MULTILINE)
 
 
 def read_table(
@@ -193,18 +195,40 @@ def _read_one(handle: IO[bytes], suffix: str, name: str, missing: Sequence[str])
     if suffix in {".jsonl", ".ndjson"}:
         return pd.read_json(io.BytesIO(content), lines=True, dtype=False, convert_dates=False)
     text = content.decode("utf-8-sig")
+    if not text.strip():
+        raise DataError(f"{name}: is empty")
     header = text[: text.find("\n") + 1] or text
     if "\x00" in header:
         raise DataError(f"{name}: is not a text file; is its ending right?")
     delimiter = _delimiter(header, _DELIMITERS[suffix])
     refuse_repeated([n for n in next(csv.reader(io.StringIO(text), delimiter=delimiter), []) if n], name)
+    settings: dict[str, Any] = {
+        "sep": delimiter,
+        "index_col": False,
+        "keep_default_na": False,
+        "na_values": [*MISSING_TEXTS, *missing],
+        "low_memory": False,
+        "float_precision": "round_trip",
+    }
     with warnings.catch_warnings():
         # Rows longer than the header would lose their end, or shift.
         warnings.simplefilter("error", pd.errors.ParserWarning)
-        return pd.read_csv(
-            io.StringIO(text), sep=delimiter, index_col=False, keep_default_na=False,
-            na_values=[*MISSING_TEXTS, *missing], low_memory=False, float_precision="round_trip",
-        )  # fmt: skip
+        frame: pd.DataFrame = pd.read_csv(io.StringIO(text), **settings)
+        codes = _codes_with_zeros(text, frame, settings)
+        if codes:
+            frame = pd.read_csv(io.StringIO(text), **settings, dtype=dict.fromkeys(codes, str))
+        return frame
+
+
+def _codes_with_zeros(text: str, frame: pd.DataFrame, settings: dict[str, Any]) -> list[str]:
+    """Return columns of digits some of which begin with 0: postcodes and article numbers, which are no numbers."""
+    import pandas as pd
+
+    whole = [c for c in frame.columns if pd.api.types.is_numeric_dtype(frame[c].dtype)]
+    if not whole or not _LEADING_ZERO.search(text):
+        return []
+    words = pd.read_csv(io.StringIO(text), **settings, dtype=dict.fromkeys(whole, str))
+    return [c for c in whole if words[c].str.fullmatch(r"0\d+").any()]
 
 
 def _delimiter(header: str, usual: str) -> str:

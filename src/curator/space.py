@@ -1,0 +1,148 @@
+"""The space of plans that a search may choose from, and the good ideas that it begins with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from curator.records import LabelPolicy, MixPlan
+
+STEP = 0.25
+HIGHEST = {"agreement": 0.9, "realism": 0.5, "novelty": 0.4, "typicality": 0.3}
+LOWEST_WEIGHT, HIGHEST_WEIGHT = 0.05, 2.0
+# He, Xu and Cheng: the weight a synthetic row deserves at five synthetic rows per real one, from the golden ratio.
+GOLDEN_WEIGHT_AT_5X = 0.36
+
+Setting = float | Literal["search", "off"]
+Params = dict[str, float | str]
+
+
+@dataclass(frozen=True)
+class Space:
+    """What a trial may choose.
+
+    Attributes
+    ----------
+    sources : tuple of str
+    labels : tuple of LabelPolicy
+        One: fixed by the recipe.
+    thresholds : mapping of str to 'search', 'off' or float
+    rare_weights : 'search', 'off' or float
+    classes : bool
+        Whether there are classes to tilt and to weigh.
+    """
+
+    sources: tuple[str, ...]
+    labels: tuple[LabelPolicy, ...]
+    thresholds: Mapping[str, Setting]
+    rare_weights: Setting
+    classes: bool
+    max_ratio: float
+
+    def suggest(self, trial: Any) -> MixPlan:
+        """Read one plan off an Optuna trial."""
+        ratios = [trial.suggest_float(f"ratio.{s}", 0.0, self.top, step=STEP) for s in self.sources]
+        exponent = self._rare(trial)
+        total = sum(ratios)
+        if total == 0:
+            return MixPlan(rare_exponent=exponent).canonical()
+        shrink = min(1.0, self.max_ratio / total)
+        labels = self.labels[0] if len(self.labels) == 1 else trial.suggest_categorical("labels", list(self.labels))
+        weight = trial.suggest_float("synthetic_weight", LOWEST_WEIGHT, HIGHEST_WEIGHT, log=True)
+        tilt = trial.suggest_float("class_tilt", 0.0, 1.0) if self.classes else 0.0
+        thresholds = []
+        for name, setting in self.thresholds.items():
+            if setting == "off" or (name == "agreement" and labels != "filter"):
+                continue
+            searched = setting == "search"
+            value = (
+                trial.suggest_float(f"threshold.{name}", 0.0, HIGHEST.get(name, 0.5)) if searched else float(setting)
+            )
+            thresholds.append((name, float(value)))
+        scaled = tuple((s, r * shrink) for s, r in zip(self.sources, ratios, strict=True))
+        return MixPlan(scaled, labels, weight, tilt, exponent, tuple(thresholds)).canonical()
+
+    @property
+    def top(self) -> float:
+        """The highest ratio of one source, a whole number of steps."""
+        return max(STEP, self.max_ratio // STEP * STEP)
+
+    def _rare(self, trial: Any) -> float:
+        if not self.classes or self.rare_weights == "off":
+            return 0.0
+        if self.rare_weights == "search":
+            return float(trial.suggest_float("rare_exponent", 0.0, 1.0))
+        return float(self.rare_weights)
+
+    def with_fixed(self, plan: MixPlan) -> MixPlan:
+        """Return a plan with the settings that the recipe fixes, so that a good idea is not lost over them."""
+        thresholds = dict(plan.thresholds)
+        for name, setting in self.thresholds.items():
+            if setting == "off":
+                thresholds.pop(name, None)
+            elif setting != "search" and (name != "agreement" or plan.labels == "filter"):
+                thresholds[name] = float(setting)
+        fixed = self.rare_weights if isinstance(self.rare_weights, float | int) else None
+        exponent = plan.rare_exponent if fixed is None or not self.classes else float(fixed)
+        return replace(plan, thresholds=tuple(sorted(thresholds.items())), rare_exponent=exponent)
+
+    def params_of(self, plan: MixPlan) -> Params | None:
+        """Return the parameters that give a plan, or None when the space does not hold it."""
+        ratios = dict(plan.ratios)
+        if not set(ratios) <= set(self.sources) or (plan.ratio > 0 and plan.labels not in self.labels):
+            return None
+        if plan.ratio > self.max_ratio + 1e-9:
+            return None
+        params: Params = {f"ratio.{s}": min(self.top, round(ratios.get(s, 0.0) / STEP) * STEP) for s in self.sources}
+        if self.classes and self.rare_weights == "search":
+            params["rare_exponent"] = plan.rare_exponent
+        elif plan.rare_exponent != (0.0 if self.rare_weights in ("off", "search") else self.rare_weights):
+            return None
+        if plan.ratio == 0:
+            return params
+        thresholds = dict(plan.thresholds)
+        for name, setting in self.thresholds.items():
+            applies = name != "agreement" or plan.labels == "filter"
+            if setting == "search" and applies:
+                params[f"threshold.{name}"] = thresholds.get(name, 0.0)
+            elif applies and thresholds.get(name, 0.0) != (0.0 if setting == "off" else setting):
+                return None
+        if len(self.labels) > 1:
+            params["labels"] = plan.labels
+        if self.classes:
+            params["class_tilt"] = plan.class_tilt
+        params["synthetic_weight"] = plan.synthetic_weight
+        return params
+
+
+def spread(sources: Sequence[str], total: float) -> tuple[tuple[str, float], ...]:
+    """Divide a ratio evenly among sources, in steps of the search; the parts sum to it.
+
+    Examples
+    --------
+    >>> spread(["a", "b", "c"], 5.0)
+    (('a', 1.75), ('b', 1.75), ('c', 1.5))
+    """
+    steps = round(total / STEP)
+    return tuple((s, STEP * (steps // len(sources) + (i < steps % len(sources)))) for i, s in enumerate(sources))
+
+
+def warm_starts(space: Space, ladder: Sequence[tuple[str, MixPlan]]) -> list[tuple[str, Params]]:
+    """Return named trials to begin with: the ladder's mixes that the space holds, then settings known to do well."""
+    five, ten, two = (min(total, space.max_ratio) for total in (5.0, 10.0, 2.0))
+    several = space.sources if len(space.sources) > 1 else ()
+    ideas = [
+        *ladder,
+        *((f"relabelled_{five:g}x_{s}", MixPlan(((s, five),), "relabel")) for s in several),
+        (f"relabelled_{ten:g}x", MixPlan(spread(space.sources, ten), "relabel")),
+        (f"relabelled_{five:g}x_golden", MixPlan(spread(space.sources, five), "relabel", GOLDEN_WEIGHT_AT_5X)),
+        (f"relabelled_{two:g}x_light", MixPlan(spread(space.sources, two), "relabel", 0.3)),
+    ]
+    named, seen = [], set()
+    for name, plan in ideas:
+        params = space.params_of(space.with_fixed(plan))
+        if params is not None and tuple(sorted(params.items())) not in seen:
+            seen.add(tuple(sorted(params.items())))
+            named.append((name, params))
+    return named
