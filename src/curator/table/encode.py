@@ -144,7 +144,11 @@ class DistanceRows:
     def transform(self, rows: pd.DataFrame) -> np.ndarray:
         """Return a C-contiguous float32 array of shape (n_rows, n_coordinates)."""
         numbers = (rows[self._numbers].to_numpy(float) - self._mean) / self._scale
-        parts = [np.nan_to_num(numbers, nan=0.0).astype(np.float32)]
+        # A value may be immeasurably far from the training rows; it stays finite, and far.
+        limit = 1e15
+        parts = [
+            np.clip(np.nan_to_num(numbers, nan=0.0, posinf=limit, neginf=-limit), -limit, limit).astype(np.float32)
+        ]
         if self._words and len(rows):
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # unseen categories are seen to below
