@@ -170,7 +170,7 @@ def test_numbers_in_words(shown, expected):
 def test_a_plan_in_words_leaves_out_what_has_no_effect(make_run):
     plan = plan_of(read_json(make_run().results)["selected"]["plan"])
     sentences = plan_words(plan, "binary", "weighted")
-    assert sentences[0] == "For each real row: 2.5 rows of neighbours and 0.5 rows of gaussian_copula."
+    assert sentences[0] == "For each real row: 0.5 rows of gaussian_copula and 2.5 rows of neighbours."
     assert "Candidates are dropped at novelty below 0.030 and realism below 0.200." in sentences
     unweighted = plan_words(plan_of({**vars(plan), "rare_exponent": 0}), "regression", "weighted")
     assert not any("lasses" in s for s in unweighted)
