@@ -122,8 +122,6 @@ class _Curation:
     def run(self) -> None:
         write_text(self.directory.recipe, dump_recipe(self.setup.recipe))
         self.pools(self.setup.splits.folds, "pools")
-        with self.timed("slices"):
-            slices = self.slices()
         if self.setup.recipe.task.tune:
             with self.timed("tuning"):
                 tuned = tuned_estimator(self.setup, self.directory, self.workers, self.progress)
@@ -136,6 +134,8 @@ class _Curation:
         # The search is closed: the holdout may be read. If there is a mix to emit, both last pools are made at once.
         last = (self.setup.splits.certification, self.setup.splits.emission)
         self.pools(last[:1] if selected.plan.real_only else last, "last pools")
+        with self.timed("slices"):
+            slices = self.slices()
         with self.timed("certification"):
             certification = certify(self.setup, selected, ladder, slices, self.directory, self.workers, self.progress)
         composition = self.emission(selected.plan, mixed=certification.verdict.emitted == "mix")

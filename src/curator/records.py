@@ -13,7 +13,6 @@ LabelForm = Literal["weighted", "sampled", "argmax"]
 VerdictName = Literal["better", "not_worse", "undecided", "worse"]
 
 CATEGORICAL_KINDS = frozenset({"categorical", "boolean"})
-NUMERIC_KINDS = frozenset({"numerical", "datetime"})
 
 
 @dataclass(frozen=True)
