@@ -8,7 +8,7 @@ import json
 import os
 import platform
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,8 +26,10 @@ class Figure:
     value : float
     unit : str
     target : float or None
-        At most this, where there is a target.
+        At most this, or at least, where there is a target.
     note : str
+    least : bool
+        Whether the target is the least that will do.
     """
 
     case: str
@@ -36,18 +38,29 @@ class Figure:
     unit: str
     target: float | None = None
     note: str = ""
+    least: bool = False
 
     @property
     def holds(self) -> bool:
         """Whether the target is met; true where there is none."""
-        return self.target is None or self.value <= self.target
+        if self.target is None:
+            return True
+        return self.value >= self.target if self.least else self.value <= self.target
+
+    @property
+    def bound(self) -> str:
+        """The target in words; empty where there is none."""
+        return "" if self.target is None else f"at {'least' if self.least else 'most'} {self.target:g}"
 
 
 Case = Callable[[argparse.Namespace], list[Figure]]
 
 
-def main(name: str, cases: Mapping[str, Case]) -> None:
-    """Run the chosen cases, print and write what they measured, and exit with 1 where a target is missed."""
+def main(name: str, cases: Mapping[str, Case], after: Callable[[], None] | None = None) -> None:
+    """Run the chosen cases, print and write what they measured, and exit with 1 where a target is missed.
+
+    `after` is called where docs are written.
+    """
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}")
     parser.add_argument("--only", action="append", choices=sorted(cases), help="run this case; repeatable")
     parser.add_argument("--quick", action="store_true", help="smaller inputs, for a first look")
@@ -69,7 +82,9 @@ def main(name: str, cases: Mapping[str, Case]) -> None:
         writer.writerow(["case", "figure", "value", "unit", "target", "holds", "note"])
         writer.writerows([f.case, f.name, f.value, f.unit, f.target, f.holds, f.note] for f in figures)
     if arguments.docs:
-        _write_docs(name, figures)
+        _write_docs(name, figures, list(cases))
+        if after is not None:
+            after()
     holds = all(f.holds for f in figures)
     print(
         json.dumps(
@@ -84,36 +99,36 @@ def main(name: str, cases: Mapping[str, Case]) -> None:
 
 
 def _line(f: Figure) -> str:
-    target = "" if f.target is None else f"  (at most {f.target:g}: {'holds' if f.holds else 'MISSED'})"
-    return f"{f.case:<10} {f.name:<34} {f.value:>10.3f} {f.unit:<4}{target}{'  ' + f.note if f.note else ''}"
+    target = f"  ({f.bound}: {'holds' if f.holds else 'MISSED'})" if f.bound else ""
+    return f"{f.case:<10} {f.name:<44} {f.value:>10.3f} {f.unit:<5}{target}{'  ' + f.note if f.note else ''}"
 
 
-def _write_docs(name: str, figures: list[Figure]) -> None:
+def _write_docs(name: str, figures: list[Figure], order: Sequence[str]) -> None:
+    """Put the figures into the benchmark's table; rows of cases that were not run stay as they are."""
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    text = DOCS.read_text(encoding="utf-8")
-    command = "python -m benchmarks." + " ".join([name, *(_portable(a) for a in sys.argv[1:])])
-    rows = [
-        f"| {f.case} | {f.name} | {f.value:.3g} {f.unit} | {_limit(f)} | {f.note} |"
-        for f in figures
-    ]
+    before, _, rest = DOCS.read_text(encoding="utf-8").partition(begin)
+    table, _, after = rest.partition(end)
+    rows: dict[str, list[str]] = {}
+    for line in table.splitlines():
+        case = line.strip("| ").split(" | ")[0]
+        if line.startswith("| ") and case in order:
+            rows.setdefault(case, []).append(line)
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+    when = f"{datetime.now(UTC):%Y-%m-%d}, {machine}"
+    quick = " --quick" if "--quick" in sys.argv else ""
+    for case in {f.case for f in figures}:
+        command = f"python -m benchmarks.{name} --only {case} --data DIR{quick}"
+        rows[case] = [
+            f"| {f.case} | {f.name} | {f.value:.3g} {f.unit} | {f.bound}{'' if f.holds else ', **missed**'} "
+            f"| {f.note} | {when}: `{command}` |"
+            for f in figures
+            if f.case == case
+        ]
     body = [
         begin,
-        f"{datetime.now(UTC):%Y-%m-%d}, {machine}: `{command}`",
-        "",
-        "| case | figure | measured | target | note |",
-        "|---|---|---|---|---|",
-        *rows,
+        "| case | figure | measured | target | note | when, where, how |",
+        "|---|---|---|---|---|---|",
+        *(line for case in order for line in rows.get(case, [])),
         end,
     ]
-    before, _, rest = text.partition(begin)
-    _, _, after = rest.partition(end)
     DOCS.write_text(before + "\n".join(body) + after, encoding="utf-8")
-
-
-def _limit(f: Figure) -> str:
-    return "" if f.target is None else f"at most {f.target:g} {f.unit}"
-
-
-def _portable(argument: str) -> str:
-    return "DIR" if "/" in argument else argument

@@ -1,14 +1,14 @@
 """Nothing is fitted on rows that later judge it: canaries in held-out rows never reach anything with a `fit`."""
 
-import sys
 from collections import defaultdict
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from curator import pools
 from curator.curate import curate, read_recipe
-from curator.evaluate import run_fit as fit_and_judge
+from curator.evaluate import cache
 from curator.prepare import prepare
 from curator.rare import discover_slices
 from curator.score import SCORERS
@@ -119,26 +119,22 @@ def recording(monkeypatch):
     for kind in (encode.OrdinalRows, encode.OneHotRows, DistanceRows):
         record(kind, "fit", "encoder", "canary")
 
-    story = sys.modules["curator.curate"]  # `curator.curate` itself may be the function
-    build, run = story.build_pool, fit_and_judge
+    def during(module, name, fold_of):
+        original = getattr(module, name)
 
-    def build_pool(task):
-        RECORDER.fold = task.key
-        try:
-            return build(task)
-        finally:
-            RECORDER.fold = None
+        def wrapped(task):
+            RECORDER.fold = fold_of(task)
+            try:
+                return original(task)
+            finally:
+                RECORDER.fold = None
 
-    def run_fit(task):
-        RECORDER.fold = task.folder.name
-        try:
-            return run(task)
-        finally:
-            RECORDER.fold = None
+        monkeypatch.setattr(module, name, wrapped)
 
-    monkeypatch.setattr(story, "build_pool", build_pool)
-    for module in ("curator.ladder", "curator.certify", "curator.curate"):
-        monkeypatch.setattr(sys.modules[module], "run_fit", run_fit)
+    # Folders are called after their fold: r0f0-neighbours-1a2b..., r0f0-3c4d...
+    during(pools, "make_candidates", lambda task: task.folder.name.split("-")[0])
+    during(pools, "build_pool", lambda task: task.key)
+    during(cache, "run_fit", lambda task: task.folder.name.split("-")[0])
     return RECORDER
 
 

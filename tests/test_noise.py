@@ -1,12 +1,14 @@
 """On a permuted target nothing can help, and by a ranking metric nothing may be called better."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer
 
 from curator.curate import curate
-from curator.parallel import Workers
+from curator.parallel import LocalWorkers
 from curator.score import teacher
 from curator.score.teacher import library
 
@@ -18,8 +20,18 @@ def few_members(task):
     return [m for m in library(task) if m.name in {"linear", "boosting_shallow"}]
 
 
+@dataclass(frozen=True)
+class Run:
+    """One permuted target."""
+
+    seed: int
+    folder: str
+    reads = writes = ()
+    cost = 1.0
+
+
 def verdict(task):
-    seed, folder = task
+    seed, folder = task.seed, task.folder
     teacher.library = few_members  # in a worker process of its own
     bunch = load_breast_cancer(as_frame=True)
     table = bunch.data.iloc[:, :6].assign(target=np.random.default_rng(seed).permutation(bunch.target))
@@ -36,6 +48,6 @@ def verdict(task):
 
 @pytest.mark.integration
 def test_noise_is_hardly_ever_better(tmp_path):
-    with Workers(2) as workers:
-        verdicts = workers.map(verdict, [(seed, str(tmp_path)) for seed in range(SEEDS)])
+    with LocalWorkers(2) as workers:
+        verdicts = workers.map(verdict, [Run(seed, str(tmp_path)) for seed in range(SEEDS)])
     assert verdicts.count("better") <= 1

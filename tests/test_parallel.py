@@ -1,22 +1,40 @@
 import os
 import signal
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from curator.errors import CuratorError, DataError
-from curator.parallel import ONE_THREAD, Workers, available_cores, one_thread
+from curator.parallel import ONE_THREAD, LocalWorkers, available_cores, longest_first, one_thread
 
 
-def square(x):
-    return x * x
+@dataclass(frozen=True)
+class Job:
+    """A task that is one value."""
+
+    value: Any
+    cost: float = 0.0
+    reads = writes = ()
+
+    def moved(self, store):
+        return self
 
 
-def slow_first(x):
-    time.sleep(0.3 if x == 0 else 0)
-    return x
+def jobs(values):
+    return [Job(v) for v in values]
+
+
+def square(job):
+    return job.value * job.value
+
+
+def slow_first(job):
+    time.sleep(0.3 if job.value == 0 else 0)
+    return job.value
 
 
 def process(_):
@@ -37,7 +55,7 @@ def settings(_):
 
 
 def killed_once(task):
-    marker, x = task
+    marker, x = task.value
     if x == 2:
         try:
             Path(marker).touch(exist_ok=False)
@@ -51,10 +69,10 @@ def killed_always(_):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def refused(x):
-    if x == 1:
+def refused(job):
+    if job.value == 1:
         raise DataError("column 'a' is odd")
-    return x
+    return job.value
 
 
 class Stop(Exception):  # noqa: N818
@@ -67,65 +85,65 @@ def _leave():
 
 @pytest.fixture(params=[1, 2])
 def workers(request):
-    with Workers(request.param) as place:
+    with LocalWorkers(request.param) as place:
         yield place
 
 
 def test_results_come_in_the_order_of_the_tasks(workers):
-    assert workers.map(slow_first, list(range(6))) == list(range(6))
+    assert workers.map(slow_first, jobs(list(range(6)))) == list(range(6))
 
 
 def test_no_tasks_no_results(workers):
-    assert workers.map(square, []) == []
+    assert workers.map(square, jobs([])) == []
 
 
 def test_it_can_be_used_again_and_again(workers):
-    assert [workers.map(square, [i, i + 1]) for i in range(3)] == [[0, 1], [1, 4], [4, 9]]
+    assert [workers.map(square, jobs([i, i + 1])) for i in range(3)] == [[0, 1], [1, 4], [4, 9]]
 
 
 def test_each_result_is_told_once(workers):
     told = []
-    results = workers.map(square, list(range(8)), done=told.append)
-    assert sorted(told) == sorted(results) == [i * i for i in range(8)]
+    results = workers.map(square, jobs(list(range(8))), done=lambda place, result: told.append((place, result)))
+    assert sorted(told) == list(enumerate(results)) == [(i, i * i) for i in range(8)]
 
 
 def test_errors_of_tasks_reach_the_caller(workers):
     with pytest.raises(DataError, match="column 'a' is odd"):
-        workers.map(refused, list(range(4)))
+        workers.map(refused, jobs(list(range(4))))
 
 
 def test_after_an_error_of_a_task_the_workers_still_work(workers):
     with pytest.raises(DataError):
-        workers.map(refused, list(range(4)))
-    assert workers.map(square, [1, 2]) == [1, 4]
+        workers.map(refused, jobs(list(range(4))))
+    assert workers.map(square, jobs([1, 2])) == [1, 4]
 
 
 def test_errors_of_the_listener_reach_the_caller(workers):
-    def stop(_):
+    def stop(*_):
         raise Stop
 
     with pytest.raises(Stop):
-        workers.map(square, [1, 2], done=stop)
+        workers.map(square, jobs([1, 2]), done=stop)
 
 
 def test_one_job_is_this_process_and_two_are_others():
-    with Workers(1) as here, Workers(2) as there:
-        assert set(here.map(process, [0, 1])) == {os.getpid()}
-        found = set(there.map(process, list(range(8))))
+    with LocalWorkers(1) as here, LocalWorkers(2) as there:
+        assert set(here.map(process, jobs([0, 1]))) == {os.getpid()}
+        found = set(there.map(process, jobs(list(range(8)))))
         assert os.getpid() not in found
         assert 1 <= len(found) <= 2
 
 
 def test_every_process_computes_with_one_thread_and_gets_the_same_bits():
-    with Workers(1) as here, Workers(2) as there:
-        (one,), (two,) = here.map(threads, [0]), there.map(threads, [0])
+    with LocalWorkers(1) as here, LocalWorkers(2) as there:
+        (one,), (two,) = here.map(threads, jobs([0])), there.map(threads, jobs([0]))
     assert one[0] == two[0] == {1}
     assert one[1] == two[1]
 
 
 def test_workers_are_told_so_and_leave_interrupts_to_the_parent():
-    with Workers(2) as there:
-        assert there.map(settings, [0]) == [(ONE_THREAD, True)]
+    with LocalWorkers(2) as there:
+        assert there.map(settings, jobs([0])) == [(ONE_THREAD, True)]
 
 
 def test_one_thread_is_given_back():
@@ -140,25 +158,26 @@ def test_one_thread_is_given_back():
 
 def test_a_killed_worker_is_replaced_and_its_tasks_run_again(tmp_path):
     told = []
-    with Workers(2) as there:
+    with LocalWorkers(2) as there:
         tasks = [(str(tmp_path / "killed"), x) for x in range(6)]
-        assert there.map(killed_once, tasks, done=told.append) == [0, 1, 4, 9, 16, 25]
-        assert there.map(square, [3]) == [9]
+        found = there.map(killed_once, jobs(tasks), done=lambda place, result: told.append((place, result)))
+        assert found == [0, 1, 4, 9, 16, 25]
+        assert there.map(square, jobs([3])) == [9]
     assert (tmp_path / "killed").exists()
-    assert sorted(told) == [0, 1, 4, 9, 16, 25]
+    assert sorted(told) == [(i, i * i) for i in range(6)]
 
 
 def test_a_worker_killed_between_two_maps_is_replaced():
-    with Workers(2) as there:
-        (pid,) = there.map(process, [0])
+    with LocalWorkers(2) as there:
+        (pid,) = there.map(process, jobs([0]))
         os.kill(pid, signal.SIGKILL)
         there._executor._executor_manager_thread.join(10)  # until the loss has been noticed
-        assert there.map(square, list(range(6))) == [0, 1, 4, 9, 16, 25]
+        assert there.map(square, jobs(list(range(6)))) == [0, 1, 4, 9, 16, 25]
 
 
 def test_workers_that_are_always_killed_are_given_up():
-    with Workers(2) as there, pytest.raises(CuratorError) as caught:
-        there.map(killed_always, [0, 1])
+    with LocalWorkers(2) as there, pytest.raises(CuratorError) as caught:
+        there.map(killed_always, jobs([0, 1]))
     assert str(caught.value) == (
         "worker processes were killed 4 times, most likely for want of memory; finished work is kept: run the same "
         "command with --jobs 1, or with fewer rows"
@@ -167,8 +186,8 @@ def test_workers_that_are_always_killed_are_given_up():
 
 
 def test_leaving_with_an_error_leaves_no_process_behind():
-    with pytest.raises(Stop), Workers(2) as there:  # noqa: PT012
-        (pid,) = there.map(process, [0])
+    with pytest.raises(Stop), LocalWorkers(2) as there:  # noqa: PT012
+        (pid,) = there.map(process, jobs([0]))
         _leave()
     for _ in range(200):
         try:
@@ -180,6 +199,12 @@ def test_leaving_with_an_error_leaves_no_process_behind():
             return
         time.sleep(0.05)
     pytest.fail("the worker is still there")
+
+
+def test_long_tasks_start_first():
+    tasks = [Job("a", 1.0), Job("b", 5.0), Job("c", 1.0), Job("d", 9.0)]
+    assert longest_first(tasks, {}) == [3, 1, 0, 2]
+    assert longest_first(tasks, {3: None, 0: None}) == [1, 2]
 
 
 def test_cores_are_counted_within_limits():

@@ -3,6 +3,8 @@ import errno
 import hashlib
 import json
 import math
+import os
+import shutil
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +15,6 @@ from curator.rundir import (
     FORMAT_VERSION,
     RunDirectory,
     atomic,
-    atomic_binary,
     atomic_folder,
     file_hash,
     full_disk_explained,
@@ -86,7 +87,7 @@ class TestClaim:
     @pytest.mark.parametrize("fingerprint", ["one", "two"])
     def test_fresh_starts_over_and_touches_nothing_else(self, run, fingerprint):
         claim(run)
-        for path in (run.results, run.curated, run.fold("r0f0") / "rows.parquet", run.path / "notes of mine.txt"):
+        for path in (run.results, run.curated, (run.pool / "r0f0") / "rows.parquet", run.path / "notes of mine.txt"):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("old")
         run.finish({"fingerprint": "one"})
@@ -157,8 +158,8 @@ class TestFinish:
         contents = {"results.json": b"{}", "curated.parquet": b"rows", "report.html": b"<html>", "study.db": b"study"}
         for name, content in contents.items():
             (run.path / name).write_bytes(content)
-        (run.fold("r0f0")).mkdir(parents=True)
-        (run.fold("r0f0") / "rows.parquet").write_bytes(b"cache")
+        (run.pool / "r0f0").mkdir(parents=True)
+        ((run.pool / "r0f0") / "rows.parquet").write_bytes(b"cache")
         (run.path / "notes of mine.txt").write_bytes(b"mine")
         run.finish({"fingerprint": "one", "format": 1})
         assert read_json(run.manifest) == {
@@ -170,11 +171,11 @@ class TestFinish:
 
     def test_what_an_interrupted_write_left_is_swept_up(self, run):
         claim(run)
-        run.fold("r0f0").mkdir(parents=True)
+        (run.pool / "r0f0").mkdir(parents=True)
         (run.path / "results.json.part").write_text("half")
-        (run.fold("r0f0") / "rows.parquet.part").write_text("half")
-        run.fold("r0f1.part").mkdir()
-        (run.fold("r0f1.part") / "rows.parquet").write_text("half")
+        ((run.pool / "r0f0") / "rows.parquet.part").write_text("half")
+        (run.pool / "r0f1.part").mkdir()
+        ((run.pool / "r0f1.part") / "rows.parquet").write_text("half")
         run.finish({"fingerprint": "one"})
         assert [p for p in run.path.rglob("*") if p.suffix == ".part"] == []
         assert read_json(run.manifest)["files"] == {}
@@ -185,7 +186,7 @@ class TestFinish:
         assert not run.complete
 
 
-WRITERS = {"atomic": atomic, "atomic_binary": atomic_binary, "atomic_folder": atomic_folder}
+WRITERS = {"atomic": atomic, "atomic_folder": atomic_folder}
 
 
 class TestAtomic:
@@ -341,4 +342,45 @@ def test_every_file_has_its_place(run):
         "ledger.parquet", "results.json", "report.html", "croissant.json", "README.md",
     ]  # fmt: skip
     assert {p.parent for p in own} == {run.path}
-    assert run.fold("r0f3") == run.path / "pool" / "r0f3"
+
+
+class TestBorrowing:
+    def _made(self, run, name="r0f0-abc", content="rows"):
+        folder = run.pool / name
+        folder.mkdir(parents=True)
+        (folder / "X.npy").write_text(content)
+        (folder / "fits.jsonl").write_text("{}\n")
+        (folder / "about.json").write_text("{}")
+        return folder
+
+    def test_a_folder_of_a_run_beside_this_one_is_taken_over(self, tmp_path):
+        one, other = RunDirectory(tmp_path / "one"), RunDirectory(tmp_path / "other")
+        made = self._made(one)
+        assert other.borrow(other.pool / made.name, "about.json")
+        taken = other.pool / made.name
+        assert {p.name: p.read_text() for p in taken.iterdir()} == {p.name: p.read_text() for p in made.iterdir()}
+        (taken / "fits.jsonl").write_text("more")
+        assert (made / "fits.jsonl").read_text() == "{}\n", "a list that grows is each run's own"
+        shutil.rmtree(one.path)
+        assert (taken / "X.npy").read_text() == "rows"
+
+    def test_nothing_is_taken_that_is_not_there_or_not_whole(self, tmp_path):
+        one, other = RunDirectory(tmp_path / "one"), RunDirectory(tmp_path / "other")
+        made = self._made(one)
+        assert not other.borrow(other.pool / "r0f0-other", "about.json")
+        (made / "about.json").unlink()
+        assert not other.borrow(other.pool / made.name, "about.json")
+        assert not other.pool.exists()
+
+    def test_starting_over_takes_nothing(self, tmp_path):
+        one = RunDirectory(tmp_path / "one")
+        made = self._made(one)
+        other = RunDirectory(tmp_path / "other", borrows=False)
+        assert not other.borrow(other.pool / made.name, "about.json")
+
+    def test_where_links_are_impossible_files_are_copied(self, tmp_path, monkeypatch):
+        one, other = RunDirectory(tmp_path / "one"), RunDirectory(tmp_path / "other")
+        made = self._made(one)
+        monkeypatch.setattr(os, "link", lambda *_: (_ for _ in ()).throw(OSError(18, "Invalid cross-device link")))
+        assert other.borrow(other.pool / made.name, "about.json")
+        assert (other.pool / made.name / "X.npy").read_text() == "rows"

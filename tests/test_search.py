@@ -12,7 +12,7 @@ from curator.errors import CuratorError, UserError
 from curator.evaluate import METRICS, standard_error
 from curator.progress import Silent
 from curator.records import MixPlan, Trial
-from curator.search import BATCH, SearchTask, Study, propose, run_search, rungs, select
+from curator.search import BATCH, RECENT, SearchTask, Study, propose, run_search, rungs, select
 from curator.space import Space, spread, warm_starts
 
 LOSS = METRICS["log_loss"]
@@ -53,7 +53,7 @@ def task(trials: int, *, folds: int = 5, **changes) -> SearchTask:
     reference = tuple(landscape(MixPlan(), k) for k in range(folds))
     named = tuple(warm_starts(own, [("real_only", MixPlan()), ("relabelled_5x", MixPlan((("a", 5.0),), "relabel"))]))
     given = {"space": own, "metric": LOSS, "named": named, "reference": reference, "known": {}, "trials": trials,
-             "seed": 3, "pruning": True, "timeout": None}  # fmt: skip
+             "seed": 3, "pruning": True, "early_stop": False, "timeout": None}  # fmt: skip
     return SearchTask(**{**given, **changes})
 
 
@@ -407,7 +407,7 @@ def test_clear_losers_are_pruned_and_close_ones_are_not(study):
     losers = [t for t in trials if dict(t.plan.ratios).get("b", 0) > 0]
     assert losers
     assert all(t.state == "pruned" for t in losers)
-    assert all(len(t.scores) == 3 for t in losers)
+    assert all(len(t.scores) <= 2 for t in losers)
 
 
 def test_the_leaders_plan_is_never_pruned(study):
@@ -440,10 +440,49 @@ def test_a_fold_on_which_the_metric_is_undefined_does_not_end_the_search(databas
 
 @pytest.mark.parametrize(
     ("folds", "expected"),
-    [(2, [2]), (3, [3]), (4, [3, 4]), (5, [3, 5]), (6, [4, 6]), (10, [3, 6, 10]), (20, [6, 12, 20])],
+    [(2, [1, 2]), (3, [1, 2, 3]), (4, [1, 2, 4]), (5, [1, 2, 5]), (6, [2, 3, 6]), (10, [2, 4, 10]), (20, [4, 8, 20])],
 )
 def test_rungs(folds, expected):
     assert rungs(folds) == expected
+
+
+def test_a_search_that_has_found_the_best_ends_early(study):
+    """A landscape of one good plan, found at once, in noise that the folds cannot see through."""
+
+    def flat(plan, fold):
+        return 0.5 + 0.1 * (plan.ratio > 0) + 0.02 * noise(plan, fold)
+
+    own = task(200, reference=tuple(flat(MixPlan(), k) for k in range(5)), early_stop=True)
+    told = Silent()
+    ended = run_search(own, study(), Bench(flat), told)
+    assert len(own.named) + RECENT <= len(ended) < 120
+    assert len(ended) % BATCH == 0
+    assert len(run_search(replace(own, early_stop=False, trials=120), study(), Bench(flat), told)) == 120
+
+
+def test_a_search_that_is_still_finding_goes_on(study):
+    def steep(plan, fold):
+        return 2.0 - 0.2 * dict(plan.ratios).get("a", 0.0) - 0.1 * plan.synthetic_weight + 1e-5 * noise(plan, fold)
+
+    own = task(64, reference=tuple(steep(MixPlan(), k) for k in range(5)), early_stop=True)
+    trials = run_search(own, study(), Bench(steep), Silent())
+    deltas = [t.delta for t in trials if t.state == "complete"]
+    ended = len(trials)
+    whole = run_search(replace(own, early_stop=False), study(), Bench(steep), Silent())
+    missed = max(t.delta for t in whole if t.state == "complete") - max(deltas)
+    assert ended == 64 or missed < 1e-4
+
+
+def test_an_early_end_is_the_same_after_an_interruption(study):
+    def flat(plan, fold):
+        return 0.5 + 0.1 * (plan.ratio > 0) + 0.02 * noise(plan, fold)
+
+    own = task(200, reference=tuple(flat(MixPlan(), k) for k in range(5)), early_stop=True)
+    whole = run_search(own, study(), Bench(flat), Silent())
+    for stored in (0, 5, len(whole) - 3, len(whole)):
+        memory = study()
+        memory.stored = list(whole[:stored])
+        assert [t.plan for t in run_search(own, memory, Bench(flat), Silent())] == [t.plan for t in whole]
 
 
 # --- selection ------------------------------------------------------------------------------------

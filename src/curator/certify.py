@@ -22,15 +22,15 @@ from curator.evaluate import (
     resampled,
     resampling_weights,
     rows_needed,
-    run_fit,
+    run_fits,
 )
 from curator.ladder import fit_tasks, ladder_arms
 from curator.parallel import Workers
+from curator.pools import Pools
 from curator.prepare import Setup
 from curator.progress import Progress
 from curator.rare import LEAST_HOLDOUT_ROWS, Slice
 from curator.records import ArmResult, Interval, SliceVerdict, Trial, Verdict, VerdictName, shown_decimals
-from curator.rundir import RunDirectory
 from curator.table import strata, to_plain
 
 CURATED = "curated"
@@ -62,7 +62,7 @@ def certify(
     selected: Trial,
     ladder: Mapping[str, ArmResult],
     slices: Sequence[Slice],
-    directory: RunDirectory,
+    pools: Pools,
     workers: Workers,
     progress: Progress,
 ) -> Certification:
@@ -75,10 +75,10 @@ def certify(
     ]
     arms.append(Arm(CURATED, selected.plan))
     metrics = reported_metrics(setup.metric, setup.table.task)
-    folder = directory.fold(setup.splits.certification.key)
+    folder = pools.folder(setup.splits.certification)
     progress.stage("certification", len(arms))
     tasks = fit_tasks(arms, [folder], setup.estimator, metrics, setup.recipe.output.labels, setup.seed, keep=True)
-    results = workers.map(run_fit, tasks, done=lambda _: progress.advance())
+    results = run_fits(tasks, workers, lambda _: progress.advance())
     predictions = {arm.name: r.prediction for arm, r in zip(arms, results, strict=True) if r.prediction is not None}
     intervals, deltas = _on_holdout(setup, predictions, metrics)
     checked = _check_slices(setup, slices, predictions["real_only"], predictions[CURATED])

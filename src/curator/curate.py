@@ -14,21 +14,22 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from curator.certify import Certification, certify
+from curator.cluster import DaskWorkers
 from curator.emit import emit
 from curator.errors import UserError
-from curator.evaluate import Arm, run_fit
+from curator.evaluate import Arm, run_fits
 from curator.ladder import fit_tasks, run_ladder, tuned_estimator
-from curator.parallel import Workers, available_cores
-from curator.prepare import Registries, Setup, prepare
+from curator.parallel import LocalWorkers, Workers, available_cores
+from curator.pools import Pools
+from curator.prepare import Registries, Setup, fingerprint, load, prepare
 from curator.progress import Progress, Silent
 from curator.rare import Slice, discover_slices
-from curator.recipe import Recipe, build_recipe, check_names, dump_recipe, load_recipe
+from curator.recipe import Recipe, SearchSpec, build_recipe, check_names, dump_recipe, load_recipe
 from curator.records import ArmResult, MixPlan, Trial
 from curator.report import write_cards, write_report
 from curator.results import manifest, results, trials_frame
 from curator.run import Run
 from curator.rundir import RunDirectory, atomic, full_disk_explained, write_json, write_text
-from curator.score.pool import build_pool
 from curator.search import SearchTask, Study, run_search, select
 from curator.space import warm_starts
 from curator.table import Fold
@@ -45,6 +46,7 @@ def curate(
     *,
     overrides: Iterable[str] = (),
     jobs: int | None = None,
+    scheduler: str | None = None,
     out: str | os.PathLike[str] | None = None,
     fresh: bool = False,
     progress: Progress | None = None,
@@ -61,7 +63,9 @@ def curate(
     overrides : iterable of str
         ``key.path=value`` pairs that win over the recipe.
     jobs : int, optional
-        Worker processes; by default what the recipe says. Never changes a result.
+        Worker processes on this machine; by default what the recipe says. Never changes a result.
+    scheduler : str, optional
+        Address of a Dask scheduler whose workers do the work instead, e.g. ``tcp://host:8786``. Never changes a result.
     out : path, optional
         The run directory itself; by default ``<output.directory>/<name>-<fingerprint>``.
     fresh : bool
@@ -76,11 +80,16 @@ def curate(
     CuratorError
         When something else failed; what was finished is kept, and the same call continues.
     """
-    setup = prepare(read_recipe(recipe, overrides), data)
-    directory = run_directory(setup, out)
+    asked = read_recipe(recipe, overrides)
+    table = load(asked, data)
+    directory = run_directory(asked, fingerprint(asked, table), out)
+    if directory.complete and not fresh and directory.fingerprint() == fingerprint(asked, table):
+        return Run(directory)
+    setup = prepare(asked, table=table)
+    directory.borrows = not fresh
     with directory.claimed(setup.fingerprint, fresh=fresh) as state, full_disk_explained(directory.path):
         if state != "complete":
-            with Workers(jobs or _jobs(setup.recipe)) as workers:
+            with open_workers(setup.recipe.search, jobs, scheduler) as workers:
                 _Curation(setup, directory, workers, progress or Silent(), fresh).run()
     return Run(directory)
 
@@ -96,16 +105,20 @@ def read_recipe(recipe: Recipe | str | os.PathLike[str] | Mapping[str, Any], ove
     return load_recipe(recipe, overrides=overrides, vocabulary=Registries())
 
 
-def run_directory(setup: Setup, out: str | os.PathLike[str] | None = None) -> RunDirectory:
+def run_directory(recipe: Recipe, digest: str, out: str | os.PathLike[str] | None = None) -> RunDirectory:
     """Return where a run goes: `out` itself, or a folder named after recipe and fingerprint."""
     if out is not None:
         return RunDirectory(out)
-    parent = setup.recipe.origin.folder / Path(setup.recipe.output.directory).expanduser()
-    return RunDirectory(Path(os.path.normpath(parent / f"{setup.recipe.name}-{setup.fingerprint[:8]}")))
+    parent = recipe.origin.folder / Path(recipe.output.directory).expanduser()
+    return RunDirectory(Path(os.path.normpath(parent / f"{recipe.name}-{digest[:8]}")))
 
 
-def _jobs(recipe: Recipe) -> int:
-    return available_cores() if recipe.search.jobs == "auto" else int(recipe.search.jobs)
+def open_workers(spec: SearchSpec, jobs: int | None = None, scheduler: str | None = None) -> Workers:
+    """Return workers on this machine, or those of the Dask cluster whose scheduler is named."""
+    scheduler = scheduler or (spec.scheduler if jobs is None else None)
+    if scheduler is not None:
+        return DaskWorkers(scheduler)
+    return LocalWorkers(jobs or (available_cores() if spec.jobs == "auto" else int(spec.jobs)))
 
 
 @dataclass(eq=False)
@@ -119,35 +132,43 @@ class _Curation:
     fresh: bool
     seconds: dict[str, float] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self.pools = Pools(self.setup, self.directory)
+
     def run(self) -> None:
         write_text(self.directory.recipe, dump_recipe(self.setup.recipe))
-        self.pools(self.setup.splits.folds, "pools")
+        # A database that cannot be used is told now, not after the pools are made.
+        self.study(fresh=self.fresh).close()
+        self.make_pools(self.setup.splits.folds, "pools")
         if self.setup.recipe.task.tune:
             with self.timed("tuning"):
-                tuned = tuned_estimator(self.setup, self.directory, self.workers, self.progress)
+                tuned = tuned_estimator(self.setup, self.pools, self.workers, self.progress)
                 self.setup = replace(self.setup, estimator=tuned)
         with self.timed("ladder"):
-            ladder = run_ladder(self.setup, self.directory, self.workers, self.progress)
+            ladder = run_ladder(self.setup, self.pools, self.workers, self.progress)
         with self.timed("search"):
             trials = self.search(ladder)
         selected, best = select([*trials, *self.outside(trials, ladder)], self.setup.recipe.task.folds)
-        # The search is closed: the holdout may be read. If there is a mix to emit, both last pools are made at once.
+        # The search is closed: the holdout may be read. If there is a mix to emit, both last pools are made at once;
+        # a table that is emitted in parts makes its candidates then.
         last = (self.setup.splits.certification, self.setup.splits.emission)
-        self.pools(last[:1] if selected.plan.real_only else last, "last pools")
+        only = selected.plan.real_only or self.setup.table.whole is not None
+        self.make_pools(last[:1] if only else last, "last pools")
         with self.timed("slices"):
             slices = self.slices()
         with self.timed("certification"):
-            certification = certify(self.setup, selected, ladder, slices, self.directory, self.workers, self.progress)
+            certification = certify(self.setup, selected, ladder, slices, self.pools, self.workers, self.progress)
         composition = self.emission(selected.plan, mixed=certification.verdict.emitted == "mix")
         self.write(ladder, trials, selected, best, certification, composition)
 
-    def pools(self, folds: tuple[Fold, ...], stage: str) -> None:
+    def study(self, *, fresh: bool = False) -> Study:
+        setup = self.setup
+        name = f"{setup.recipe.name}-{setup.fingerprint[:16]}"
+        return Study(self.directory.study, setup.recipe.search.storage, name, setup.space, fresh=fresh)
+
+    def make_pools(self, folds: tuple[Fold, ...], stage: str) -> None:
         with self.timed("pools"):
-            wanted = [f for f in folds if not (self.directory.fold(f.key) / "pool.json").is_file()]
-            tasks = [self.setup.pool_task(f, self.directory.fold(f.key)) for f in wanted]
-            self.progress.stage(stage, len(folds))
-            self.progress.advance(len(folds) - len(wanted))
-            self.workers.map(build_pool, tasks, done=lambda _: self.progress.advance())
+            self.pools.make(folds, self.workers, self.progress, stage)
 
     def slices(self) -> list[Slice]:
         found = (
@@ -168,9 +189,10 @@ class _Curation:
             trials=spec.trials,
             seed=spec.seed,
             pruning=spec.pruning,
+            early_stop=spec.early_stop,
             timeout=spec.timeout,
         )
-        folders = [self.directory.fold(f.key) for f in setup.splits.folds]
+        folders = [self.pools.folder(f) for f in setup.splits.folds]
 
         def evaluate(pairs: list[tuple[MixPlan, int]]) -> list[tuple[float, float]]:
             tasks = [
@@ -184,11 +206,10 @@ class _Curation:
                 )[0]
                 for plan, k in pairs
             ]
-            return [(r.scores[metric], r.seconds) for r in self.workers.map(run_fit, tasks)]
+            return [(r.scores[metric], r.seconds) for r in run_fits(tasks, self.workers)]
 
         self.progress.stage("search", spec.trials)
-        name = f"{setup.recipe.name}-{setup.fingerprint[:16]}"
-        study = Study(self.directory.study, spec.storage, name, setup.space, fresh=self.fresh)
+        study = self.study()
         try:
             closed = self.directory.closed_search
             trials = run_search(task, study, evaluate, self.progress) if closed is None else study.trials()[:closed]
@@ -211,9 +232,11 @@ class _Curation:
         ]
 
     def emission(self, plan: MixPlan, *, mixed: bool) -> dict[str, Any]:
-        fold = self.setup.splits.emission if mixed else self.setup.splits.certification
         with self.timed("emission"):
-            return emit(self.setup, plan, fold.key, mixed=mixed, directory=self.directory)
+            return emit(
+                self.setup, plan, mixed=mixed, pools=self.pools, directory=self.directory, workers=self.workers,
+                progress=self.progress,
+            )  # fmt: skip
 
     def write(
         self,
@@ -226,7 +249,7 @@ class _Curation:
     ) -> None:
         with atomic(self.directory.trials) as part:
             trials_frame(trials).to_parquet(part, index=False)
-        content = results(self.setup, ladder, trials, selected, best, certification, composition, self.directory)
+        content = results(self.setup, ladder, trials, selected, best, certification, composition, self.pools)
         write_json(self.directory.results, content)
         write_report(self.directory)
         write_cards(self.directory)

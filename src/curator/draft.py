@@ -18,6 +18,7 @@ from curator.recipe import Recipe, build_recipe
 from curator.recipe.origin import Origin
 from curator.table import Suspicion, Table, load_table, suspicious_columns
 from curator.table.model import is_curated, taken_names
+from curator.table.part import large_files
 from curator.table.read import read_table
 
 IMBALANCED_SHARE = 0.1
@@ -71,9 +72,12 @@ def draft_recipe(
         **({"query": query} if query else {}),
         **({"table": table} if table else {}),
     }
-    frame, _ = read_table(place, base=Path.cwd(), query=query, table=table)
+    files = large_files(build_recipe({"data": data}, Origin()).data, Path.cwd())
+    frame = None if files else read_table(place, base=Path.cwd(), query=query, table=table)[0]
+    names = list(map(str, frame.columns)) if frame is not None else files.dataset.schema.names if files else []
     # An earlier output of this tool has these columns rightly; any other table must not.
-    taken = [] if is_curated(frame) else [c for c in taken_names(list(map(str, frame.columns))) if c != target]
+    earlier = is_curated(frame) if frame is not None else {"origin", "generation"} <= set(names)
+    taken = [] if earlier else [c for c in taken_names(names) if c != target]
     recipe = build_recipe({"data": {**data, "drop": taken}}, Origin())
     try:
         loaded = load_table(recipe, frame)
@@ -86,7 +90,7 @@ def draft_recipe(
     found += suspicious_columns(loaded.frame, loaded.columns, target, regression=loaded.task == "regression")
     minutes = estimated_minutes(loaded, recipe)
     text = _text(recipe, loaded, found, written, recipe_name(source, target), minutes)
-    return Draft(text, tuple(found), minutes, len(loaded), loaded.task)
+    return Draft(text, tuple(found), minutes, loaded.total, loaded.task)
 
 
 def estimated_minutes(table: Table, recipe: Recipe, cores: int = 2) -> float:
@@ -114,7 +118,7 @@ def describe(setup: Setup) -> dict[str, Any]:
         "target": table.target,
         "metric": setup.metric.name,
         "estimator": setup.estimator.label,
-        "rows": {"table": len(table), "development": len(splits.development), "holdout": len(splits.holdout)},
+        "rows": {"table": table.total, "development": len(splits.development), "holdout": len(splits.holdout)},
         "folds": len(splits.folds),
         "slices": [
             {"name": s.name, "rows": int(s.member.sum()), "holdout": int(s.member[splits.holdout].sum())}

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from curator.evaluate import Arm, Estimator, FitResult, FitTask, Metric, reported_metrics, run_fit, tuning_draws
+from curator.evaluate import Arm, Estimator, FitResult, FitTask, Metric, reported_metrics, run_fits, tuning_draws
 from curator.parallel import Workers
+from curator.pools import Pools
 from curator.prepare import Setup
 from curator.progress import Progress
 from curator.records import ArmResult, LabelForm, MixPlan
-from curator.rundir import RunDirectory, read_json, write_json
 from curator.space import spread
 
 TUNING_DRAWS = 20
@@ -61,13 +61,10 @@ def fit_tasks(
     return [FitTask(folder, arm, estimator, names, form, seed, keep) for arm in arms for folder in folders]
 
 
-def run_ladder(setup: Setup, directory: RunDirectory, workers: Workers, progress: Progress) -> dict[str, ArmResult]:
-    """Evaluate every arm on every fold; what was evaluated before an interruption is read back."""
-    cache = Path(directory.pool) / "ladder.json"
-    if cache.is_file():
-        return {row["name"]: _from_json(row) for row in read_json(cache)}
+def run_ladder(setup: Setup, pools: Pools, workers: Workers, progress: Progress) -> dict[str, ArmResult]:
+    """Evaluate every arm on every fold."""
     metrics = reported_metrics(setup.metric, setup.table.task)
-    folders = [directory.fold(f.key) for f in setup.splits.folds]
+    folders = [pools.folder(f) for f in setup.splits.folds]
     arms = ladder_arms(setup)
     tuned: Mapping[str, Any] = {}
     draws_wanted = any(arm.name == "real_tuned" and not why for arm, why in arms)
@@ -80,12 +77,10 @@ def run_ladder(setup: Setup, directory: RunDirectory, workers: Workers, progress
     arms = [(_settled(arm, tuned), why) for arm, why in arms]
     running = [arm for arm, why in arms if not why]
     tasks = fit_tasks(running, folders, setup.estimator, metrics, setup.recipe.output.labels, setup.seed)
-    done = workers.map(run_fit, tasks, done=lambda _: progress.advance())
+    done = run_fits(tasks, workers, lambda _: progress.advance())
     by_arm = {arm.name: done[i * len(folders) : (i + 1) * len(folders)] for i, arm in enumerate(running)}
     reference = [r.scores[setup.metric.name] for r in by_arm["real_only"]]
-    results = {arm.name: _result(arm, why, by_arm.get(arm.name, []), reference, setup.metric) for arm, why in arms}
-    write_json(cache, list(results.values()))
-    return results
+    return {arm.name: _result(arm, why, by_arm.get(arm.name, []), reference, setup.metric) for arm, why in arms}
 
 
 def tune(
@@ -94,7 +89,7 @@ def tune(
     """Return the settings that do best on the real rows of the folds; the defaults are among the draws."""
     arms = [Arm(f"draw {i}", params=tuple(draw.items())) for i, draw in enumerate(draws)]
     tasks = fit_tasks(arms, folders, setup.estimator, [setup.metric], setup.recipe.output.labels, setup.seed)
-    scores = workers.map(run_fit, tasks, done=lambda _: progress.advance())
+    scores = run_fits(tasks, workers, lambda _: progress.advance())
     gains = []
     for i in range(len(draws)):
         own = [r.scores[setup.metric.name] for r in scores[i * len(folders) : (i + 1) * len(folders)]]
@@ -102,15 +97,12 @@ def tune(
     return draws[max(range(len(draws)), key=lambda i: (gains[i], -i))]
 
 
-def tuned_estimator(setup: Setup, directory: RunDirectory, workers: Workers, progress: Progress) -> Estimator:
+def tuned_estimator(setup: Setup, pools: Pools, workers: Workers, progress: Progress) -> Estimator:
     """Return the estimator with the settings tuned on the real rows of the folds, for ``task.tune``."""
-    cache = Path(directory.pool) / "tuned.json"
-    if not cache.is_file():
-        folders = [directory.fold(f.key) for f in setup.splits.folds][: setup.recipe.task.folds]
-        draws = tuning_draws(setup.recipe.task.estimator, _draws(setup), setup.seed)
-        progress.stage("tuning", len(draws) * len(folders))
-        write_json(cache, tune(setup, draws, folders, workers, progress))
-    return setup.estimator.with_params(read_json(cache))
+    folders = [pools.folder(f) for f in setup.splits.folds][: setup.recipe.task.folds]
+    draws = tuning_draws(setup.recipe.task.estimator, _draws(setup), setup.seed)
+    progress.stage("tuning", len(draws) * len(folders))
+    return setup.estimator.with_params(tune(setup, draws, folders, workers, progress))
 
 
 def _draws(setup: Setup) -> int:
@@ -128,21 +120,3 @@ def _result(arm: Arm, why: str, done: Sequence[FitResult], reference: Sequence[f
     scores = {name: tuple(r.scores[name] for r in done) for name in done[0].scores}
     deltas = tuple(metric.gain(s, r) for s, r in zip(scores[metric.name], reference, strict=True))
     return ArmResult(arm.name, plan, scores, deltas, "", dict(arm.params), sum(r.seconds for r in done))
-
-
-def _from_json(row: Mapping[str, Any]) -> ArmResult:
-    plan = row["plan"]
-    if plan is not None:
-        ratios = tuple((s, float(r)) for s, r in plan["ratios"])
-        thresholds = tuple((n, float(v)) for n, v in plan["thresholds"])
-        plan = MixPlan(
-            ratios, plan["labels"], plan["synthetic_weight"], plan["class_tilt"], plan["rare_exponent"], thresholds
-        )
-
-    def numbers(values: Sequence[float | None]) -> tuple[float, ...]:
-        return tuple(float("nan") if v is None else float(v) for v in values)
-
-    scores = {k: numbers(v) for k, v in row["scores"].items()}
-    return ArmResult(
-        row["name"], plan, scores, numbers(row["deltas"]), row["skipped"], row["params"], float(row["seconds"])
-    )

@@ -59,7 +59,15 @@ class Mixture:
         return int((self.decision == 0).sum())
 
 
-def mix(plan: MixPlan, pool: Pool, form: LabelForm = "weighted", *, weights: bool = True) -> Mixture:
+def mix(
+    plan: MixPlan,
+    pool: Pool,
+    form: LabelForm = "weighted",
+    *,
+    weights: bool = True,
+    scale: float = 1.0,
+    median: float | None = None,
+) -> Mixture:
     """Apply a plan to a pool.
 
     Parameters
@@ -72,6 +80,10 @@ def mix(plan: MixPlan, pool: Pool, form: LabelForm = "weighted", *, weights: boo
     weights : bool
         Whether the estimator takes sample weights. If not, rows are copied or left out in proportion to their weight
         (a weight of 1.3 is one copy, and a second with probability 0.3) and all weights are 1.
+    scale : float
+        For how many times the pool's real rows the synthetic ones are drawn; the real rows are given once anyway.
+    median : float, optional
+        The weight that one copy stands for; by default the median of the pool's real rows.
 
     Raises
     ------
@@ -80,7 +92,7 @@ def mix(plan: MixPlan, pool: Pool, form: LabelForm = "weighted", *, weights: boo
     """
     reasons = (KEPT, *pool.scores, NOT_NEEDED, NOT_USED)
     decision = _filter(plan, pool, reasons)
-    shortfall = _draw(plan, pool, decision, reasons)
+    shortfall = _draw(plan, pool, decision, reasons, scale)
     chosen = np.flatnonzero(decision == 0)
     candidate, label, weight = _labels(plan, pool, chosen, form)
     by_class = class_weights(pool.y, pool.n_classes, plan.rare_exponent)
@@ -94,7 +106,10 @@ def mix(plan: MixPlan, pool: Pool, form: LabelForm = "weighted", *, weights: boo
         if form == "sampled":
             # The same number has drawn the label; its lower digits are as good as another one.
             start = np.mod(start * 2.0**20, 1.0)
-        real, candidate, label, real_weight, weight = _copies(real, candidate, label, real_weight, weight, start)
+        middle = float(np.median(real_weight)) if median is None and len(real_weight) else median
+        real, candidate, label, real_weight, weight = _copies(
+            real, candidate, label, real_weight, weight, start, middle or 1.0
+        )
     return Mixture(real, real_weight, candidate, label, weight, decision, reasons, shortfall)
 
 
@@ -125,7 +140,9 @@ def _filter(plan: MixPlan, pool: Pool, reasons: tuple[str, ...]) -> np.ndarray:
     return decision
 
 
-def _draw(plan: MixPlan, pool: Pool, decision: np.ndarray, reasons: tuple[str, ...]) -> dict[str, int]:
+def _draw(
+    plan: MixPlan, pool: Pool, decision: np.ndarray, reasons: tuple[str, ...], scale: float
+) -> dict[str, int]:
     """Take the first candidates of each source and class, up to the quota; mark the rest."""
     ratios = dict(plan.ratios)
     for name in ratios.keys() - set(pool.sources):
@@ -139,7 +156,7 @@ def _draw(plan: MixPlan, pool: Pool, decision: np.ndarray, reasons: tuple[str, .
             decision[own] = reasons.index(NOT_USED)
             continue
         short = 0
-        for stratum, quota in enumerate(class_quota(pool.y, pool.n_classes, ratio, plan.class_tilt)):
+        for stratum, quota in enumerate(class_quota(pool.y, pool.n_classes, ratio * scale, plan.class_tilt)):
             passing = np.flatnonzero(own & (strata == stratum) & (decision == 0))
             decision[passing[quota:]] = reasons.index(NOT_NEEDED)
             short += max(0, int(quota) - len(passing))
@@ -178,14 +195,23 @@ def _copies(
     real_weight: np.ndarray,
     weight: np.ndarray,
     start: np.ndarray,
+    median: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Turn weights into whole copies, right on average, by systematic sampling over each row's labels."""
-    scale = 1.0 / float(np.median(real_weight)) if len(real_weight) and np.median(real_weight) > 0 else 1.0
-    spread = np.mod(0.5 + GOLDEN * np.arange(len(real)), 1.0)  # even, and the same at every call
-    real_copies = _systematic(real, real_weight * scale, spread)
-    made = _systematic(candidate, weight * scale, start)
+    real_copies = whole_copies(real_weight, median, 0)
+    made = _systematic(candidate, weight / median, start)
     many, kept = np.repeat(real, real_copies), np.repeat(np.arange(len(candidate)), made)
     return many, candidate[kept], label[kept], np.ones(len(many)), np.ones(len(kept))
+
+
+def whole_copies(weight: np.ndarray, median: float, start: int) -> np.ndarray:
+    """Return how often each real row stands there, shape (n,): its weight over the `median`, rounded up or down.
+
+    Which way is settled by the row's position, the first here being at `start`: even, and the same at every call.
+    """
+    position = np.arange(start, start + len(weight))
+    spread = np.mod(0.5 + GOLDEN * position, 1.0)
+    return _systematic(position, weight / (median if median > 0 else 1.0), spread)
 
 
 def _systematic(group: np.ndarray, weight: np.ndarray, start: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
-"""Running independent tasks: in this process, or in worker processes; always with one numerical thread each.
+"""Running independent tasks: in this process, in worker processes, or on a Dask cluster; always one thread each.
 
-Results never depend on the number of workers: tasks are pure functions of their arguments, results come back in the
-order of the tasks, and BLAS and OpenMP use one thread everywhere (a sum over two threads rounds differently).
+Results never depend on where tasks run: they are pure functions of their arguments, results come back in the order of
+the tasks, and BLAS and OpenMP use one thread everywhere (a sum over two threads rounds differently).
 """
 
 from __future__ import annotations
@@ -10,12 +10,37 @@ import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from curator.errors import CuratorError
 
-T = TypeVar("T")
+
+class Task(Protocol):
+    """What one call of a function works on; it reaches whatever machine the call runs on.
+
+    Large data travels in folders, whose names are unique to their content: those that a task `reads` are brought to the
+    machine once, those that it `writes` are brought back.
+    """
+
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """Folders that must be there before."""
+
+    @property
+    def writes(self) -> tuple[Path, ...]:
+        """Folders that are there afterwards."""
+
+    @property
+    def cost(self) -> float:
+        """Roughly how long it takes beside other tasks of its kind: long ones start first."""
+
+    def moved(self, store: Path) -> Self:
+        """Return the same task with all its folders in `store`."""
+
+
+T = TypeVar("T", bound=Task)
 R = TypeVar("R")
 
 ONE_THREAD = {
@@ -48,8 +73,37 @@ def one_thread() -> Iterator[None]:
         yield
 
 
-class Workers:
-    """A place to run tasks, used as a context manager.
+class Workers(Protocol):
+    """A place to run tasks, used as a context manager."""
+
+    @property
+    def slots(self) -> int:
+        """How many tasks run at once."""
+
+    def map(
+        self, function: Callable[[T], R], tasks: Sequence[T], *, done: Callable[[int, R], None] | None = None
+    ) -> list[R]:
+        """Return ``[function(task) for task in tasks]``.
+
+        As each task finishes, `done` is called in this process with its place and its result.
+
+        Raises
+        ------
+        CuratorError
+            When workers keep being killed.
+        """
+
+    def __enter__(self) -> Self:
+        """Begin; workers start with the first tasks."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let the workers go; at once when there was an error."""
+
+
+class LocalWorkers:
+    """Workers on this machine.
 
     Parameters
     ----------
@@ -58,7 +112,7 @@ class Workers:
     """
 
     def __init__(self, jobs: int) -> None:
-        self.jobs = jobs
+        self.jobs = self.slots = jobs
         self._executor: Any = None
 
     def __enter__(self) -> Self:
@@ -72,21 +126,15 @@ class Workers:
             self._executor = None
 
     def map(
-        self, function: Callable[[T], R], tasks: Sequence[T], *, done: Callable[[R], None] | None = None
+        self, function: Callable[[T], R], tasks: Sequence[T], *, done: Callable[[int, R], None] | None = None
     ) -> list[R]:
-        """Return ``[function(task) for task in tasks]``; `done` is called in this process as each one finishes.
-
-        Raises
-        ------
-        CuratorError
-            When workers keep being killed.
-        """
+        """See `Workers.map`."""
         if self.jobs == 1 or len(tasks) == 0:
             return self._here(function, tasks, done)
         results: dict[int, R] = {}
         restarts = 0
         while len(results) < len(tasks):
-            missing = [i for i in range(len(tasks)) if i not in results]
+            missing = longest_first(tasks, results)
             if self._run(function, tasks, missing, results, done):
                 continue
             restarts += 1
@@ -98,13 +146,13 @@ class Workers:
         return [results[i] for i in range(len(tasks))]
 
     @staticmethod
-    def _here(function: Callable[[T], R], tasks: Iterable[T], done: Callable[[R], None] | None) -> list[R]:
+    def _here(function: Callable[[T], R], tasks: Iterable[T], done: Callable[[int, R], None] | None) -> list[R]:
         results = []
         with one_thread():
-            for task in tasks:
+            for place, task in enumerate(tasks):
                 results.append(function(task))
                 if done is not None:
-                    done(results[-1])
+                    done(place, results[-1])
         return results
 
     def _run(
@@ -113,7 +161,7 @@ class Workers:
         tasks: Sequence[T],
         missing: list[int],
         results: dict[int, R],
-        done: Callable[[R], None] | None,
+        done: Callable[[int, R], None] | None,
     ) -> bool:
         """Run the missing tasks; return False when a worker was killed on the way."""
         from concurrent.futures import as_completed
@@ -126,7 +174,7 @@ class Workers:
             for future in as_completed(futures):
                 results[futures[future]] = future.result()
                 if done is not None:
-                    done(future.result())
+                    done(futures[future], future.result())
         except TerminatedWorkerError:
             executor.shutdown(wait=False, kill_workers=True)
             self._executor = None
@@ -141,6 +189,12 @@ class Workers:
                 max_workers=self.jobs, initializer=_start_worker, env={**ONE_THREAD, "TQDM_DISABLE": "1"}, timeout=None
             )
         return self._executor
+
+
+def longest_first(tasks: Sequence[T], results: dict[int, R]) -> list[int]:
+    """Return the places of tasks without a result, the costliest first: a long task at the end keeps others waiting."""
+    missing = [i for i in range(len(tasks)) if i not in results]
+    return sorted(missing, key=lambda i: (-tasks[i].cost, i))
 
 
 def _start_worker() -> None:

@@ -25,17 +25,19 @@ from curator.recipe import EstimatorSpec, Recipe, located, resolved
 from curator.records import LabelPolicy
 from curator.rundir import FORMAT_VERSION
 from curator.score import all_scorers
-from curator.score.pool import MOST_CANDIDATES, PoolTask, Source
+from curator.score.candidates import MOST_CANDIDATES, Source, TrainingRows
+from curator.score.pool import PoolTask
 from curator.space import Space
 from curator.synthesize import check_synthesizer
 from curator.table import Fold, Splits, Table, load_table, make_splits
+from curator.versions import decisive_versions
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # What may change without changing a result: where a run goes and how many hands it has. The data's content is hashed.
 _NOT_IN_FINGERPRINT = (
-    ("search", "jobs"), ("search", "storage"), ("output", "directory"),
+    ("search", "jobs"), ("search", "storage"), ("search", "scheduler"), ("output", "directory"),
     ("data", "source"), ("data", "query"), ("data", "table"),
 )  # fmt: skip
 
@@ -109,17 +111,19 @@ class Setup:
             max_ratio=self.max_ratio,
         )
 
-    def pool_task(self, fold: Fold, folder: Path) -> PoolTask:
-        """Return what builds the pool of one fold."""
+    def pool_task(self, fold: Fold, store: Path) -> PoolTask:
+        """Return what builds the pool of one fold, in the folder `store`."""
         table, seed = self.table, int.from_bytes(hashlib.sha256(f"{self.seed}/{fold.key}".encode()).digest()[:4], "big")
         plain = table.plain
+        known = TrainingRows(
+            plain.iloc[fold.train].reset_index(drop=True), table.y[fold.train], table.weight[fold.train],
+            table.categorical, table.task, table.classes,
+        )  # fmt: skip
         return PoolTask(
-            folder=folder, key=fold.key, rows=plain.iloc[fold.train].reset_index(drop=True), y=table.y[fold.train],
-            weight=table.weight[fold.train], valid=plain.iloc[fold.valid].reset_index(drop=True),
-            y_valid=table.y[fold.valid], weight_valid=table.weight[fold.valid], categorical=table.categorical,
-            task=table.task, classes=table.classes, sources=self.sources, encoding=self.estimator.encoding,
-            max_ratio=self.max_ratio, seed=seed % 2**31,
-            balancing=self.balancing and len(fold.valid) > 0,
+            store=store, key=fold.key, known=known, valid=plain.iloc[fold.valid].reset_index(drop=True),
+            y_valid=table.y[fold.valid], weight_valid=table.weight[fold.valid], sources=self.sources,
+            encoding=self.estimator.encoding, max_ratio=self.max_ratio, seed=seed % 2**31,
+            balancing=self.balancing and len(fold.valid) > 0, versions=repr(decisive_versions()),
         )  # fmt: skip
 
     @property
@@ -128,16 +132,29 @@ class Setup:
         return self.table.task != "regression" and len(set(np.bincount(self.table.y).tolist())) > 1
 
 
-def prepare(recipe: Recipe, data: pd.DataFrame | None = None) -> Setup:
+def load(recipe: Recipe, data: pd.DataFrame | None = None) -> Table:
+    """Load the recipe's table; a mistake is told with its place in the recipe."""
+    try:
+        return load_table(recipe, data)
+    except RecipeProblems as problems:
+        raise located(recipe, problems) from None
+
+
+def prepare(recipe: Recipe, data: pd.DataFrame | None = None, *, table: Table | None = None) -> Setup:
     """Check recipe and data together, fitting nothing to the data.
+
+    Parameters
+    ----------
+    table : Table, optional
+        What `load` gave, where it is there already.
 
     Raises
     ------
     UserError
         With a sentence that names the place and the remedy.
     """
+    table = load(recipe, data) if table is None else table
     try:
-        table = load_table(recipe, data)
         metric = _metric(recipe, table)
         splits = make_splits(table, recipe)
         slices = tuple(declared_slices(table, recipe))
@@ -151,7 +168,7 @@ def prepare(recipe: Recipe, data: pd.DataFrame | None = None) -> Setup:
         raise located(
             recipe, RecipeProblems([Problem(("synthesizers",), "is empty; name at least one, e.g. neighbours")])
         )
-    return Setup(recipe, table, splits, estimator, metric, slices, sources, _fingerprint(recipe, table))
+    return Setup(recipe, table, splits, estimator, metric, slices, sources, fingerprint(recipe, table))
 
 
 def _metric(recipe: Recipe, table: Table) -> Metric:
@@ -193,7 +210,8 @@ def _check_metric_on_holdout(metric: Metric, table: Table, splits: Splits) -> No
         raise UserError(f"all holdout rows have weight zero, so {metric.name} is not defined on them; see data.weight")
 
 
-def _fingerprint(recipe: Recipe, table: Table) -> str:
+def fingerprint(recipe: Recipe, table: Table) -> str:
+    """Return the SHA-256 of resolved recipe, data and format version: what decides the result."""
     content = resolved(recipe)
     for section, key in _NOT_IN_FINGERPRINT:
         content[section].pop(key, None)

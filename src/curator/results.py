@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from curator.certify import CURATED, LEAST_FOR_MACRO, Certification, thin_classes
 from curator.evaluate import nadeau_bengio, reported_metrics, standard_error
+from curator.pools import Pools
 from curator.prepare import Setup
 from curator.records import ArmResult, Trial, shown_decimals
-from curator.rundir import FORMAT_VERSION, RunDirectory
+from curator.rundir import FORMAT_VERSION
 from curator.score.pool import load_pool
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def results(
     best: Trial,
     certification: Certification,
     composition: Mapping[str, Any],
-    directory: RunDirectory,
+    pools: Pools,
 ) -> dict[str, Any]:
     """Return everything that a reader of the run may ask for, as plain data."""
     table, splits = setup.table, setup.splits
@@ -58,7 +59,7 @@ def results(
         "folds_delta": nadeau_bengio(selected.deltas, n_train, n_valid),
         "holdout": certification.arms[CURATED], "holdout_delta": certification.deltas[CURATED],
     }  # fmt: skip
-    pools = {f.key: load_pool(directory.fold(f.key)) for f in (*splits.folds, splits.certification)}
+    read = {f.key: load_pool(pools.folder(f)) for f in (*splits.folds, splits.certification)}
     return {
         "format": FORMAT_VERSION,
         "name": setup.recipe.name,
@@ -71,7 +72,7 @@ def results(
         "estimator_params": dict(setup.estimator.params),
         "metric": {"name": setup.metric.name, "greater_is_better": setup.metric.greater_is_better},
         "metrics": metrics,
-        "rows": {"table": len(table), "development": len(splits.development), "holdout": len(splits.holdout)},
+        "rows": {"table": table.total, "development": len(splits.development), "holdout": len(splits.holdout)},
         "folds": {"count": len(splits.folds), "repeats": splits.repeats, "train": n_train, "valid": n_valid},
         "holdout_hash": splits.holdout_hash,
         "data_hash": table.content_hash,
@@ -94,10 +95,10 @@ def results(
         },
         "arms": [*map(arm, ladder.values()), mix_arm],
         "composition": dict(composition),
-        "teacher": dict(pools[splits.certification.key].teacher_weights),
+        "teacher": dict(read[splits.certification.key].teacher_weights),
         "decisions": list(table.decisions),
         "columns": [asdict(c) for c in table.columns],
-        "notes": sorted({f"{s}: {n}" for p in pools.values() for s, notes in p.notes.items() for n in notes}),
+        "notes": sorted({f"{s}: {n}" for p in read.values() for s, notes in p.notes.items() for n in notes}),
     }  # fmt: skip
 
 
@@ -109,6 +110,11 @@ def _number(trial: Trial) -> int | None:
 def _remarks(setup: Setup, certification: Certification) -> list[str]:
     """Say what a reader must know beside the verdict: a gain that tuning, or a threshold, would give as well."""
     metric, remarks = setup.metric, []
+    if setup.table.whole is not None:
+        remarks.append(
+            f"searched and certified on {len(setup.table)} of {setup.table.total} rows: the verdict is about training "
+            "on that many, and with more real rows synthetic ones usually help less; data.budget says how many are used"
+        )
     thin = thin_classes(setup)
     if thin:
         remarks.append(

@@ -66,10 +66,16 @@ class Run:
 
     @cached_property
     def data(self) -> pd.DataFrame:
-        """The curated dataset: the table's columns, then sample_weight, origin, generation, row_id."""
-        import pandas as pd
+        """The curated dataset: the table's columns, then sample_weight, origin, generation, row_id.
 
-        return pd.read_parquet(self._directory.curated)
+        All of it is read into memory; `data_path` is for datasets that do not fit.
+        """
+        return _read(self.data_path)
+
+    @property
+    def data_path(self) -> Path:
+        """``curated.parquet``, or for a large table the folder ``curated`` of parquet files."""
+        return self._directory.data
 
     @property
     def X(self) -> pd.DataFrame:  # noqa: N802  # the field's name
@@ -98,14 +104,34 @@ class Run:
     @cached_property
     def ledger(self) -> pd.DataFrame:
         """One row a candidate: id, source, seed, scores, decision, drop reason."""
-        import pandas as pd
-
-        return pd.read_parquet(self._directory.ledger)
+        parts = Path(self._directory.ledger_parts)
+        return _read(parts if parts.is_dir() else Path(self._directory.ledger))
 
     @property
     def report_path(self) -> Path:
         """The HTML report."""
         return Path(self._directory.report)
+
+
+def _read(path: Path) -> pd.DataFrame:
+    """Read one file, or all files of a folder in the order of their names."""
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    if path.is_file():
+        return pd.read_parquet(path)
+    files = sorted(str(p) for p in path.glob("part-*.parquet"))
+    table = ds.dataset(files, format="parquet").to_table() if files else pa.table({})
+    whole = {f.name for f in table.schema if pa.types.is_integer(f.type) and table[f.name].null_count}
+    frame: pd.DataFrame = table.drop_columns(sorted(whole)).to_pandas()
+    # A whole number that is missing in some rows must not become a float: keys have more digits than floats.
+    for place, name in enumerate(table.schema.names):
+        if name in whole:
+            kind = table.schema.field(name).type
+            kinds = {kind: pd.UInt64Dtype() if pa.types.is_unsigned_integer(kind) else pd.Int64Dtype()}
+            frame.insert(place, name, table[name].to_pandas(types_mapper=kinds.get))
+    return frame
 
 
 def load_run(path: str | os.PathLike[str]) -> Run:

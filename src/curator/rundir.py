@@ -10,14 +10,15 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import Any, Literal
 
 from curator.errors import CuratorError, RunDirectoryError
 
 FORMAT_VERSION = 1
 _OWN = (
     "recipe.yaml", "manifest.json", "study.db", "trials.parquet", "pool", "curated.parquet", "curated.csv",
-    "ledger.parquet", "results.json", "report.html", "croissant.json", "README.md", ".run.json", ".lock",
+    "curated", "ledger.parquet", "ledger", "results.json", "report.html", "croissant.json", "README.md", ".run.json",
+    ".lock",
 )  # fmt: skip
 _PARTS = ".part"
 _BEFORE_THE_START = {".lock", f".run.json{_PARTS}"}
@@ -29,10 +30,12 @@ class RunDirectory:
     Attributes
     ----------
     path : Path
+    borrows : bool
+        Whether cached folders of runs beside this one may be taken over.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+    def __init__(self, path: str | os.PathLike[str], *, borrows: bool = True) -> None:
+        self.path, self.borrows = Path(path), borrows
 
     recipe = property(lambda self: self.path / "recipe.yaml")
     manifest = property(lambda self: self.path / "manifest.json")
@@ -42,15 +45,38 @@ class RunDirectory:
     curated = property(lambda self: self.path / "curated.parquet")
     curated_csv = property(lambda self: self.path / "curated.csv")
     ledger = property(lambda self: self.path / "ledger.parquet")
+    parts = property(lambda self: self.path / "curated")
+    ledger_parts = property(lambda self: self.path / "ledger")
     results = property(lambda self: self.path / "results.json")
     report = property(lambda self: self.path / "report.html")
     croissant = property(lambda self: self.path / "croissant.json")
     card = property(lambda self: self.path / "README.md")
     started = property(lambda self: self.path / ".run.json")
 
-    def fold(self, key: str) -> Path:
-        """Return where the pool of one fold is cached."""
-        return Path(self.pool) / key
+    @property
+    def data(self) -> Path:
+        """The curated dataset: one file, or for a large table the folder of its files."""
+        return Path(self.parts if self.parts.is_dir() else self.curated)
+
+    @property
+    def ledgers(self) -> list[Path]:
+        """The files of the ledger."""
+        return sorted(self.ledger_parts.glob("part-*.parquet")) or [Path(self.ledger)]
+
+    def borrow(self, folder: Path, marker: str) -> bool:
+        """Take over a cached folder of the same name from a run beside this one; return whether there was one.
+
+        Names are digests of what decides the content. Files are linked where the file system can, else copied: deleting
+        either run leaves the other whole. A folder counts as whole when it holds `marker`.
+        """
+        if not self.borrows:
+            return False
+        for marked in sorted(self.path.parent.glob(f"*/pool/{folder.name}/{marker}")):
+            with contextlib.suppress(OSError), atomic_folder(folder) as part:
+                for file in sorted(marked.parent.iterdir()):
+                    _link(file, part / file.name)
+                return True
+        return False
 
     @property
     def complete(self) -> bool:
@@ -144,8 +170,8 @@ class RunDirectory:
             shutil.rmtree(stray) if stray.is_dir() else stray.unlink(missing_ok=True)
         files = {
             str(p.relative_to(self.path)): file_hash(p)
-            for p in sorted(self.path.iterdir())
-            if p.is_file() and p.name in _OWN and not p.name.startswith(".")
+            for p in [*sorted(self.path.iterdir()), *sorted(self.parts.glob("*")), *sorted(self.ledger_parts.glob("*"))]
+            if p.is_file() and p.relative_to(self.path).parts[0] in _OWN and not p.name.startswith(".")
         }
         write_json(self.manifest, {**manifest, "files": files})
         self.started.unlink(missing_ok=True)
@@ -259,8 +285,10 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(part)
 
 
-@contextmanager
-def atomic_binary(path: Path) -> Iterator[IO[bytes]]:
-    """Yield an open binary file, which takes the place of `path` if the block ends well."""
-    with atomic(path) as part, part.open("wb") as handle:
-        yield handle
+def _link(file: Path, target: Path) -> None:
+    # Lists that grow are copied: a link would let two runs write one file.
+    if file.suffix != ".jsonl":
+        with contextlib.suppress(OSError):
+            os.link(file, target)
+            return
+    shutil.copyfile(file, target)

@@ -16,16 +16,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from curator.errors import CuratorError, UserError, reason_of
-from curator.evaluate import Metric, chance_to_catch_up, standard_error
+from curator.evaluate import Metric, chance_to_catch_up, expected_gain, standard_error
 from curator.progress import Progress
 from curator.records import MixPlan, Trial
 from curator.space import HIGHEST, HIGHEST_WEIGHT, LOWEST_WEIGHT, STEP, Params, Space
 
 # Trials proposed together; fixed, whatever the number of workers.
-BATCH = 4
+BATCH = 8
 PRUNE_BELOW = 0.1
 STARTUP_TRIALS = 12
+# What the recent past is, for judging whether more trials are worth their time.
+RECENT = 24
+# The trials that the best is told apart from.
+_RIVALS = 8
+_LEAST_RIVALS = 4
 
 
 def propose(
@@ -61,6 +68,8 @@ class Study:
         import optuna
 
         self._space, self._path = space, path
+        if url is not None:
+            _check_url(url)
         with _quiet():
             try:
                 storage = optuna.storages.RDBStorage(url or f"sqlite:///{path}")
@@ -97,6 +106,20 @@ class Study:
         self._storage.engine.dispose()
 
 
+def _check_url(url: str) -> None:
+    """Refuse a storage URL that would be misread; what would be shown of it then may be part of a password."""
+    from sqlalchemy import exc, make_url
+
+    try:
+        host = make_url(url).host or ""
+    except (exc.ArgumentError, ValueError):
+        raise UserError(
+            "search.storage: is no database URL; write it as postgresql+psycopg://user:password@host:5432/name"
+        ) from None
+    if "@" in host:
+        raise UserError("search.storage: the user or the password holds an '@'; write it as %40")
+
+
 @dataclass(frozen=True)
 class SearchTask:
     """What the search needs beside a way to evaluate plans.
@@ -117,6 +140,7 @@ class SearchTask:
     trials: int
     seed: int
     pruning: bool
+    early_stop: bool
     timeout: float | None
 
 
@@ -134,6 +158,9 @@ def run_search(task: SearchTask, study: Study, evaluate: Evaluate, progress: Pro
     progress.advance(len(history))
     while len(history) < task.trials:
         if task.timeout is not None and time.monotonic() - started > task.timeout and history:
+            break
+        if task.early_stop and not worth_going_on(history, len(task.named), task.trials):
+            progress.note(f"ended at {len(history)} trials: more are expected to gain less than the folds can tell")
             break
         count = min(BATCH, task.trials - len(history))
         batch = propose(task.space, history, task.named, count, task.seed)
@@ -153,6 +180,7 @@ def _evaluated(
     folds = len(task.reference)
     known = dict(task.known) | {t.plan: (t.scores, t.seconds) for t in history if t.state == "complete"}
     leader = max((t for t in history if t.state == "complete"), key=lambda t: t.delta, default=None)
+    spread = None if leader is None else _spread(history, leader)
     scores: list[list[float]] = [list(known[plan][0]) if plan in known else [] for _, _, plan in batch]
     seconds = [0.0] * len(batch)
     pruned: set[int] = set()
@@ -170,7 +198,7 @@ def _evaluated(
         for i in set(range(len(batch))) - pruned:
             if len(scores[i]) == rung:
                 own = _gains(task, scores[i])
-                if chance_to_catch_up(own, leader.deltas[:rung]) < PRUNE_BELOW:
+                if chance_to_catch_up(own, leader.deltas[:rung], folds, spread) < PRUNE_BELOW:
                     pruned.add(i)
     trials = []
     for i, (name, params, plan) in enumerate(batch):
@@ -192,9 +220,35 @@ def rungs(folds: int) -> list[int]:
     Examples
     --------
     >>> rungs(3), rungs(5), rungs(10)
-    ([3], [3, 5], [3, 6, 10])
+    ([1, 2, 3], [1, 2, 5], [2, 4, 10])
     """
-    return sorted({r for r in (-(-folds * 3 // 10), -(-folds * 6 // 10)) if 3 <= r < folds} | {folds})
+    return sorted({-(-folds // 5), -(-folds * 2 // 5), folds})
+
+
+def _spread(history: Sequence[Trial], leader: Trial) -> float | None:
+    """Return how much the difference between a trial and the leader varies from fold to fold, as trials go."""
+    rivals = [t for t in history if t.state == "complete" and t.plan != leader.plan]
+    if len(rivals) < _LEAST_RIVALS or len(leader.deltas) < 2:
+        return None
+    return float(np.median([np.std(np.subtract(t.deltas, leader.deltas), ddof=1) for t in rivals]))
+
+
+def worth_going_on(history: Sequence[Trial], named: int, trials: int) -> bool:
+    """Whether the trials that are left may be expected to gain more than the folds can tell apart.
+
+    What they gain is `expected_gain` over the last 24 proposals of the sampler, pruned ones included (by how far they
+    were behind the best on the folds they had). What the folds can tell is the standard error of the paired difference
+    between the best trial and another: the median over the eight that come next.
+    """
+    recent = history[max(named, len(history) - RECENT) :]
+    complete = [t for t in history if t.state == "complete"]
+    if len(recent) < RECENT or len(history) < named + STARTUP_TRIALS or len(complete) < _LEAST_RIVALS:
+        return True
+    best = max(complete, key=lambda t: (t.delta, -t.number))
+    others = sorted((t for t in complete if t.plan != best.plan), key=lambda t: (-t.delta, t.number))[:_RIVALS]
+    noise = [standard_error(np.subtract(best.deltas, t.deltas).tolist()) for t in others]
+    shortfalls = [float(np.mean(np.subtract(t.deltas, best.deltas[: len(t.deltas)]))) for t in recent]
+    return not noise or expected_gain(shortfalls, trials - len(history)) >= float(np.median(noise))
 
 
 def select(trials: Sequence[Trial], folds: int | None = None) -> tuple[Trial, Trial]:

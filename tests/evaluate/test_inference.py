@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from curator.evaluate import (
     chance_to_catch_up,
+    expected_gain,
     holm,
     judge,
     nadeau_bengio,
@@ -126,16 +128,49 @@ def test_rows_needed_knows_that_nothing_will_do():
     assert rows_needed(Interval(0.0, -1e6, 1e6, 50), 1e-6) is None
 
 
-def test_chance_to_catch_up_is_a_paired_t_test():
-    from scipy.stats import ttest_rel
+def test_the_chance_to_catch_up_is_that_of_the_folds_to_come():
+    """Simulate: given what two folds showed, how often does the mean over all five come out ahead?"""
+    rng = np.random.default_rng(0)
+    seen, spread = np.array([-0.4, -0.6]), 1.0
+    # The true mean given the folds seen (flat prior), then three more folds around it.
+    true = seen.mean() + spread / np.sqrt(2) * rng.normal(size=400_000)
+    rest = true[:, None] + spread * rng.normal(size=(400_000, 3))
+    expected = float(((seen.sum() + rest.sum(axis=1)) / 5 >= 0).mean())
+    found = chance_to_catch_up(seen, [0.0, 0.0], 5, spread)
+    # A t with five degrees of freedom has heavier tails than the normal that is simulated.
+    assert found == pytest.approx(expected, abs=0.03)
 
-    trailing, leading = [0.1, 0.3, 0.2, 0.25], [0.2, 0.35, 0.4, 0.31]
-    expected = ttest_rel(trailing, leading, alternative="less").pvalue
-    assert chance_to_catch_up(trailing, leading) == pytest.approx(expected)
+
+@given(st.lists(st.floats(-3, 3), min_size=1, max_size=4), st.floats(0.01, 2))
+def test_the_chance_to_catch_up_grows_with_the_folds_to_come_and_with_a_lead(differences, spread):
+    zeros = [0.0] * len(differences)
+    few, many = (chance_to_catch_up(differences, zeros, folds, spread) for folds in (5, 10))
+    assert 0 <= few <= many <= 1
+    assert chance_to_catch_up(np.add(differences, 0.5), zeros, 5, spread) >= few
 
 
 def test_chance_to_catch_up_at_the_edges():
-    assert chance_to_catch_up([0.3, 0.4], [0.1, 0.2]) == 1.0
-    assert chance_to_catch_up([0.1, 0.2], [0.1, 0.2]) == 1.0
-    assert chance_to_catch_up([0.0, 0.1], [0.5, 0.6]) == pytest.approx(0.0, abs=1e-9)
-    assert chance_to_catch_up([0.0], [9.0]) == 1.0, "one fold tells nothing"
+    assert chance_to_catch_up([0.3, 0.4], [0.1, 0.2], 5) == 1.0
+    assert chance_to_catch_up([0.1, 0.2], [0.1, 0.2], 5) == 1.0
+    assert chance_to_catch_up([0.0, 0.1], [0.5, 0.6], 5) == pytest.approx(0.0, abs=1e-9)
+    assert chance_to_catch_up([0.0], [9.0], 5) == 1.0, "one fold tells nothing without an idea of the spread"
+    assert chance_to_catch_up([0.0], [9.0], 5, 1.0) < 0.01
+    assert chance_to_catch_up([0.0], [0.5], 5, 1.0) > 0.2
+    assert chance_to_catch_up([0.0, 0.0], [1.0, -0.9], 2) == 0.0, "all folds are seen"
+
+
+def test_the_expected_gain_is_that_of_the_best_of_so_many_draws():
+    rng = np.random.default_rng(1)
+    shortfalls = rng.normal(-1.0, 0.5, 4000)
+    middle, spread = np.quantile(shortfalls, 0.5), np.subtract(*np.quantile(shortfalls, [norm.cdf(1), 0.5]))
+    for n in (1, 20, 80):
+        best = (middle + spread * rng.normal(size=(40_000, n))).max(axis=1)
+        assert expected_gain(shortfalls, n) == pytest.approx(np.maximum(best, 0).mean(), rel=0.06, abs=2e-4)
+
+
+def test_nothing_is_gained_by_no_trials_or_by_trials_that_are_all_alike():
+    assert expected_gain([-1.0, -0.5, -0.2], 0) == 0.0
+    assert expected_gain([-1.0] * 10, 50) == 0.0
+    assert expected_gain([0.0] * 10, 50) == 0.0
+
+

@@ -102,7 +102,7 @@ def test_source_and_target_are_enough(write):
         "name": "dataset",
         "data": {
             "source": "t.csv", "query": None, "table": None, "target": "y", "drop": [], "types": {}, "missing": [],
-            "group": None, "time": None, "weight": None, "license": None,
+            "group": None, "time": None, "weight": None, "budget": "auto", "license": None,
         },
         "task": {
             "type": "auto", "metric": "auto", "positive": None, "estimator": "hist_gradient_boosting", "holdout": 0.25,
@@ -116,7 +116,7 @@ def test_source_and_target_are_enough(write):
         "rare": {"slices": [], "discover": True, "weights": "search", "tolerance": 0.01},
         "search": {
             "trials": 100, "timeout": None, "seed": 0, "jobs": "auto", "max_ratio": 10.0, "pruning": True,
-            "storage": None,
+            "early_stop": True, "scheduler": None, "storage": None,
         },
         "output": {"directory": "runs", "format": "parquet", "policy": "certified", "labels": "weighted"},
     }  # fmt: skip

@@ -12,7 +12,8 @@ import pytest
 
 from curator.parallel import one_thread
 from curator.score import teacher
-from curator.score.pool import PoolTask, Source
+from curator.score.candidates import Source, TrainingRows
+from curator.score.pool import PoolTask
 
 
 class Rows(NamedTuple):
@@ -47,13 +48,13 @@ def _real_rows() -> Callable[..., Rows]:
 def pool_task() -> Callable[..., PoolTask]:
     """Return what builds a small pool, changed as a test asks."""
 
-    def of(folder: Path, *, task: str = "binary", n: int = 60, sources: tuple[Source, ...] | None = None, **changes):
+    def of(store: Path, *, task: str = "binary", n: int = 60, sources: tuple[Source, ...] | None = None, **changes):
         rows, valid = real_rows(n, task), real_rows(20, task, seed=1)
         classes = {"binary": ("no", "yes"), "multiclass": ("lo", "mid", "hi"), "regression": ()}[task]
         given = {
-            "folder": folder, "key": folder.name, "rows": rows.frame, "y": rows.y, "weight": np.ones(n),
-            "valid": valid.frame, "y_valid": valid.y, "weight_valid": np.ones(20), "categorical": rows.categorical,
-            "task": task, "classes": classes, "encoding": "ordinal", "max_ratio": 3.0, "seed": 5,
+            "store": store, "key": "f0", "valid": valid.frame, "y_valid": valid.y, "weight_valid": np.ones(20),
+            "known": TrainingRows(rows.frame, rows.y, np.ones(n), rows.categorical, task, classes),
+            "encoding": "ordinal", "max_ratio": 3.0, "seed": 5,
             "sources": sources or (Source("neighbours", "neighbours", {}, False),),
         }  # fmt: skip
         return PoolTask(**{**given, **changes})

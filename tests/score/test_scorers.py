@@ -14,23 +14,22 @@ from sklearn.metrics import roc_auc_score
 
 from curator.score import SCORERS, ScoringContext, all_scorers
 from curator.score.agreement import agreement
-from curator.score.context import rank_within
+from curator.score.context import RealSpace, rank_within
 from curator.score.novelty import novelty
 from curator.score.realism import realism
 from curator.score.teacher import Teacher
 from curator.score.typicality import typicality
 
 
-def _context(rows, candidates, labels=None, *, source=None, prediction=None, task="binary", out_of_fold=None):
+def _context(rows, candidates, labels=None, *, prediction=None, task="binary", out_of_fold=None):
     m = len(candidates)
     labels = np.zeros(m, dtype=np.int64) if labels is None else np.asarray(labels)
     if prediction is None:
         prediction = labels.astype(float) if task == "regression" else np.full((m, int(labels.max()) + 1), 0.5)
     known = rows.y.astype(float) if out_of_fold is None else out_of_fold
-    source = np.zeros(m, dtype=np.int16) if source is None else np.asarray(source, dtype=np.int16)
     return ScoringContext(
-        rows.frame, rows.y, candidates.reset_index(drop=True), labels, source, rows.categorical, task,
-        SimpleNamespace(out_of_fold=known), prediction, 0,
+        rows.frame, rows.y, candidates.reset_index(drop=True), labels, rows.categorical, task,
+        SimpleNamespace(out_of_fold=known), prediction, 0, RealSpace(rows.frame, rows.categorical, m),
     )  # fmt: skip
 
 
@@ -52,7 +51,7 @@ def test_one_score_a_candidate_between_0_and_1(real_rows, name, task):
     if task == "binary":
         chance = np.random.default_rng(0).random(35)
         prediction = np.column_stack([chance, 1 - chance])
-    context = _context(rows, candidates, others.y, source=np.arange(35) % 2, task=task, prediction=prediction)
+    context = _context(rows, candidates, others.y, task=task, prediction=prediction)
     score = SCORERS[name](context)
     assert score.shape == (35,)
     assert np.isfinite(score).all()
@@ -105,16 +104,6 @@ def test_absurd_rows_look_synthetic(mixed):
     rows, candidates = mixed
     score = realism(_context(rows, candidates))
     assert roc_auc_score(np.arange(80) < 60, score) > 0.95
-
-
-def test_realism_judges_each_source_by_itself(mixed):
-    rows, candidates = mixed
-    absurd = candidates.iloc[60:]
-    # A source of nothing but absurd rows: ranks say which of its own are least bad, and leave the other source alone.
-    context = _context(rows, pd.concat([candidates.iloc[:60], absurd]), source=[0] * 60 + [1] * 20)
-    alone = _context(rows, candidates.iloc[:60])
-    assert np.array_equal(realism(context)[:60], realism(alone))
-    assert realism(context)[60:].mean() == pytest.approx(rank_within(np.arange(20.0), np.zeros(20)).mean())
 
 
 def test_a_single_candidate_can_be_scored(real_rows):
@@ -176,10 +165,8 @@ def test_a_threshold_on_ranks_takes_the_same_share_of_rare_and_common():
     assert kept[stratum == 1].mean() == pytest.approx(0.75, abs=0.03)
 
 
-def test_strata_are_source_and_class(real_rows):
+def test_strata_are_classes(real_rows):
     rows = real_rows(20)
-    context = _context(rows, real_rows(6, seed=1).frame, [0, 1, 0, 1, 1, 1], source=[0, 0, 1, 1, 1, 0])
-    groups = {}
-    for i, s in enumerate(context.stratum):
-        groups.setdefault(s, []).append(i)
-    assert sorted(groups.values()) == [[0], [1, 5], [2], [3, 4]]
+    context = _context(rows, real_rows(6, seed=1).frame, [0, 1, 0, 1, 1, 1])
+    assert context.stratum.tolist() == [0, 1, 0, 1, 1, 1]
+    assert set(_context(rows, rows.frame, np.linspace(0, 1, 20), task="regression").stratum.tolist()) == {0}

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import random
 import sys
+from dataclasses import dataclass
 from functools import cache, partial
-from types import SimpleNamespace
 
 import cloudpickle
 import numpy as np
 import pandas as pd
 import pytest
 
-from curator.parallel import Workers
-from curator.score.pool import Source, _from_source
+from curator.parallel import LocalWorkers
+from curator.score.candidates import CandidateTask, Source, TrainingRows, load_candidates, make_candidates
 from curator.synthesize import SYNTHESIZERS, TARGET, ClassSampler, check_synthesizer, find_synthesizer, make_synthesizer
 from curator.table import conform
 
@@ -209,14 +209,18 @@ def test_class_samplers_make_what_is_asked(plain_rows, case):
 
 @pytest.mark.parametrize("n", [2, 3, 6])
 @pytest.mark.parametrize("case", ALL)
-def test_tiny_tables_give_candidates_or_a_reason(plain_rows, case, n):
+def test_tiny_tables_give_candidates_or_a_reason(plain_rows, tmp_path, case, n):
     rows = plain_rows(40)
     own = pd.concat([g.head(-(-n // 2)) for _, g in rows.frame.groupby(TARGET)]).head(n).reset_index(drop=True)
     name, per_class = case
-    task = SimpleNamespace(max_ratio=4.0, task="binary", classes=("no", "yes"))
-    made, notes = _from_source(Source(name, name, QUICK.get(name, {}), per_class), own, rows.categorical, task, 5)
-    assert list(made.columns) == list(own.columns)
-    assert len(made) > 0 or notes
+    features, classes = own.drop(columns=TARGET), ("no", "yes")
+    y = own[TARGET].map({"no": 0, "yes": 1}).to_numpy(np.int64)
+    words = tuple(c for c in rows.categorical if c != TARGET)
+    known = TrainingRows(features, y, np.ones(len(y)), words, "binary", classes)
+    make_candidates(CandidateTask(tmp_path / "c", known, Source(name, name, QUICK.get(name, {}), per_class), 4.0, 5))
+    made = load_candidates(tmp_path / "c")
+    assert list(made.rows.columns) == list(features.columns)
+    assert len(made.rows) > 0 or made.notes
 
 
 def test_sdv_samples_are_prefix_stable(drawn):
@@ -228,13 +232,23 @@ def test_sdv_samples_are_prefix_stable(drawn):
 
 def _both_places(cases, rows) -> None:
     draw = partial(_draw_task, frame=rows.frame, categorical=rows.categorical)
-    with Workers(1) as here, Workers(2) as there:
-        for case, own, others in zip(cases, here.map(draw, cases), there.map(draw, cases), strict=True):
+    tasks = [Draw(case) for case in cases]
+    with LocalWorkers(1) as here, LocalWorkers(2) as there:
+        for case, own, others in zip(cases, here.map(draw, tasks), there.map(draw, tasks), strict=True):
             pd.testing.assert_frame_equal(own, others, obj=str(case))
 
 
-def _draw_task(case, *, frame, categorical):
-    return _draw(case, frame, categorical)
+@dataclass(frozen=True)
+class Draw:
+    """What one call draws from."""
+
+    case: tuple
+    reads = writes = ()
+    cost = 1.0
+
+
+def _draw_task(task, *, frame, categorical):
+    return _draw(task.case, frame, categorical)
 
 
 def test_other_processes_make_the_same_rows(plain_rows):

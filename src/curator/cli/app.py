@@ -128,19 +128,40 @@ def init(
 
 @app.command()
 @guarded
-def validate(recipe: RecipeFile, set_: Set = None, json: Json = False) -> None:
-    """Check a recipe and its data together, fitting nothing."""
+def validate(
+    recipe: RecipeFile,
+    set_: Set = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Measure a few small fits, and tell what a run will take.")
+    ] = False,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes that the estimate is for.")] = None,
+    json: Json = False,
+) -> None:
+    """Check a recipe and its data together, fitting nothing; with --estimate also measure what a run will take."""
     from curator.curate import read_recipe, run_directory
     from curator.draft import describe, in_words
     from curator.prepare import prepare
 
+    if jobs is not None and not estimate:
+        raise UserError("--jobs says how many workers an estimate is for: give it together with --estimate")
     setup = prepare(read_recipe(recipe, set_ or ()))
-    about = describe(setup) | {"recipe": str(recipe), "run": str(run_directory(setup).path)}
+    about = describe(setup) | {"recipe": str(recipe), "run": str(run_directory(setup.recipe, setup.fingerprint).path)}
+    lines = in_words(about)
+    if estimate:
+        from curator import estimate as costs
+        from curator.parallel import available_cores
+
+        typer.echo("measuring a few small fits, which takes up to half a minute", err=True)
+        spec = setup.recipe.search
+        found = costs.estimate(setup, jobs or (available_cores() if spec.jobs == "auto" else int(spec.jobs)))
+        about |= {"estimate": found}
+        # What was measured takes the place of the rough guess.
+        lines = [*lines[:-1], f"the run goes to {about['run']}", *costs.in_words(found)]
     if json:
         _print_json(about)
     else:
         typer.echo(f"{recipe}: in order")
-        for line in in_words(about):
+        for line in lines:
             typer.echo(f"  {line}")
 
 
@@ -150,6 +171,9 @@ def run(
     recipe: RecipeFile,
     set_: Set = None,
     jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes; never changes a result.")] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(metavar="URL", help="A Dask scheduler, e.g. tcp://host:8786; never changes a result.")
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The run directory itself.", show_default=False)] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Start over, removing what an earlier run left.")] = False,
     quick: Annotated[bool, typer.Option("--quick", help="A first look: 12 trials, 3 folds.")] = False,
@@ -159,10 +183,14 @@ def run(
     from curator.cli.progress import LiveProgress, PlainProgress
     from curator.curate import curate
 
+    if jobs is not None and scheduler is not None:
+        raise UserError("--jobs and --scheduler are both given: work is done here or on the cluster; keep one of them")
     error = _console(error=True)
     overrides = [*(QUICK if quick else ()), *(set_ or ())]
     with LiveProgress(error) if error.is_terminal else PlainProgress() as progress:
-        done = curate(recipe, overrides=overrides, jobs=jobs, out=out, fresh=fresh, progress=progress)
+        done = curate(
+            recipe, overrides=overrides, jobs=jobs, scheduler=scheduler, out=out, fresh=fresh, progress=progress
+        )
     _show(done, json=json)
 
 

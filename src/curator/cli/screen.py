@@ -37,8 +37,8 @@ def show_run(run: Run, console: Console) -> None:
         console.print(_slices(slices, decimals(results)))
     console.print(f"Mix: {plan_in_words(results['selected']['plan'])}", markup=False)
     console.print("")
-    for label, name in (("dataset", "curated.parquet"), ("report", "report.html"), ("everything", "")):
-        console.print(f"{label:<10} {run.path / name}", soft_wrap=True, markup=False, highlight=False)
+    for label, path in (("dataset", run.data_path), ("report", run.report_path), ("everything", run.path)):
+        console.print(f"{label:<10} {path}", soft_wrap=True, markup=False, highlight=False)
 
 
 def plan_in_words(plan: Mapping[str, Any]) -> str:

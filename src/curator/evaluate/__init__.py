@@ -1,5 +1,6 @@
 """Judging mixes: estimators, metrics, and paired inference on real rows."""
 
+from curator.evaluate.cache import run_fits
 from curator.evaluate.estimators import (
     ESTIMATORS,
     Estimator,
@@ -11,6 +12,7 @@ from curator.evaluate.estimators import (
 from curator.evaluate.fit import Arm, FitResult, FitTask, run_fit, training_rows
 from curator.evaluate.inference import (
     chance_to_catch_up,
+    expected_gain,
     holm,
     judge,
     nadeau_bengio,
@@ -33,6 +35,7 @@ __all__ = [
     "chance_to_catch_up",
     "check_estimator",
     "check_metric",
+    "expected_gain",
     "find_metric",
     "holm",
     "judge",
@@ -45,6 +48,7 @@ __all__ = [
     "resolve_metric",
     "rows_needed",
     "run_fit",
+    "run_fits",
     "standard_error",
     "training_rows",
     "tuning_draws",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +17,9 @@ from curator.evaluate.estimators import Estimator, Prediction, fit, predict
 from curator.evaluate.metrics import Metric, find_metric
 from curator.mix import Mixture, mix
 from curator.records import LabelForm, MixPlan
-from curator.score.pool import BALANCING, Pool, load_pool
+from curator.score.candidates import BALANCING
+from curator.score.pool import Pool, load_pool
+from curator.versions import package_version
 
 Special = Literal["oversampling", "smote", "threshold"]
 
@@ -52,6 +56,32 @@ class FitTask:
     form: LabelForm
     seed: int
     keep_prediction: bool = False
+
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """The pool."""
+        return (self.folder,)
+
+    @property
+    def writes(self) -> tuple[Path, ...]:
+        """Nothing."""
+        return ()
+
+    @property
+    def cost(self) -> float:
+        """Roughly the rows to train on, in real rows."""
+        return 1.0 + self.arm.plan.ratio * (2.0 if self.arm.plan.labels == "relabel" else 1.0)
+
+    def moved(self, store: Path) -> FitTask:
+        """Return the task as it is done in another place."""
+        return replace(self, folder=store / self.folder.name)
+
+    def digest(self) -> str:
+        """Identify the fit among those on its pool."""
+        plan = asdict(self.arm.plan.canonical())
+        model = [asdict(self.estimator), package_version(self.estimator.path)]
+        content = [plan, self.arm.special, self.arm.params, model, self.metrics, self.form, self.seed]
+        return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, eq=False)

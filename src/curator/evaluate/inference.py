@@ -10,6 +10,7 @@ import numpy as np
 from curator.records import Interval, VerdictName
 
 LEVEL = 0.95
+_SPREAD_FREEDOM = 4
 
 
 def nadeau_bengio(differences: Sequence[float], n_train: int, n_valid: int, level: float = LEVEL) -> Interval:
@@ -52,20 +53,59 @@ def standard_error(differences: Sequence[float], folds: int | None = None) -> fl
     return float(d.std(ddof=1) / math.sqrt(min(len(d), folds or len(d)))) if len(d) > 1 else 0.0
 
 
-def chance_to_catch_up(trailing: Sequence[float], leading: Sequence[float]) -> float:
-    """Return the one-sided p-value of a paired t-test that the trailing scores are not below the leading ones.
+def chance_to_catch_up(
+    trailing: Sequence[float], leading: Sequence[float], folds: int, spread: float | None = None
+) -> float:
+    """Return the chance that a trial's mean over all folds comes up to the leader's, seen on the first few folds.
 
-    Small means the trailing trial will hardly win on the folds that are left.
+    With r of J folds seen, the difference of the two means over all J is predicted to be normal around the difference
+    so far, with variance ``s^2 (J - r) / (J r)``. One or two folds say little about s, so that it is shrunk toward the
+    `spread` of earlier trials (counted as 4 degrees of freedom), and the normal is a t.
+
+    Parameters
+    ----------
+    trailing, leading : sequences of r floats
+        Scores fold by fold, higher being better; the leader's on the same folds.
+    folds : int
+        J.
+    spread : float, optional
+        Typical standard deviation over folds of the difference between a trial and the leader. Without it, one fold
+        tells nothing.
     """
     from scipy.stats import t
 
     d = np.asarray(trailing, dtype=float) - np.asarray(leading, dtype=float)
-    if len(d) < 2 or d.mean() >= 0:
-        return 1.0
-    spread = float(d.std(ddof=1))
-    if spread == 0:
+    seen, known = len(d), 0 if spread is None else _SPREAD_FREEDOM
+    freedom = known + seen - 1
+    if seen >= folds or freedom == 0 or d.mean() >= 0:
+        return float(d.mean() >= 0) if seen >= folds else 1.0
+    squares = known * (spread or 0.0) ** 2 + (float(d.var(ddof=1)) * (seen - 1) if seen > 1 else 0.0)
+    error = math.sqrt(squares / freedom * (folds - seen) / (folds * seen))
+    return float(t.cdf(d.mean() / error, freedom)) if error > 0 else 0.0
+
+
+def expected_gain(shortfalls: Sequence[float], remaining: float) -> float:
+    """Return by how much the best of so many more trials is expected to beat the best so far.
+
+    Trials to come are taken to be like recent ones: normal, with the median of their shortfalls, and the distance from
+    there to their 84th percentile as standard deviation (what the worst of them are like does not matter). Then the
+    gain is the mean of what the best of n draws has above zero, the integral of ``1 - Phi((x - m) / s)^n`` over x > 0.
+
+    Parameters
+    ----------
+    shortfalls : sequence of float
+        Recent trials less the best one; at most 0.
+    remaining : float
+        Trials to come, n.
+    """
+    from scipy.stats import norm
+
+    middle, high = np.quantile(np.asarray(shortfalls, dtype=float), [0.5, norm.cdf(1)])
+    spread = float(high - middle)
+    if spread <= 0 or remaining <= 0:
         return 0.0
-    return float(t.cdf(d.mean() / (spread / math.sqrt(len(d))), len(d) - 1))
+    x = np.linspace(0.0, max(0.0, float(middle) + 8 * spread), 400)
+    return float(np.trapezoid(1 - norm.cdf((x - middle) / spread) ** remaining, x))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

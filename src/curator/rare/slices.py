@@ -6,17 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from curator.errors import Problem, RecipeProblems, reason_of
+from curator.errors import Problem, RecipeProblems
 from curator.recipe.models import Recipe, SliceSpec
-from curator.table import DistanceRows, Table
+from curator.table import DistanceRows, NearestRows, Table, members
 
 RARE_CLASS_SHARE = 0.1
 TAIL_SHARE = 0.05
 NEAREST = 5
 # Fewer holdout rows than this say nothing about a slice.
 LEAST_HOLDOUT_ROWS = 10
-# k-NN isolation is exact and quadratic; past this many development rows it is left out.
-MOST_ROWS_FOR_ISOLATION = 50_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,16 +59,7 @@ def declared_slices(table: Table, recipe: Recipe) -> list[Slice]:
 
 
 def _evaluate(table: Table, spec: SliceSpec) -> np.ndarray:
-    try:
-        member = table.frame.eval(spec.where, engine="python", local_dict={}, global_dict={})
-    except Exception as error:  # pandas raises many kinds for what a user may write
-        known = ", ".join(map(str, table.frame.columns[:8]))
-        raise ValueError(f"{spec.where!r} cannot be evaluated: {reason_of(error)}; columns are {known}, ...") from None
-    values = np.asarray(member)
-    if values.shape != (len(table),) or values.dtype.kind not in "bO":
-        raise ValueError(f"{spec.where!r} is not true or false for each row; write a comparison, e.g. age > 60")
-    # Comparing a missing value gives neither true nor false: such rows are not in the slice.
-    mask = values if values.dtype.kind == "b" else np.array([v is True or v is np.True_ for v in values])
+    mask = members(table.frame, spec.where)
     if not mask.any():
         raise ValueError(f"{spec.where!r} matches no row")
     if mask.all():
@@ -125,20 +114,18 @@ def _rare_categories(table: Table, development: np.ndarray) -> Slice | None:
 
 
 def _isolated(table: Table, development: np.ndarray) -> Slice | None:
-    from sklearn.neighbors import NearestNeighbors
-
-    if not NEAREST < len(development) <= MOST_ROWS_FOR_ISOLATION:
+    if len(development) <= NEAREST:
         return None
     known = table.plain.iloc[development]
     encoder = DistanceRows(table.categorical).fit(known)
-    index = NearestNeighbors(n_neighbors=NEAREST, algorithm="brute").fit(encoder.transform(known))
-    own = index.kneighbors()[0].mean(axis=1)  # without the row itself
+    index = NearestRows(encoder.transform(known), queries=len(table))
+    own = index.own(NEAREST)[0].mean(axis=1)
     limit = float(np.quantile(own, 1 - TAIL_SHARE))
     score = np.empty(len(table))
     score[development] = own
     rest = np.setdiff1d(np.arange(len(table)), development)
     if len(rest):
-        score[rest] = index.kneighbors(encoder.transform(table.plain.iloc[rest]))[0].mean(axis=1)
+        score[rest] = index.search(encoder.transform(table.plain.iloc[rest]), NEAREST)[0].mean(axis=1)
     member = score > limit
     if not member.any():
         return None

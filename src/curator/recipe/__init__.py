@@ -1,7 +1,7 @@
 """Recipes: what a user asks for, checked key by key."""
 
 from curator.recipe.load import build_recipe, check_names, dump_recipe, load_recipe, located, resolved
-from curator.recipe.models import EstimatorSpec, Recipe, SliceSpec, SynthesizerSpec
+from curator.recipe.models import EstimatorSpec, Recipe, SearchSpec, SliceSpec, SynthesizerSpec
 from curator.recipe.origin import Origin
 from curator.recipe.schema import recipe_schema
 from curator.recipe.vocabulary import AnyName, Vocabulary
@@ -11,6 +11,7 @@ __all__ = [
     "EstimatorSpec",
     "Origin",
     "Recipe",
+    "SearchSpec",
     "SliceSpec",
     "SynthesizerSpec",
     "Vocabulary",

@@ -40,6 +40,9 @@ class DataSpec(_Model):
     group: str | None = Field(None, description="Rows with the same value here never straddle a split.")
     time: str | None = Field(None, description="The holdout is the latest rows by this column; folds go forward.")
     weight: str | None = Field(None, description="An existing sample-weight column.")
+    budget: Annotated[int, Field(ge=100)] | Literal["auto"] | None = Field(
+        "auto", description="Rows used for synthesis and search; auto: all up to 50,000. The dataset has all rows."
+    )
     license: str | None = Field(None, description="The licence of the table, for the data card.")
 
     @field_validator("missing", mode="before")
@@ -233,6 +236,10 @@ class SearchSpec(_Model):
     jobs: int | Literal["auto"] = Field("auto", description="Worker processes; auto: the cores this process may use.")
     max_ratio: float = Field(10.0, gt=0, le=50, description="Most synthetic rows per real row.")
     pruning: bool = Field(default=True, description="Stop a trial early when a paired test says it cannot win.")
+    early_stop: bool = Field(
+        default=True, description="End the search when more trials are expected to gain less than the folds can tell."
+    )
+    scheduler: str | None = Field(None, description="A Dask scheduler, e.g. tcp://host:8786, instead of local workers.")
     storage: str | None = Field(None, description="An Optuna storage URL instead of study.db in the run directory.")
 
     @field_validator("jobs")

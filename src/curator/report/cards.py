@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -62,8 +63,8 @@ def write_cards(directory: RunDirectory) -> None:
     RunDirectoryError
         When the directory holds no results or no curated dataset.
     """
-    for needed in (directory.results, directory.curated):
-        if not needed.is_file():
+    for needed in (directory.results, directory.data):
+        if not needed.exists():
             raise RunDirectoryError(f"{directory.path}: holds no {needed.name}, so that there is nothing to describe")
     results: dict[str, Any] = read_json(directory.results)
     recipe = read_recipe(directory)
@@ -77,7 +78,7 @@ def card_columns(directory: RunDirectory, results: Mapping[str, Any]) -> list[Ca
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = pq.read_schema(directory.curated)
+    schema = pq.read_schema(_files_of_data(directory)[0])
     frame = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
     dtypes = {c["name"]: c.get("numpy_type", "") for c in frame.get("columns", [])}
     described = {c["name"]: _about(c) for c in results["columns"]} | _PROVENANCE
@@ -134,7 +135,7 @@ def _card(
         recipe=recipe,
         columns=columns,
         words=words,
-        snippet=snippet(results, columns),
+        snippet=snippet(results, columns, directory.data.name),
         source=re.sub(r"(?<=://)[^/@\s]*@", "", source),
         plan=words.plan_words(plan, results["task"], form) if mixed else [],
         sdv=words.sdv_sources(recipe),
@@ -142,7 +143,7 @@ def _card(
     )
 
 
-def snippet(results: Mapping[str, Any], columns: list[CardColumn]) -> str:
+def snippet(results: Mapping[str, Any], columns: list[CardColumn], data: str) -> str:
     """Return Python that trains a model on the dataset: text encoded, weights used."""
     dated = {c["name"] for c in results["columns"] if c["kind"] == "datetime"}
     by_name = {c.name: c for c in columns}
@@ -161,7 +162,7 @@ def snippet(results: Mapping[str, Any], columns: list[CardColumn]) -> str:
             "from sklearn.pipeline import make_pipeline",
             "from sklearn.preprocessing import OrdinalEncoder",
             "",
-            f'data = pd.read_parquet("curated.parquet"){f".astype({cast!r})" if cast else ""}',
+            f'data = pd.read_parquet("{data}"){f".astype({cast!r})" if cast else ""}',
             f"text, numbers = {text!r}, {numbers!r}",
             'codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)',
             f'model = make_pipeline(make_column_transformer((codes, text), remainder="passthrough"), {model}())',
@@ -173,9 +174,11 @@ def snippet(results: Mapping[str, Any], columns: list[CardColumn]) -> str:
 
 def _files(directory: RunDirectory) -> dict[str, str]:
     about = {
-        directory.curated: "the dataset",
+        directory.data: "the dataset",
         directory.curated_csv: "the same rows as text",
-        directory.ledger: "every candidate row, and what became of it",
+        directory.ledger_parts if directory.ledger_parts.is_dir() else directory.ledger: (
+            "every candidate row, and what became of it"
+        ),
         directory.results: "every figure",
         directory.trials: "every trial of the search",
         directory.report: "the report, one page that needs no network",
@@ -185,13 +188,13 @@ def _files(directory: RunDirectory) -> dict[str, str]:
     }
     # The last two are not there yet when the card is written.
     later = {directory.croissant, directory.manifest}
-    return {path.name: what for path, what in about.items() if path.is_file() or path in later}
+    return {path.name: what for path, what in about.items() if path.exists() or path in later}
 
 
 def _croissant(
     results: Mapping[str, Any], recipe: Mapping[str, Any], columns: list[CardColumn], directory: RunDirectory
 ) -> dict[str, Any]:
-    file = directory.curated
+    data = _distribution(directory)
     finished = read_json(directory.manifest)["finished"] if directory.complete else datetime.now(UTC).isoformat()
     about = f"Training data for predicting {results['target']!r} ({results['task']}): real rows, and synthetic ones"
     return {
@@ -203,31 +206,56 @@ def _croissant(
         "license": (recipe.get("data") or {}).get("license") or NOT_STATED,
         "datePublished": str(finished)[:10],
         "version": "1.0.0",
-        "distribution": [
-            {
-                "@type": "cr:FileObject",
-                "@id": file.name,
-                "name": file.name,
-                "description": "The curated dataset.",
-                "contentUrl": file.name,
-                "contentSize": f"{file.stat().st_size} B",
-                "encodingFormat": "application/x-parquet",
-                "sha256": file_hash(file),
-            }
-        ],
+        "distribution": data,
         "recordSet": [
             {
                 "@type": "cr:RecordSet",
                 "@id": "rows",
                 "name": "rows",
                 "description": "One record a row to train on.",
-                "field": [_field(c, file.name) for c in columns],
+                "field": [_field(c, data[-1]) for c in columns],
             }
         ],
     }
 
 
-def _field(column: CardColumn, file: str) -> dict[str, Any]:
+def _files_of_data(directory: RunDirectory) -> list[Path]:
+    data = directory.data
+    return sorted(data.glob("part-*.parquet")) if data.is_dir() else [data]
+
+
+def _distribution(directory: RunDirectory) -> list[dict[str, Any]]:
+    """Return one object a file, and for several of them the set that they make up at the end."""
+    files = _files_of_data(directory)
+    found: list[dict[str, Any]] = [
+        {
+            "@type": "cr:FileObject",
+            "@id": str(file.relative_to(directory.path)),
+            "name": file.name,
+            "description": "The curated dataset." if len(files) == 1 else "A part of the curated dataset.",
+            "contentUrl": str(file.relative_to(directory.path)),
+            "contentSize": f"{file.stat().st_size} B",
+            "encodingFormat": "application/x-parquet",
+            "sha256": file_hash(file),
+        }
+        for file in files
+    ]
+    if directory.data.is_dir():
+        name = directory.data.name
+        found.append(
+            {
+                "@type": "cr:FileSet",
+                "@id": name,
+                "name": name,
+                "description": "The curated dataset.",
+                "encodingFormat": "application/x-parquet",
+                "includes": f"{name}/part-*.parquet",
+            }
+        )
+    return found
+
+
+def _field(column: CardColumn, data: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "@type": "cr:Field",
         # An id is part of an IRI; the name is the column's own.
@@ -235,7 +263,10 @@ def _field(column: CardColumn, file: str) -> dict[str, Any]:
         "name": column.name,
         "description": column.about,
         "dataType": column.type,
-        "source": {"fileObject": {"@id": file}, "extract": {"column": column.name}},
+        "source": {
+            "fileSet" if data["@type"] == "cr:FileSet" else "fileObject": {"@id": data["@id"]},
+            "extract": {"column": column.name},
+        },
     }
 
 

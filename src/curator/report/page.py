@@ -191,13 +191,16 @@ def _candidates(directory: RunDirectory) -> pd.DataFrame | None:
     """Return candidates by source (rows) and decision (columns), decisions in the order in which they are taken."""
     import pandas as pd
 
-    if not directory.ledger.is_file():
+    found = []
+    for path in directory.ledgers:
+        ledger = pd.read_parquet(path, columns=["source", "decision", "drop_reason"]) if path.is_file() else None
+        if ledger is not None and not ledger.empty:
+            reason = ledger["drop_reason"].where(ledger["decision"] != "kept", "kept")
+            found.append(pd.crosstab(ledger["source"], reason))
+    if not found:
         return None
-    ledger = pd.read_parquet(directory.ledger, columns=["source", "decision", "drop_reason"])
-    if ledger.empty:
-        return None
-    reason = ledger["drop_reason"].where(ledger["decision"] != "kept", "kept")
-    counts = pd.crosstab(ledger["source"], reason)
+    # File by file: the ledger of a large table need not fit into memory.
+    counts = pd.concat(found).fillna(0).astype(int).groupby(level=0).sum()
     order = [name for name in words.DECISIONS if name in counts.columns]
     return counts[[*order, *(c for c in counts.columns if c not in words.DECISIONS)]]
 

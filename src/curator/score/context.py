@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curator.records import TaskType
-from curator.table import DistanceRows, OrdinalRows
+from curator.table import CHUNK, DistanceRows, NearestRows, OrdinalRows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,7 @@ NEAREST = 5
 
 @dataclass(frozen=True, eq=False)
 class ScoringContext:
-    """Candidates of all sources beside the real rows that they are judged by.
+    """Candidates of one source beside the real rows that they are judged by.
 
     Attributes
     ----------
@@ -32,29 +32,29 @@ class ScoringContext:
         Plain features of m candidates.
     labels : array of shape (m,)
         The synthesizers' labels.
-    source : int array of shape (m,)
     teacher : Teacher
         Fitted on `rows` and `y`.
     prediction : array of shape (m, n_classes) or (m,)
         The teacher's prediction for each candidate.
+    space : RealSpace
+        The real rows as points.
     """
 
     rows: pd.DataFrame
     y: np.ndarray
     candidates: pd.DataFrame
     labels: np.ndarray
-    source: np.ndarray
     categorical: tuple[str, ...]
     task: TaskType
     teacher: Teacher
     prediction: np.ndarray
     seed: int
+    space: RealSpace
 
     @cached_property
     def stratum(self) -> np.ndarray:
-        """Number of the source and class that each candidate is ranked and counted in, shape (m,)."""
-        classes = self.labels if self.task != "regression" else np.zeros(len(self.labels), dtype=np.int64)
-        return self.source.astype(np.int64) * (int(classes.max(initial=0)) + 1) + classes
+        """The class that each candidate is ranked in, shape (m,)."""
+        return self.labels if self.task != "regression" else np.zeros(len(self.labels), dtype=np.int64)
 
     @cached_property
     def ordinal(self) -> tuple[np.ndarray, np.ndarray, list[int]]:
@@ -75,18 +75,44 @@ class ScoringContext:
         own : array of shape (n,)
             From each real row to its nearest other real row.
         """
-        from sklearn.neighbors import NearestNeighbors
+        to_real = np.empty((len(self.candidates), min(NEAREST, len(self.rows))), dtype=np.float32)
+        nearest = np.empty(len(self.candidates), dtype=np.int64)
+        for start in range(0, len(self.candidates), CHUNK):
+            part = self.space.encoder.transform(self.candidates.iloc[start : start + CHUNK])
+            to_real[start : start + CHUNK], which = self.space.index.search(part, NEAREST)
+            nearest[start : start + CHUNK] = which[:, 0]
+        return to_real, nearest, self.space.own
 
-        encoder = DistanceRows(self.categorical).fit(self.rows)
-        real = encoder.transform(self.rows)
-        index = NearestNeighbors(n_neighbors=min(NEAREST, len(real)), algorithm="brute").fit(real)
-        own = index.kneighbors(n_neighbors=1)[0][:, 0] if len(real) > 1 else np.zeros(1)
-        if len(self.candidates) == 0:
-            return np.empty((0, 1)), np.empty(0, dtype=np.int64), own
-        to_real, which = index.kneighbors(encoder.transform(self.candidates))
-        # Squared distances are computed by expansion: equal rows come out as a rounding error, not as zero.
-        to_real[to_real < 1e-3] = 0.0
-        return to_real, which[:, 0], own
+
+class RealSpace:
+    """The real rows as points, and their distances to each other: the same for all sources, and for all batches.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        Plain features of the n real training rows.
+    queries : int
+        About how many candidates will be looked up.
+    """
+
+    def __init__(self, rows: pd.DataFrame, categorical: tuple[str, ...], queries: int) -> None:
+        self._rows, self._categorical, self._queries = rows, categorical, queries
+
+    @cached_property
+    def encoder(self) -> DistanceRows:
+        """What turns rows into points."""
+        return DistanceRows(self._categorical).fit(self._rows)
+
+    @cached_property
+    def index(self) -> NearestRows:
+        """What finds the nearest real rows."""
+        return NearestRows(self.encoder.transform(self._rows), queries=self._queries)
+
+    @cached_property
+    def own(self) -> np.ndarray:
+        """Distance from each real row to its nearest other one, shape (n,)."""
+        distance: np.ndarray = self.index.own()[0][:, 0]
+        return distance
 
 
 def rank_within(values: np.ndarray, stratum: np.ndarray) -> np.ndarray:

@@ -2,75 +2,137 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from curator.errors import CuratorError, reason_of
-from curator.records import TaskType
 from curator.rundir import atomic_folder, full_disk_explained
-from curator.score import all_scorers
-from curator.score.context import ScoringContext
+from curator.score import Scorer, all_scorers
+from curator.score.candidates import (
+    ABOUT,
+    BALANCING,
+    Candidates,
+    CandidateTask,
+    Source,
+    TrainingRows,
+    damaged,
+    load_candidates,
+    make_candidates,
+    source_seed,
+)
+from curator.score.context import RealSpace, ScoringContext
 from curator.score.teacher import Teacher
-from curator.synthesize import TARGET, ClassSampler, Synthesizer, make_synthesizer
-from curator.table import ENCODERS, Encoding, conform
+from curator.table import ENCODERS, Encoding
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Candidates per source at most; more than this adds seconds, not signal.
-MOST_CANDIDATES = 200_000
-# Class samplers also make this many rows per real row of equal class shares, so that rare classes can be drawn up.
-BALANCED_RATIO = 3
-# The SMOTE arm of the ladder: as many rows as even out the classes. No plan of the search draws on it.
-BALANCING = "smote_balancing"
-
-
-@dataclass(frozen=True)
-class Source:
-    """A synthesizer as the recipe asks for it."""
-
-    name: str
-    synthesizer: str
-    params: Mapping[str, Any]
-    per_class: bool
+# Raised when the meaning of a cached folder changes, so that older ones are not taken for newer ones.
+CACHE_VERSION = 1
 
 
 @dataclass(frozen=True, eq=False)
 class PoolTask:
     """Everything needed to build one pool, in whatever process.
 
+    Folders are named by digests of what decides their content, so that whatever a change of the recipe leaves alone
+    is found again: each source's candidates, their scores, and the pool that brings them together.
+
     Attributes
     ----------
-    folder : Path
-        Where it is cached.
-    rows, valid : DataFrame
-        Plain features to fit on (n rows), and to judge by (may be empty).
-    y, y_valid, weight, weight_valid : arrays
+    store : Path
+        The folder that these folders lie in.
+    key : str
+        The fold, which their names begin with.
+    known : TrainingRows
+        What is fitted on; n rows.
+    valid : DataFrame
+        Plain features to judge by; may be empty.
+    y_valid, weight_valid : arrays
+    seed : int
+        The fold's.
+    versions : str
+        Names the packages that candidates and scores depend on.
     """
 
-    folder: Path
+    store: Path
     key: str
-    rows: pd.DataFrame
-    y: np.ndarray
-    weight: np.ndarray
+    known: TrainingRows
     valid: pd.DataFrame
     y_valid: np.ndarray
     weight_valid: np.ndarray
-    categorical: tuple[str, ...]
-    task: TaskType
-    classes: tuple[str, ...]
     sources: tuple[Source, ...]
     encoding: Encoding
     max_ratio: float
     seed: int
     balancing: bool = False
+    versions: str = ""
+
+    @cached_property
+    def _known_digest(self) -> str:
+        return self.known.digest()
+
+    @cached_property
+    def parts(self) -> tuple[CandidateTask, ...]:
+        """What makes the candidates: one task a source, then SMOTE's where the ladder wants it."""
+        more = (Source(BALANCING, BALANCING, {}, False),) if self.balancing else ()
+        return tuple(self._part(s) for s in (*self.sources, *more))
+
+    def _part(self, source: Source) -> CandidateTask:
+        seed = source_seed(self.seed, source.name)
+        name = self._name(
+            f"{self.key}-{source.name}", source.synthesizer, dict(source.params), source.per_class, self.max_ratio, seed
+        )
+        return CandidateTask(self.store / name, self.known, source, self.max_ratio, seed)
+
+    @property
+    def judged(self) -> dict[str, Path]:
+        """Where the scores of each source's candidates are, by source."""
+        scorers = sorted(all_scorers())
+        return {
+            p.source.name: self.store / self._name(f"{self.key}-scores", p.folder.name, scorers, self.seed)
+            for p in self.parts
+            if p.source.name != BALANCING
+        }
+
+    @cached_property
+    def folder(self) -> Path:
+        """Where the pool is."""
+        valid = TrainingRows(
+            self.valid, self.y_valid, self.weight_valid, self.known.categorical, self.known.task, self.known.classes
+        )
+        parts = [p.folder.name for p in self.parts]
+        return self.store / self._name(self.key, parts, sorted(all_scorers()), self.encoding, valid.digest())
+
+    def _name(self, start: str, *content: Any) -> str:
+        text = json.dumps([CACHE_VERSION, self.versions, self._known_digest, *content], sort_keys=True, default=str)
+        return f"{start}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """Folders that building the pool begins with, where they are there."""
+        return tuple(f for f in (*(p.folder for p in self.parts), *self.judged.values()) if (f / ABOUT).is_file())
+
+    @property
+    def writes(self) -> tuple[Path, ...]:
+        """Folders that it leaves behind."""
+        return (*(p.folder for p in self.parts), *self.judged.values(), self.folder)
+
+    @property
+    def cost(self) -> float:
+        """Pools of more rows take longer."""
+        return float(len(self.known.y))
+
+    def moved(self, store: Path) -> PoolTask:
+        """Return the task as it is done in another place."""
+        return replace(self, store=store)
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +175,7 @@ class Pool:
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     teacher_weights: Mapping[str, float] = field(default_factory=dict)
     seeds: Mapping[str, int] = field(default_factory=dict)
+    neighbours: tuple[Mapping[str, Any], ...] = ()
     seconds: float = 0.0
 
     @property
@@ -127,57 +190,120 @@ _ARRAYS = (
 )  # fmt: skip
 
 
-def build_pool(task: PoolTask) -> str:
-    """Fit, sample, score and encode; cache the result in ``task.folder``; return the fold's key."""
+def build_pool(task: PoolTask) -> None:
+    """Fit, sample, score and encode whatever of it is not cached in ``task.store``."""
+    if (task.folder / ABOUT).is_file():
+        return
     started = time.perf_counter()
-    if (task.folder / "pool.json").is_file():
-        return task.key
-    candidates, labels, source, notes = _candidates(task)
-    teacher = Teacher(task.task, len(task.classes), task.categorical, task.seed).fit(task.rows, task.y, task.weight)
-    prediction = teacher.predict(candidates)
-    context = ScoringContext(
-        task.rows, task.y, candidates, labels, source, task.categorical, task.task, teacher, prediction, task.seed
-    )
-    scores = {name: np.asarray(score(context), dtype=float) for name, score in all_scorers().items()}
-    encoder = ENCODERS[task.encoding](task.categorical).fit(task.rows)
+    for part in task.parts:
+        make_candidates(part)
+    parts = [load_candidates(part.folder) for part in task.parts]
+    _score_parts(task, parts)
+    judged = [_load_scores(folder) for folder in task.judged.values()]
+    encoder = ENCODERS[task.encoding](task.known.categorical).fit(task.known.rows)
+    scored = [*judged, *(_unscored(p, task, judged[0][1]) for p in parts[len(judged) :])]
     arrays = {
-        "X": encoder.transform(task.rows),
+        "X": encoder.transform(task.known.rows),
         "X_valid": encoder.transform(task.valid) if len(task.valid) else np.empty((0, 0)),
-        "X_candidates": encoder.transform(candidates),
-        "y": task.y, "y_valid": task.y_valid, "weight": task.weight, "weight_valid": task.weight_valid,
-        "labels": labels, "source": source, "prediction": prediction,
-        "uniform": np.random.default_rng([task.seed, 7]).random(len(candidates)),
+        "X_candidates": np.concatenate([encoder.transform(p.rows) for p in parts]),
+        "y": task.known.y, "y_valid": task.y_valid, "weight": task.known.weight, "weight_valid": task.weight_valid,
+        "labels": np.concatenate([p.labels for p in parts]),
+        "source": np.repeat(np.arange(len(parts), dtype=np.int16), [len(p.labels) for p in parts]),
+        "prediction": np.concatenate([prediction for prediction, _, _ in scored]),
+        "uniform": np.concatenate([p.uniform for p in parts]),
+        **{f"score-{k}": np.concatenate([scores[k] for _, scores, _ in scored]) for k in scored[0][1]},
     }  # fmt: skip
     about = {
-        "sources": [s.name for s in task.sources] + ([BALANCING] if task.balancing else []),
-        "n_classes": len(task.classes),
+        "sources": [p.source.name for p in task.parts],
+        "n_classes": len(task.known.classes),
         "categorical": encoder.categorical,
-        "scores": list(scores),
-        "notes": notes,
-        "teacher": teacher.weights,
-        "seeds": {s.name: source_seed(task.seed, i) for i, s in enumerate(task.sources)},
+        "scores": list(scored[0][1]),
+        "notes": {t.source.name: p.notes for t, p in zip(task.parts, parts, strict=True)},
+        "teacher": judged[0][2]["teacher"],
+        "neighbours": [facts["neighbours"] for _, _, facts in judged],
+        "seeds": {p.source.name: p.seed for p in task.parts if p.source.name != BALANCING},
         "seconds": time.perf_counter() - started,
     }
-    with full_disk_explained(task.folder), atomic_folder(task.folder) as part:
-        for name, values in {**arrays, **{f"score-{k}": v for k, v in scores.items()}}.items():
+    _write(task.folder, arrays, about)
+
+
+def _write(folder: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
+    with full_disk_explained(folder), atomic_folder(folder) as part:
+        for name, values in arrays.items():
             np.save(part / f"{name}.npy", np.ascontiguousarray(values), allow_pickle=False)
-        candidates.to_parquet(part / "candidates.parquet", index=False)
-        (part / "pool.json").write_text(json.dumps(about), encoding="utf-8")
-    return task.key
+        (part / ABOUT).write_text(json.dumps(about), encoding="utf-8")
+
+
+def _score_parts(task: PoolTask, parts: Sequence[Candidates]) -> None:
+    """Score each source's candidates; the teacher is fitted if there are any to score, once for all of them."""
+    waiting = [
+        (made, part.seed, task.judged[part.source.name])
+        for part, made in zip(task.parts, parts, strict=True)
+        if part.source.name in task.judged and not (task.judged[part.source.name] / ABOUT).is_file()
+    ]
+    if not waiting:
+        return
+    teacher = fit_teacher(task.known, task.seed)
+    space = real_space(task.known, max(len(made.labels) for made, _, _ in waiting))
+    for made, seed, folder in waiting:
+        prediction, scores = score(task.known, made, teacher, space, seed, all_scorers())
+        _write(folder, {"prediction": prediction, **{f"score-{k}": v for k, v in scores.items()}},
+               {"scores": list(scores), "teacher": teacher.weights, "neighbours": space.index.facts})  # fmt: skip
+
+
+def real_space(known: TrainingRows, queries: int) -> RealSpace:
+    """Return the real rows as points in which so many candidates will look for their neighbours."""
+    return RealSpace(known.rows, known.categorical, queries)
+
+
+def fit_teacher(known: TrainingRows, seed: int) -> Teacher:
+    """Fit the teacher of a training set."""
+    return Teacher(known.task, len(known.classes), known.categorical, seed).fit(known.rows, known.y, known.weight)
+
+
+def score(
+    known: TrainingRows,
+    made: Candidates,
+    teacher: Teacher,
+    space: RealSpace,
+    seed: int,
+    scorers: Mapping[str, Scorer],
+) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Return the teacher's prediction for one source's candidates, and their scores."""
+    prediction = teacher.predict(made.rows)
+    context = ScoringContext(
+        known.rows, known.y, made.rows, made.labels, known.categorical, known.task, teacher, prediction, seed,
+        space,
+    )  # fmt: skip
+    return prediction, {name: np.asarray(scorer(context), dtype=float) for name, scorer in scorers.items()}
+
+
+def _load_scores(folder: Path) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, Any]]:
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        scores = {name: np.load(folder / f"score-{name}.npy", allow_pickle=False) for name in about["scores"]}
+        return np.load(folder / "prediction.npy", allow_pickle=False), scores, about
+    except (OSError, ValueError, KeyError) as error:
+        raise damaged(folder, error) from None
+
+
+def _unscored(
+    made: Candidates, task: PoolTask, scores: Mapping[str, np.ndarray]
+) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, Any]]:
+    """Fill the places of rows that no plan draws on."""
+    m = len(made.labels)
+    shape = (m, len(task.known.classes)) if task.known.has_classes else (m,)
+    return np.zeros(shape), {name: np.zeros(m) for name in scores}, {}
 
 
 def load_pool(folder: Path) -> Pool:
     """Read a cached pool; arrays are mapped, not copied, so that worker processes share them."""
     try:
         # A pool that was built anew at the same place is another pool.
-        written = (folder / "pool.json").stat().st_mtime_ns
+        written = (folder / ABOUT).stat().st_mtime_ns
     except OSError as error:
-        raise _damaged(folder, error) from None
+        raise damaged(folder, error) from None
     return _load_pool(folder, written)
-
-
-def _damaged(folder: Path, error: Exception) -> CuratorError:
-    return CuratorError(f"{folder}: the cached pool is damaged ({error}); delete the folder and run again")
 
 
 @lru_cache(maxsize=64)
@@ -189,11 +315,11 @@ def _load_pool(folder: Path, written: int) -> Pool:  # noqa: ARG001  # part of t
         return loaded
 
     try:
-        about = json.loads((folder / "pool.json").read_text(encoding="utf-8"))
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         arrays = {name: array(name) for name in _ARRAYS}
         scores = {name: array(f"score-{name}") for name in about["scores"]}
     except (OSError, ValueError, KeyError) as error:
-        raise _damaged(folder, error) from None
+        raise damaged(folder, error) from None
     return Pool(
         **arrays,
         sources=tuple(about["sources"]),
@@ -203,89 +329,6 @@ def _load_pool(folder: Path, written: int) -> Pool:  # noqa: ARG001  # part of t
         notes={k: tuple(v) for k, v in about["notes"].items()},
         teacher_weights=about["teacher"],
         seeds=about["seeds"],
+        neighbours=tuple(about["neighbours"]),
         seconds=about["seconds"],
     )
-
-
-def load_candidates(folder: Path) -> pd.DataFrame:
-    """Return the plain features of a pool's candidates, in the order of its arrays."""
-    import pandas as pd
-
-    frame = pd.read_parquet(folder / "candidates.parquet")
-    # Parquet knows one missing text; plain form writes it as NaN.
-    for name in frame.select_dtypes(object).columns:
-        frame[name] = frame[name].where(frame[name].notna(), np.nan)
-    return frame
-
-
-def _candidates(task: PoolTask) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, dict[str, list[str]]]:
-    import pandas as pd
-
-    words = dict(enumerate(task.classes))
-    rows, categorical = task.rows.copy(), task.categorical
-    if task.task == "regression":
-        rows[TARGET] = task.y
-    else:
-        rows[TARGET] = [words[int(code)] for code in task.y]
-        categorical = (*categorical, TARGET)
-    frames, notes = [], {}
-    for number, source in enumerate(task.sources):
-        seed = source_seed(task.seed, number)
-        made, said = _from_source(source, rows, categorical, task, seed)
-        frames.append(made)
-        notes[source.name] = said
-    if task.balancing:
-        made, said = _balancing(rows, categorical, task)
-        frames.append(made)
-        notes[BALANCING] = said
-    filled = [f for f in frames if len(f)] or frames[:1]
-    joined = pd.concat(filled, ignore_index=True)
-    source_of = np.repeat(np.arange(len(frames), dtype=np.int16), [len(f) for f in frames])
-    candidates = conform(joined[list(task.rows.columns)], task.rows, task.categorical)
-    if task.task == "regression":
-        values = np.clip(joined[TARGET].to_numpy(float), task.y.min(), task.y.max())
-        return candidates, values, source_of, notes
-    codes = {word: code for code, word in words.items()}
-    return candidates, joined[TARGET].map(codes).to_numpy(np.int64), source_of, notes
-
-
-def source_seed(seed: int, number: int) -> int:
-    """Return the seed of a recipe's n-th source in a pool of this seed."""
-    return int(np.random.SeedSequence([seed, number]).generate_state(1)[0] % 2**31)
-
-
-def _from_source(
-    source: Source, rows: pd.DataFrame, categorical: tuple[str, ...], task: PoolTask, seed: int
-) -> tuple[pd.DataFrame, list[str]]:
-    synthesizer = make_synthesizer(source.synthesizer, source.params, per_class=source.per_class)
-    wanted = int(min(np.ceil(task.max_ratio * len(rows)), MOST_CANDIDATES))
-    try:
-        synthesizer.fit(rows, categorical=categorical, seed=seed)
-        made = _sample(synthesizer, rows, wanted, seed, classes=task.task != "regression")
-    except CuratorError:
-        raise
-    except (ValueError, TypeError, ArithmeticError, RuntimeError, KeyError, IndexError, AttributeError) as error:
-        # Whatever a generator trips over, the run goes on with the other sources, and says so.
-        reason = f"{type(error).__name__}: {reason_of(error)[:200]}"
-        return rows.iloc[:0], [f"failed on these rows and gives no candidates: {reason}"]
-    known = made[TARGET].notna() if task.task == "regression" else made[TARGET].isin(task.classes)
-    return made.loc[known, list(rows.columns)], list(synthesizer.notes)
-
-
-def _sample(synthesizer: Synthesizer, rows: pd.DataFrame, wanted: int, seed: int, *, classes: bool) -> pd.DataFrame:
-    if not classes or not isinstance(synthesizer, ClassSampler):
-        return synthesizer.sample(wanted, seed=seed + 1)
-    counts = rows[TARGET].value_counts()
-    balanced = BALANCED_RATIO * len(rows) / len(counts)
-    quota = {str(k): int(np.ceil(max(wanted * n / len(rows), min(balanced, wanted)))) for k, n in counts.items()}
-    return synthesizer.sample_classes(quota, seed=seed + 1)
-
-
-def _balancing(rows: pd.DataFrame, categorical: tuple[str, ...], task: PoolTask) -> tuple[pd.DataFrame, list[str]]:
-    from curator.synthesize.smote import Smote
-
-    counts = rows[TARGET].value_counts()
-    smote = Smote()
-    smote.fit(rows, categorical=categorical, seed=task.seed)
-    made = smote.sample_classes({str(k): int(counts.max() - n) for k, n in counts.items()}, seed=task.seed)
-    return made[list(rows.columns)], list(smote.notes)

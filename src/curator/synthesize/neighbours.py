@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curator.synthesize.protocol import TARGET
-from curator.table import DistanceRows
+from curator.table import DistanceRows, NearestRows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,8 +39,6 @@ class Neighbours:
 
     def fit(self, rows: pd.DataFrame, *, categorical: tuple[str, ...], seed: int) -> None:  # noqa: ARG002  # protocol
         """Find each row's nearest rows, by `DistanceRows` over the features."""
-        from sklearn.neighbors import NearestNeighbors
-
         self._columns = list(rows.columns)
         features = rows.drop(columns=[TARGET], errors="ignore")
         self._words = [c for c in features.columns if c in categorical]
@@ -50,17 +48,7 @@ class Neighbours:
         self._word_values = features[self._words].to_numpy(object)
         self._number_values = features[self._numbers].to_numpy(float)
         points = DistanceRows(categorical).fit(features).transform(features)
-        k = min(self.neighbours, len(rows) - 1)
-        if k < 1:
-            self._near = np.zeros((len(rows), 1), dtype=np.int64)
-            return
-        found = (
-            NearestNeighbors(n_neighbors=k + 1, algorithm="brute").fit(points).kneighbors(points, return_distance=False)
-        )
-        # A row is its own nearest neighbour, unless it has duplicates: drop itself where it stands, else the last.
-        own = found == np.arange(len(rows))[:, None]
-        own[~own.any(axis=1), -1] = True
-        self._near = found[~own].reshape(len(rows), k)
+        self._near = NearestRows(points, queries=len(points)).own(self.neighbours)[1]
 
     def sample(self, n: int, *, seed: int) -> pd.DataFrame:
         """Start from every row equally often; see `Synthesizer.sample`."""

@@ -38,39 +38,49 @@ def check_kind(values: pd.Series, kind: Kind) -> None:
 
 def check_values(table: Table, recipe: Recipe) -> None:
     """Check target, weights, infinite values and class sizes."""
-    import pandas as pd
-
     if not table.features:
         raise DataError(
             "the table has no column to learn from; every one is the target, an identifier, text or constant"
         )
-    for column in table.columns:
-        values = table.frame[column.name]
-        if not pd.api.types.is_float_dtype(values.dtype):
-            continue
-        infinite = np.isinf(values.to_numpy(float, na_value=np.nan))
-        if infinite.any():
-            raise DataError(
-                f"column {column.name!r} holds {int(infinite.sum())} infinite values, the first in row "
-                f"{int(infinite.argmax())}; replace them, or add 'inf' and '-inf' to data.missing"
-            )
+    check_rows(table.frame, recipe)
     weight = table.with_role("weight")
-    if weight is not None:
-        values = table.frame[weight.name]
-        if not pd.api.types.is_numeric_dtype(values.dtype) or values.isna().any() or (values < 0).any():
-            message = f"{weight.name!r} must hold a number, zero or more, in every row"
-            raise RecipeProblems([Problem(("data", "weight"), message)])
-        if not (values > 0).any():
-            raise RecipeProblems([Problem(("data", "weight"), f"{weight.name!r} is zero in every row")])
+    if weight is not None and not (table.frame[weight.name] > 0).any():
+        raise RecipeProblems([Problem(("data", "weight"), f"{weight.name!r} is zero in every row")])
     time = table.with_role("time")
     if time is not None:
         _check_time(table.frame[time.name])
-    group = table.with_role("group")
-    if group is not None and table.frame[group.name].isna().any():
-        raise RecipeProblems([Problem(("data", "group"), f"{group.name!r} has missing values; fill them in")])
     if table.task != "regression":
         _check_classes(table)
     _check_weights_known(recipe, table)
+
+
+def check_rows(rows: pd.DataFrame, recipe: Recipe, start: int = 0) -> None:
+    """Check what must hold for each row of a table, or of a batch of it that begins at row `start`.
+
+    Raises
+    ------
+    DataError, RecipeProblems
+        For infinite values, weights that are none, and missing groups.
+    """
+    import pandas as pd
+
+    for name in rows.columns:
+        if not pd.api.types.is_float_dtype(rows[name].dtype):
+            continue
+        infinite = np.isinf(rows[name].to_numpy(float, na_value=np.nan))
+        if infinite.any():
+            raise DataError(
+                f"column {name!r} holds {int(infinite.sum())} infinite values, the first in row "
+                f"{start + int(infinite.argmax())}; replace them, or add 'inf' and '-inf' to data.missing"
+            )
+    weight, group = recipe.data.weight, recipe.data.group
+    if weight is not None and weight in rows:
+        values = rows[weight]
+        if not pd.api.types.is_numeric_dtype(values.dtype) or values.isna().any() or (values < 0).any():
+            message = f"{weight!r} must hold a number, zero or more, in every row"
+            raise RecipeProblems([Problem(("data", "weight"), message)])
+    if group is not None and group in rows and rows[group].isna().any():
+        raise RecipeProblems([Problem(("data", "group"), f"{group!r} has missing values; fill them in")])
 
 
 def _check_time(values: pd.Series) -> None:

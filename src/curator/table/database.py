@@ -48,6 +48,8 @@ def read_database(url: str, query: str | None, table: str | None) -> tuple[pd.Da
 
 def without_password(url: str) -> str:
     """Return a URL fit to be shown."""
+    if "://" not in url:
+        return url  # a path; SQLAlchemy takes long to import
     import sqlalchemy
 
     try:

@@ -9,21 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from curator.errors import DataError, Problem, RecipeProblems, unknown_name
-from curator.recipe.models import Recipe
 from curator.records import CATEGORICAL_KINDS, Kind, TaskType
 from curator.table.dates import read_dates
-from curator.table.kinds import Column, Role, infer_kind, shown
-from curator.table.read import mark_missing, read_table, refuse_repeated, with_index
+from curator.table.kinds import Column, Role
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from curator.table.whole import Whole
+
 # The target's name in the rows that a synthesizer learns.
 TARGET = "__target__"
 PROVENANCE = ("sample_weight", "origin", "generation", "row_id")
-MOST_CLASSES = 100
-LEAST_ROWS = 40
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +38,10 @@ class Table:
         At classification the class labels as text, in the order of their codes; binary: the positive class last.
     decisions : tuple of str
         Everything that was decided about the table, in sentences.
+    whole : Whole, optional
+        Where there are more rows than the run works with: all of them. `frame` then holds a part.
+    inclusion : array of shape (n,), optional
+        How many rows of the whole each row of the part stands for, relative to the mean; None where all are alike.
     """
 
     frame: pd.DataFrame
@@ -49,6 +50,8 @@ class Table:
     task: TaskType
     classes: tuple[str, ...]
     decisions: tuple[str, ...]
+    whole: Whole | None = None
+    inclusion: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -88,16 +91,22 @@ class Table:
 
     @cached_property
     def weight(self) -> np.ndarray:
-        """The user's sample weights, shape (n,); ones without a weight column."""
+        """The user's sample weights times what each row stands for, shape (n,); ones where all rows are alike."""
         column = self.with_role("weight")
-        return np.ones(len(self)) if column is None else self.frame[column.name].to_numpy(float)
+        own = np.ones(len(self)) if column is None else self.frame[column.name].to_numpy(float)
+        return own if self.inclusion is None else own * self.inclusion
+
+    @property
+    def total(self) -> int:
+        """Rows of the whole table."""
+        return len(self) if self.whole is None else self.whole.rows
 
     @cached_property
     def content_hash(self) -> str:
         """SHA-256 of column names, kinds and values."""
         import pandas as pd
 
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(b"" if self.whole is None else self.whole.digest.encode())
         for column in self.columns:
             digest.update(repr((column.name, column.kind, column.role)).encode())
             values = self.frame[column.name]
@@ -130,100 +139,6 @@ def word_of(value: Any) -> str:
     return str(value)
 
 
-def load_table(recipe: Recipe, data: pd.DataFrame | None = None) -> Table:
-    """Read the recipe's table and settle what each column is.
-
-    Parameters
-    ----------
-    recipe : Recipe
-    data : DataFrame, optional
-        Takes the place of ``data.source``.
-
-    Raises
-    ------
-    RecipeProblems
-        When the recipe names columns that the table does not have.
-    DataError
-        When the table cannot serve the task.
-    """
-    spec = recipe.data
-    decisions: list[str] = []
-    if data is not None:
-        frame = mark_missing(with_index(data), spec.missing)
-    elif spec.source is None:
-        raise RecipeProblems([Problem(("data", "source"), "is required; name a file, or pass a frame from Python")])
-    else:
-        base = recipe.origin.folder
-        frame, decisions = read_table(spec.source, base=base, query=spec.query, table=spec.table, missing=spec.missing)
-    frame = frame.rename(columns=str)
-    refuse_repeated(list(frame.columns), spec.source or "the table")
-    _check_names(recipe, list(frame.columns))
-    frame = _without_synthetic_rows(frame, spec.weight, decisions).drop(columns=list(spec.drop), errors="ignore")
-    _refuse_taken_names(frame, spec.weight)
-    if spec.drop:
-        decisions.append(f"dropped by the recipe: {', '.join(spec.drop)}")
-    frame = _flatten(frame, decisions)
-    frame = _with_target(frame, spec.target, decisions)
-    columns = tuple(_column(frame[name], recipe, decisions) for name in frame.columns)
-    repeated = int(frame.duplicated().sum())
-    if repeated:
-        decisions.append(
-            f"{repeated} rows repeat others exactly: if they are one thing seen twice, name data.group, or drop them; "
-            "parted by a split they flatter every score"
-        )
-    return settle_task(frame, columns, recipe, decisions)
-
-
-def settle_task(frame: pd.DataFrame, columns: tuple[Column, ...], recipe: Recipe, decisions: list[str]) -> Table:
-    """Decide the task, order the classes, check that the table can serve, and build the `Table`."""
-    from curator.table.check import check_values
-
-    target = recipe.data.target
-    values = frame[target]
-    task = _task(values, recipe.task.type, recipe.data.types.get(target), decisions)
-    classes: tuple[str, ...] = ()
-    if task != "regression":
-        counts = to_plain(values, "categorical").value_counts()
-        classes = tuple(sorted(counts.index, key=_natural))
-        if task == "binary":
-            positive = _positive(recipe, {str(k): int(n) for k, n in counts.items()}, classes)
-            classes = tuple(sorted(classes, key=lambda c: c == positive))
-            decisions.append(f"positive class: {positive!r}")
-    table = Table(frame, columns, target, task, classes, tuple(decisions))
-    check_values(table, recipe)
-    return table
-
-
-def _check_names(recipe: Recipe, names: list[str]) -> None:
-    spec = recipe.data
-    asked: list[tuple[tuple[str | int, ...], str | None]] = [
-        (("data", "target"), spec.target),
-        (("data", "group"), spec.group),
-        (("data", "time"), spec.time),
-        (("data", "weight"), spec.weight),
-        *((("data", "drop", i), name) for i, name in enumerate(spec.drop)),
-        *((("data", "types", name), name) for name in spec.types),
-    ]
-    missing = [Problem(path, unknown_name("column", name, names)) for path, name in asked if name and name not in names]
-    if missing:
-        raise RecipeProblems(missing)
-
-
-def _without_synthetic_rows(frame: pd.DataFrame, weight: str | None, decisions: list[str]) -> pd.DataFrame:
-    """Recognise an earlier curated output: only its real rows are learned from, and its columns are not features."""
-    if not is_curated(frame):
-        return frame
-    synthetic = frame["origin"] != "real"
-    if synthetic.all():
-        raise DataError("the table holds synthetic rows only (column 'origin'); curation needs real rows to judge by")
-    decisions.append(
-        f"an earlier curated output: {int(synthetic.sum())} synthetic rows set aside, "
-        f"{int((~synthetic).sum())} real rows kept"
-    )
-    own = [c for c in frame.columns if c not in PROVENANCE or c == weight]
-    return frame.loc[~synthetic, own].reset_index(drop=True)
-
-
 def is_curated(frame: pd.DataFrame) -> bool:
     """Whether `origin` and `generation` mean what they mean in curated datasets; other tables may use these words."""
     import pandas as pd
@@ -239,147 +154,3 @@ def is_curated(frame: pd.DataFrame) -> bool:
 def taken_names(names: list[str], weight: str | None = None) -> list[str]:
     """Return columns whose names curated datasets, or synthesizers, need for their own."""
     return [c for c in (*PROVENANCE, TARGET) if c in names and not (c == weight == PROVENANCE[0])]
-
-
-def _refuse_taken_names(frame: pd.DataFrame, weight: str | None) -> None:
-    taken = taken_names(list(frame.columns), weight)
-    if taken:
-        raise DataError(
-            f"column {taken[0]!r} has a name that curated datasets need for a column of their own; "
-            "rename it in the table, or list it in data.drop"
-        )
-
-
-def _flatten(frame: pd.DataFrame, decisions: list[str]) -> pd.DataFrame:
-    """Give every column a type that models and files know: numbers, dates, flags, or text; refuse lists and records."""
-    import pandas as pd
-
-    frame = frame.copy()
-    for name in frame.columns:
-        values = frame[name]
-        if isinstance(values.dtype, pd.PeriodDtype):
-            frame[name] = values.dt.to_timestamp()
-            decisions.append(f"{name}: periods read as the time they start")
-        elif pd.api.types.is_timedelta64_dtype(values.dtype):
-            frame[name] = values.dt.total_seconds()
-            decisions.append(f"{name}: durations read as seconds")
-        elif values.dtype == object:
-            frame[name] = _objects(values, decisions)
-    return frame
-
-
-def _objects(values: pd.Series, decisions: list[str]) -> pd.Series:
-    import datetime
-    import decimal
-
-    import pandas as pd
-
-    name = values.name
-    kinds = {type(v) for v in values.dropna()}
-    nested = [k for k in kinds if k in {list, dict, tuple, set, np.ndarray}]
-    if nested:
-        raise DataError(f"column {name!r} holds {nested[0].__name__} values; unpack it into columns, or drop it")
-    if not kinds or kinds <= {str}:
-        return values
-    if kinds <= {bool, np.bool_}:
-        return values.astype("boolean")
-    if bool not in kinds and all(issubclass(k, int | float | np.number | decimal.Decimal) for k in kinds):
-        whole = all(issubclass(k, int | np.integer) for k in kinds)
-        if not whole:
-            decisions.append(f"{name}: read as numbers")
-        return values.astype("int64") if whole and values.notna().all() else values.astype(float)
-    if all(issubclass(k, datetime.date) for k in kinds):
-        decisions.append(f"{name}: read as dates")
-        return pd.to_datetime(values, utc=any(getattr(v, "tzinfo", None) for v in values.dropna()))
-    decisions.append(f"{name}: values of mixed types read as text")
-    return to_plain(values, "categorical")
-
-
-def _with_target(frame: pd.DataFrame, target: str, decisions: list[str]) -> pd.DataFrame:
-    missing = frame[target].isna()
-    if missing.all():
-        raise DataError(f"the target {target!r} has no value in any row")
-    if missing.any():
-        decisions.append(f"{int(missing.sum())} rows without a target value left out")
-        frame = frame[~missing].reset_index(drop=True)
-    if len(frame) < LEAST_ROWS:
-        raise DataError(
-            f"the table has {len(frame)} usable rows; at least {LEAST_ROWS} are needed to learn and to judge"
-        )
-    return frame
-
-
-def _column(values: pd.Series, recipe: Recipe, decisions: list[str]) -> Column:
-    from curator.table.check import check_kind
-
-    name, spec = str(values.name), recipe.data
-    asked = spec.types.get(name)
-    kind, note = (asked, "set by the recipe") if asked else infer_kind(values)
-    if asked:
-        check_kind(values, asked)
-    role: Role = "feature"
-    distinct = int(values.nunique())
-    if name == spec.target:
-        role = "target"
-    elif name in (spec.group, spec.time, spec.weight):
-        role = "group" if name == spec.group else "time" if name == spec.time else "weight"
-    elif distinct == 0:
-        role, note = "empty", "no value in any row"
-    elif distinct == 1 and not values.isna().any():
-        role, note = "constant", "one value in every row"
-    elif kind in {"id", "text"}:
-        role = "carried"
-    if role in {"carried", "empty", "constant"}:
-        decisions.append(f"{name}: {kind}, not learned from ({note}); empty in synthetic rows")
-    elif note and not asked:
-        decisions.append(f"{name}: {kind} ({note})")
-    return Column(name, kind, role, str(values.dtype), note)
-
-
-def _task(values: pd.Series, asked: str, kind: Kind | None, decisions: list[str]) -> TaskType:
-    import pandas as pd
-
-    name, distinct = str(values.name), int(values.nunique())
-    numeric = pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype)
-    if distinct < 2:
-        raise DataError(f"the target {name!r} is {shown(values.iloc[0])} in every row; there is nothing to predict")
-    if asked == "regression":
-        if not numeric:
-            raise DataError(f"the target {name!r} is not numeric, which regression needs; set task.type, or clean it")
-        return "regression"
-    if asked == "auto" and numeric and kind not in CATEGORICAL_KINDS:
-        numbers = values.to_numpy(float)
-        whole = bool(np.all(numbers == np.round(numbers)))
-        if distinct > 20 or (not whole and distinct > 2):
-            decisions.append(f"task: regression ({name!r} is numeric with {distinct} different values)")
-            return "regression"
-    if distinct > MOST_CLASSES:
-        raise DataError(
-            f"the target {name!r} has {distinct} classes, more than {MOST_CLASSES}; "
-            "merge rare ones, or set task.type: regression if it is a number"
-        )
-    task: TaskType = "binary" if distinct == 2 else "multiclass"
-    if asked not in {"auto", task}:
-        raise DataError(f"task.type is {asked}, but the target {name!r} has {distinct} classes; it is {task}")
-    if asked == "auto":
-        decisions.append(f"task: {task} ({name!r} has {distinct} classes)")
-    return task
-
-
-def _positive(recipe: Recipe, counts: dict[str, int], classes: tuple[str, ...]) -> str:
-    """Return the positive class: the recipe's, else the rarer one, else the later one."""
-    asked = recipe.task.positive
-    if asked is None:
-        return min(reversed(classes), key=lambda c: counts[c])
-    word = word_of(asked)
-    if word not in classes:
-        message = f"{asked!r} is not a class of {recipe.data.target!r}, which has {', '.join(map(repr, classes))}"
-        raise RecipeProblems([Problem(("task", "positive"), message)])
-    return word
-
-
-def _natural(label: str) -> tuple[int, float, str]:
-    try:
-        return (0, float(label), label)
-    except ValueError:
-        return (1, 0.0, label)

@@ -24,8 +24,8 @@ MISSING_TEXTS = (
     "", "NA", "N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "<NA>",
 )  # fmt: skip
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
-_DELIMITERS = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
-_FORMATS = (*_DELIMITERS, ".parquet", ".pq", ".jsonl", ".ndjson")
+DELIMITED = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+_FORMATS = (*DELIMITED, ".parquet", ".pq", ".jsonl", ".ndjson")
 _WILDCARDS = "*?["
 _LEADING_ZERO = re.compile(r"(?:^|[,;|\t\"])0\d+(?:[,;|\t\"\r\n]|$)", re.MULTILINE)
 
@@ -97,7 +97,10 @@ def mark_missing(frame: pd.DataFrame, markers: Sequence[str]) -> pd.DataFrame:
         if pd.api.types.is_bool_dtype(values.dtype) or pd.api.types.is_datetime64_any_dtype(values.dtype):
             continue
         if pd.api.types.is_numeric_dtype(values.dtype):
-            hit = values.isin(numbers)
+            # A marker is as exact as the column can hold it.
+            small = values.dtype in (np.float32, np.float16)
+            with np.errstate(over="ignore"):
+                hit = values.isin([values.dtype.type(n) for n in numbers] if small else numbers)
         else:
             hit = values.map(lambda v: v in markers if isinstance(v, str) else False).astype(bool)
         if hit.any():
@@ -105,6 +108,25 @@ def mark_missing(frame: pd.DataFrame, markers: Sequence[str]) -> pd.DataFrame:
             if values.dtype == object:
                 frame[name] = frame[name].infer_objects()
     return frame
+
+
+def kind_of_file(source: str) -> str:
+    """Return the ending by which a source is read, e.g. ``.parquet``; empty where it is no kind of file known here."""
+    try:
+        return _format(source)[0]
+    except DataError:
+        return ""
+
+
+def find_files(source: str, base: Path) -> list[Any]:
+    """Return the files (fsspec `OpenFile`) that a path, glob or URL stands for, in the order of their names.
+
+    Raises
+    ------
+    DataError
+        When none matches.
+    """
+    return _open_files(source, base, _format(source)[1])
 
 
 def _from_files(source: str, base: Path, missing: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
@@ -194,13 +216,20 @@ def _read_one(handle: IO[bytes], suffix: str, name: str, missing: Sequence[str])
         return pd.read_parquet(io.BytesIO(content))
     if suffix in {".jsonl", ".ndjson"}:
         return pd.read_json(io.BytesIO(content), lines=True, dtype=False, convert_dates=False)
+    return read_text(content, suffix, name, missing)
+
+
+def read_text(content: bytes, suffix: str, name: str, missing: Sequence[str]) -> pd.DataFrame:
+    """Read delimited text; codes that begin with zeros stay text."""
+    import pandas as pd
+
     text = content.decode("utf-8-sig")
     if not text.strip():
         raise DataError(f"{name}: is empty")
     header = text[: text.find("\n") + 1] or text
     if "\x00" in header:
         raise DataError(f"{name}: is not a text file; is its ending right?")
-    delimiter = _delimiter(header, _DELIMITERS[suffix])
+    delimiter = delimiter_of(header, suffix)
     refuse_repeated([n for n in next(csv.reader(io.StringIO(text), delimiter=delimiter), []) if n], name)
     settings: dict[str, Any] = {
         "sep": delimiter,
@@ -231,8 +260,9 @@ def _codes_with_zeros(text: str, frame: pd.DataFrame, settings: dict[str, Any]) 
     return [c for c in whole if words[c].str.fullmatch(r"0\d+").any()]
 
 
-def _delimiter(header: str, usual: str) -> str:
-    """Take the usual delimiter unless the header has none of it and plenty of another."""
+def delimiter_of(text: str, suffix: str) -> str:
+    """Return the file type's usual delimiter unless the header has none of it and plenty of another."""
+    header, usual = text[: text.find("\n") + 1] or text, DELIMITED[suffix]
     if usual in header:
         return usual
     best = max((";", "\t", "|", ","), key=header.count)

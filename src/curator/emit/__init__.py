@@ -1,0 +1,42 @@
+"""Emission: the curated dataset, and a ledger that explains every candidate."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from curator.emit.parts import emit_parts
+from curator.emit.single import emit_single
+from curator.parallel import Workers
+from curator.pools import Pools
+from curator.prepare import Setup
+from curator.progress import Progress
+from curator.records import MixPlan
+from curator.rundir import RunDirectory
+
+
+def emit(
+    setup: Setup,
+    plan: MixPlan,
+    *,
+    mixed: bool,
+    pools: Pools,
+    directory: RunDirectory,
+    workers: Workers,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Write the curated dataset and the ledger; return the composition.
+
+    A table of which the run works with a part is emitted whole, in files of many rows each.
+
+    Parameters
+    ----------
+    plan : MixPlan
+        The selected plan.
+    mixed : bool
+        Whether the mix is emitted, or the real rows alone.
+    """
+    if setup.table.whole is not None:
+        return emit_parts(setup, setup.table.whole, plan, mixed, pools, directory, workers, progress)
+    # Where no mix is emitted, the ledger speaks of the candidates that were certified.
+    fold = setup.splits.emission if mixed else setup.splits.certification
+    return emit_single(setup, plan, pools.task(fold), mixed=mixed, directory=directory)

@@ -1,0 +1,77 @@
+"""Arrow tables of the dataset's schema: a table's own columns, then where each row comes from and what it weighs."""
+
+from __future__ import annotations
+
+import ast
+import datetime
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from curator.table.whole import dictionary_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_OWN = ("sample_weight", "origin", "generation", "row_id")
+
+
+def with_provenance_columns(schema: Any) -> Any:
+    """Return the schema of a dataset made of tables of this schema; a weight column of our name is in the weights."""
+    import pyarrow as pa
+
+    own = [pa.field("sample_weight", pa.float64()), pa.field("origin", pa.string()), pa.field("generation", pa.int32()),
+           pa.field("row_id", pa.string())]  # fmt: skip
+    # What pandas noted about the columns (e.g. that none is missing) need not hold for synthetic rows.
+    return pa.schema([*(f.with_nullable(True) for f in schema if f.name not in _OWN), *own])
+
+
+def real_table(batch: Any, schema: Any, weight: np.ndarray, numbers: np.ndarray) -> Any:
+    """Return real rows with their provenance; `numbers` are their positions in the table."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    ids = pc.binary_join_element_wise("real", pa.array(numbers).cast(pa.string()), "-")
+    own = {
+        "sample_weight": pa.array(weight, pa.float64()),
+        "origin": pa.array(["real"], pa.string()).take(pa.array(np.zeros(len(weight), dtype=np.int8))),
+        "generation": pa.array(np.zeros(len(weight), dtype=np.int32)),
+        "row_id": ids,
+    }
+    columns = [own[f.name] if f.name in own else batch[f.name].cast(f.type) for f in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def synthetic_table(frame: pd.DataFrame, schema: Any) -> Any:
+    """Return synthetic rows, restored to the table's types, in the dataset's schema."""
+    import pyarrow as pa
+
+    return pa.Table.from_arrays([_column(frame[f.name], f.type) for f in schema], schema=schema)
+
+
+def _is_bytes(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _column(values: pd.Series, kind: Any) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    found = pa.Array.from_pandas(values)
+    if pa.types.is_dictionary(kind):
+        return dictionary_of(found.dictionary_decode() if pa.types.is_dictionary(found.type) else found, kind)
+    if pa.types.is_duration(kind) and pa.types.is_floating(found.type):
+        # Durations are learned as seconds.
+        whole = pc.round(pc.multiply(found, 1e9)).cast(pa.int64(), safe=False)
+        return whole.cast(pa.duration("ns")).cast(kind, safe=False)
+    if (pa.types.is_time(kind) or _is_bytes(kind)) and not pa.types.is_null(found.type):
+        read = datetime.time.fromisoformat if pa.types.is_time(kind) else ast.literal_eval
+        return pa.array([None if v is None else read(v) for v in found.to_pylist()], kind)
+    if pa.types.is_decimal(kind) and pa.types.is_floating(found.type):
+        return pc.round(found, ndigits=kind.scale).cast(kind, safe=False)
+    if pa.types.is_integer(kind) and pa.types.is_floating(found.type):
+        # NaN stands for missing in float columns.
+        return pc.if_else(pc.is_finite(found), found, pa.scalar(None, found.type)).cast(kind, safe=False)
+    return found.cast(kind, safe=False)

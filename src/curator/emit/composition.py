@@ -1,0 +1,105 @@
+"""What a dataset is made of, counted file by file."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+REAL = "real"
+
+
+@dataclass(frozen=True)
+class Count:
+    """Rows of one origin, and of one class where there are any.
+
+    Attributes
+    ----------
+    origin : str
+        ``real``, or a source.
+    label : str or None
+        The class; None at regression.
+    rows : int
+    distinct : int
+        Different rows: a candidate that stands once for each class counts once, for the first of them.
+    weight, squares : float
+        Sums of sample weights and of their squares.
+    """
+
+    origin: str
+    label: str | None
+    rows: int
+    distinct: int
+    weight: float
+    squares: float
+
+
+def count_rows(
+    origin: np.ndarray, label: np.ndarray | None, weight: np.ndarray, first: np.ndarray
+) -> list[Count]:
+    """Count rows by origin and label.
+
+    Parameters
+    ----------
+    origin : array of str, shape (n,)
+    label : array of str, shape (n,), or None
+    weight : array of shape (n,)
+    first : bool array of shape (n,)
+        Whether a row is the first of those that one real row or candidate stands for.
+    """
+    import pandas as pd
+
+    keys = {"origin": origin} if label is None else {"origin": origin, "label": label}
+    frame = pd.DataFrame({**keys, "rows": 1, "distinct": first, "weight": weight, "squares": np.square(weight)})
+    sums = frame.groupby(list(keys), sort=True, observed=True).sum().reset_index()
+    return [
+        Count(str(r["origin"]), None if label is None else str(r["label"]), int(r["rows"]), int(r["distinct"]),
+              float(r["weight"]), float(r["squares"]))
+        for r in sums.to_dict("records")
+    ]  # fmt: skip
+
+
+def composition(
+    counts: list[Count], decisions: Mapping[str, int], shortfall: Mapping[str, int]
+) -> dict[str, Any]:
+    """Return rows, shares of weight and effective rows, by origin and by class."""
+    total = sum(c.weight for c in counts)
+    by_origin: dict[str, list[Count]] = defaultdict(list)
+    by_class: dict[str, list[Count]] = defaultdict(list)
+    for c in counts:
+        by_origin[c.origin].append(c)
+        if c.label is not None:
+            by_class[c.label].append(c)
+    real = sum(c.rows for c in by_origin[REAL])
+    rows = sum(c.rows for c in counts)
+    found: dict[str, Any] = {
+        "rows": rows,
+        "real_rows": real,
+        "synthetic_rows": rows - real,
+        "synthetic_weight_share": 1.0 - sum(c.weight for c in by_origin[REAL]) / total,
+        "effective_rows": total**2 / sum(c.squares for c in counts),
+        "sources": {
+            origin: {
+                "rows": sum(c.rows for c in own),
+                "distinct": sum(c.distinct for c in own),
+                "weight_share": sum(c.weight for c in own) / total,
+            }
+            for origin, own in sorted(by_origin.items())
+            if own
+        },
+        "decisions": dict(decisions),
+        "shortfall": dict(shortfall),
+    }
+    if by_class:
+        found["classes"] = {
+            label: {
+                "real_rows": sum(c.rows for c in own if c.origin == REAL),
+                "synthetic_rows": sum(c.rows for c in own if c.origin != REAL),
+                "weight_share": sum(c.weight for c in own) / total,
+            }
+            for label, own in sorted(by_class.items())
+        }
+    return found

@@ -1,0 +1,371 @@
+"""The dataset in many files: real rows in batches, synthetic rows generated, scored, filtered and written in parts.
+
+Each part stands for so many real rows, and is mixed as the certified pool was: the same plan on candidates of the same
+fits, freshly sampled. Fits are made once in each worker process, and live in its memory only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from curator.emit.arrow import real_table, synthetic_table, with_provenance_columns
+from curator.emit.composition import REAL, Count, composition, count_rows
+from curator.emit.ledger import candidate_ids, ledger
+from curator.errors import CuratorError
+from curator.mix import mix, whole_copies
+from curator.parallel import Workers
+from curator.pools import Pools
+from curator.prepare import Setup
+from curator.progress import Progress
+from curator.rare import class_weights
+from curator.records import LabelForm, MixPlan
+from curator.rundir import RunDirectory, atomic, atomic_folder, full_disk_explained, read_json, write_json
+from curator.score import all_scorers
+from curator.score.candidates import (
+    ABOUT,
+    BALANCING,
+    SOURCE_ERRORS,
+    Candidates,
+    CandidateTask,
+    conformed,
+    draws,
+    fit_source,
+    keep_fit,
+    sample_source,
+)
+from curator.score.pool import Pool, PoolTask, fit_teacher, load_pool, real_space, score
+from curator.table import Table, Whole, restore, to_plain
+
+REAL_ROWS_A_FILE = 1_000_000
+# Candidates that one part makes, about: some hundred megabytes of memory.
+CANDIDATES_A_PART = 100_000
+_SPARE = 1.15
+
+
+@dataclass(frozen=True, eq=False)
+class PartTask:
+    """One part of the synthetic rows, for whatever process.
+
+    Attributes
+    ----------
+    folder : Path
+    pool : PoolTask
+        What the sources and the teacher are fitted on; n rows.
+    shares : mapping of str to float
+        By source, the share of a pool's candidates that the plan needs.
+    number : int
+        Of the part, from 0.
+    rows : int
+        Real rows of the whole that the part stands for.
+    table : Table
+        How synthetic rows get back the table's types.
+    schema : pyarrow.Schema
+    """
+
+    folder: Path
+    pool: PoolTask
+    plan: MixPlan
+    form: LabelForm
+    weights: bool
+    shares: Mapping[str, float]
+    number: int
+    rows: int
+    table: Table
+    schema: Any
+
+    reads: tuple[Path, ...] = ()
+
+    @property
+    def writes(self) -> tuple[Path, ...]:
+        """The folder that it makes."""
+        return (self.folder,)
+
+    @property
+    def cost(self) -> float:
+        """The last part is smaller."""
+        return float(self.rows)
+
+    def moved(self, store: Path) -> PartTask:
+        """Return the task as it is done in another place."""
+        return replace(self, folder=store / self.folder.name, pool=self.pool.moved(store))
+
+
+def emit_parts(
+    setup: Setup,
+    whole: Whole,
+    plan: MixPlan,
+    mixed: bool,
+    pools: Pools,
+    directory: RunDirectory,
+    workers: Workers,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Write ``curated/part-*.parquet`` and ``ledger/part-*.parquet``; return the composition.
+
+    Files that an earlier try finished are kept.
+    """
+    directory.parts.mkdir(parents=True, exist_ok=True)
+    directory.ledger_parts.mkdir(parents=True, exist_ok=True)
+    schema = with_provenance_columns(_with_soft_target(whole.schema, setup, plan) if mixed else whole.schema)
+    tasks = _synthetic(setup, whole, plan, pools, directory, schema) if mixed and plan.ratio > 0 else []
+    files = -(-whole.rows // REAL_ROWS_A_FILE)
+    progress.stage("emission", files + len(tasks))
+    counts = []
+    for found in _write_real(setup, whole, plan, mixed, schema, directory):
+        counts += found
+        progress.advance()
+    decisions: dict[str, int] = {}
+    shortfall: dict[str, int] = {}
+    # In waves: what workers hand over is moved to its place before more of it piles up.
+    wave = max(8, 4 * workers.slots)
+    for start in range(0, len(tasks), wave):
+        own_wave = tasks[start : start + wave]
+        waiting = [t for t in own_wave if not (t.folder / ABOUT).is_file()]
+        progress.advance(len(own_wave) - len(waiting))
+        workers.map(make_part, waiting, done=lambda *_: progress.advance())
+        for task in own_wave:
+            about = read_json(task.folder / ABOUT)
+            _take(task.folder, files + task.number, directory)
+            counts += [Count(**c) for c in about["counts"]]
+            for name, own in (("decisions", decisions), ("shortfall", shortfall)):
+                for key, n in about[name].items():
+                    own[key] = own.get(key, 0) + n
+    if not tasks:
+        certified = _write_certified_ledger(setup, plan, pools, directory, mixed=mixed)
+        decisions = certified if mixed else {}
+    if setup.recipe.output.format == "csv":
+        _write_csv(directory)
+    return composition(counts, decisions, shortfall)
+
+
+def _with_soft_target(schema: Any, setup: Setup, plan: MixPlan) -> Any:
+    """Return the schema with room for what lies between counts, where the target is one."""
+    import pyarrow as pa
+
+    place = schema.get_field_index(setup.table.target)
+    soft = setup.table.task == "regression" and plan.ratio > 0
+    if soft and pa.types.is_integer(schema.field(place).type):
+        return schema.set(place, schema.field(place).with_type(pa.float64()))
+    return schema
+
+
+def _write_certified_ledger(
+    setup: Setup, plan: MixPlan, pools: Pools, directory: RunDirectory, *, mixed: bool
+) -> dict[str, int]:
+    """Where no synthetic row is emitted, the ledger speaks of the candidates that were certified."""
+    pool = load_pool(pools.folder(setup.splits.certification))
+    mixture = mix(plan, pool, setup.recipe.output.labels, weights=setup.estimator.takes_weights)
+    with atomic(directory.ledger_parts / "part-00000.parquet") as part:
+        ledger(setup.table, pool, mixture, candidate_ids(pool), pool.seeds, mixed=mixed).to_parquet(part, index=False)
+    known = np.array([s != BALANCING for s in pool.sources])[pool.source]
+    counts = np.bincount(mixture.decision[known], minlength=len(mixture.reasons))
+    return {reason: int(n) for reason, n in zip(mixture.reasons, counts, strict=True)}
+
+
+def _synthetic(
+    setup: Setup, whole: Whole, plan: MixPlan, pools: Pools, directory: RunDirectory, schema: Any
+) -> list[PartTask]:
+    pool_task = pools.task(setup.splits.emission)
+    n = len(setup.table)
+    # Parts of so many real rows make about so many candidates, whatever the number of workers.
+    rows = int(np.clip(CANDIDATES_A_PART / max(plan.ratio, 0.1), 1000, whole.rows))
+    digest = hashlib.sha256(json.dumps([pool_task.folder.name, asdict(plan), rows, n]).encode()).hexdigest()[:16]
+    shares = needed_shares(plan, load_pool(pools.folder(setup.splits.certification)), setup)
+    table = replace(setup.table, whole=None, inclusion=None)
+    return [
+        PartTask(
+            Path(directory.pool) / f"emission-{digest}-{i:05d}", pool_task, plan, setup.recipe.output.labels,
+            setup.estimator.takes_weights, shares, i, min(rows, whole.rows - start), table, schema,
+        )
+        for i, start in enumerate(range(0, whole.rows, rows))
+    ]  # fmt: skip
+
+
+def needed_shares(plan: MixPlan, pool: Pool, setup: Setup) -> dict[str, float]:
+    """Return, by source, the share of the certified pool's candidates that its mixture looked at, and some more."""
+    mixture = mix(plan, pool, setup.recipe.output.labels, weights=setup.estimator.takes_weights)
+    kept = mixture.decision == 0
+    shares = {}
+    for number, name in enumerate(pool.sources):
+        own = np.flatnonzero(pool.source == number)
+        if dict(plan.ratios).get(name, 0) > 0:
+            last = np.flatnonzero(kept[own])
+            used = (last[-1] + 1) / len(own) if len(last) and name not in mixture.shortfall else 1.0
+            shares[name] = float(min(1.0, _SPARE * used))
+    return shares
+
+
+def make_part(task: PartTask) -> None:
+    """Generate, score, filter and write one part, and what it is made of."""
+    known = task.pool.known
+    parts = [p for p in task.pool.parts if p.source.name in task.shares]
+    scale = task.rows / len(known.y)
+    made = [_candidates(task, part, scale) for part in parts]
+    pool = _pool(task, parts, made)
+    # A copy stands for what it does among the real rows, which were not over-represented there.
+    by_class = class_weights(known.y, len(known.classes), task.plan.rare_exponent)
+    median = float(np.median(task.table.weight * (by_class[known.y] if by_class is not None else 1.0)))
+    mixture = mix(task.plan, pool, task.form, weights=task.weights, scale=scale, median=median)
+    import pandas as pd
+
+    ids = candidate_ids(pool, task.number)
+    rows = pd.concat([m.rows for m in made], ignore_index=True).iloc[mixture.candidate].reset_index(drop=True)
+    origin = np.array(pool.sources, dtype=object)[pool.source[mixture.candidate]]
+    frame = restore(rows, mixture.label, task.table).assign(
+        sample_weight=mixture.weight, origin=origin, generation=np.int32(1), row_id=ids[mixture.candidate]
+    )
+    labels = None if known.task == "regression" else np.array(known.classes, dtype=object)[mixture.label]
+    first = np.ones(len(mixture.candidate), dtype=bool)
+    first[1:] = mixture.candidate[1:] != mixture.candidate[:-1]
+    seeds = {p.source.name: _seed(task, p) for p in parts}
+    about = {
+        "counts": [asdict(c) for c in count_rows(origin, labels, mixture.weight, first)],
+        "decisions": mixture.drop_counts,
+        "shortfall": dict(mixture.shortfall),
+    }
+    import pyarrow.parquet as pq
+
+    with full_disk_explained(task.folder), atomic_folder(task.folder) as folder:
+        pq.write_table(synthetic_table(frame, task.schema), folder / "rows.parquet")
+        ledger(task.table, pool, mixture, ids, seeds, mixed=True).to_parquet(folder / "ledger.parquet", index=False)
+        write_json(folder / ABOUT, about)
+
+
+def _seed(task: PartTask, part: CandidateTask) -> int:
+    return int(np.random.SeedSequence([part.seed, task.number, 1]).generate_state(1)[0] % 2**31)
+
+
+def _candidates(task: PartTask, part: CandidateTask, scale: float) -> Candidates:
+    seed = _seed(task, part)
+    try:
+        synthesizer = keep_fit(part.folder.name, lambda: fit_source(part))
+        made = sample_source(part, synthesizer, seed=seed, share=task.shares[part.source.name] * scale)
+    except CuratorError:
+        raise
+    except SOURCE_ERRORS:
+        made = part.known.with_target()[0].iloc[:0]  # as in the pools, whose notes say so
+    rows, labels = conformed(made, part.known)
+    return Candidates(rows, labels, draws(len(rows), seed), ())
+
+
+def _pool(task: PartTask, parts: list[CandidateTask], made: list[Candidates]) -> Pool:
+    """Return the pool that `mix` reads: scores that the plan has no threshold for are not computed."""
+    known, plan = task.pool.known, task.plan.canonical()
+    scorers = {name: scorer for name, scorer in all_scorers().items() if name in dict(plan.thresholds)}
+    scored = []
+    if scorers or plan.labels == "relabel":
+        teacher = keep_fit(f"teacher {task.pool.folder.name}", lambda: fit_teacher(known, task.pool.seed))
+        space = keep_fit(f"space {task.pool.folder.name}", lambda: real_space(known, CANDIDATES_A_PART))
+        scored = [score(known, m, teacher, space, _seed(task, p), scorers) for p, m in zip(parts, made, strict=True)]
+    else:
+        shape = (len(known.classes),) if known.has_classes else ()
+        scored = [(np.zeros((len(m.labels), *shape)), {}) for m in made]
+    nothing = np.empty((0, 0))
+    return Pool(
+        X=nothing, X_valid=nothing, X_candidates=nothing, y=known.y, y_valid=nothing, weight=known.weight,
+        weight_valid=nothing, labels=np.concatenate([m.labels for m in made]),
+        source=np.repeat(np.arange(len(made), dtype=np.int16), [len(m.labels) for m in made]),
+        prediction=np.concatenate([p for p, _ in scored]), uniform=np.concatenate([m.uniform for m in made]),
+        sources=tuple(p.source.name for p in parts), n_classes=len(known.classes), categorical=(),
+        scores={name: np.concatenate([s[name] for _, s in scored]) for name in scorers},
+    )  # fmt: skip
+
+
+def _take(folder: Path, number: int, directory: RunDirectory) -> None:
+    """Move what a part has made to its place; the note of its counts stays, for a later try."""
+    for name, place in (("rows.parquet", directory.parts), ("ledger.parquet", directory.ledger_parts)):
+        if (folder / name).is_file():
+            os.replace(folder / name, place / f"part-{number:05d}.parquet")  # noqa: PTH105  # Path.replace is the same
+
+
+def _write_real(
+    setup: Setup, whole: Whole, plan: MixPlan, mixed: bool, schema: Any, directory: RunDirectory
+) -> Iterator[list[Count]]:
+    """Write the real rows, a file a million; yield each file's counts."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = setup.table
+    by_class = class_weights(table.y, len(table.classes), plan.rare_exponent) if mixed else None
+    takes = setup.estimator.takes_weights or not mixed
+    median = float(np.median(_row_weights(setup, table.y, table.frame, by_class)))
+    for number, batches in enumerate(_files(whole)):
+        counts: list[Count] = []
+        with atomic(directory.parts / f"part-{number:05d}.parquet") as part, pq.ParquetWriter(part, schema) as writer:
+            for position, batch in batches:
+                codes, labels = _codes(batch[table.target], table)
+                weight = _row_weights(setup, codes, batch, by_class)
+                numbers, rows = np.arange(position, position + len(batch)), batch
+                first = np.ones(len(batch), dtype=bool)
+                if not takes:
+                    copies = whole_copies(weight, median, position)
+                    at = np.repeat(np.arange(len(batch)), copies)
+                    rows, numbers, weight = batch.take(pa.array(at)), numbers[at], np.ones(len(at))
+                    labels = None if labels is None else labels[at]
+                    first = np.concatenate([[True], at[1:] != at[:-1]])[: len(at)]
+                writer.write_table(real_table(rows, schema, weight, numbers))
+                counts += count_rows(np.full(len(weight), REAL, dtype=object), labels, weight, first)
+        yield counts
+
+
+def _files(whole: Whole) -> Iterator[list[tuple[int, Any]]]:
+    """Yield the rows of each file as batches, with the position of each one's first row."""
+    held: list[tuple[int, Any]] = []
+    position = start = 0
+    for batch in whole.batches():
+        rest = batch
+        while len(rest):
+            room = start + REAL_ROWS_A_FILE - position
+            held.append((position, rest.slice(0, room)))
+            position += len(held[-1][1])
+            rest = rest.slice(room)
+            if position - start == REAL_ROWS_A_FILE:
+                yield held
+                held, start = [], position
+    if held:
+        yield held
+
+
+def _codes(target: Any, table: Table) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return class codes (the number of classes for one that no row worked with has) and labels; None at regression."""
+    if table.task == "regression":
+        return np.zeros(len(target), dtype=np.int64), None
+    import pyarrow as pa
+
+    # Decimals are worked with as numbers, so that 1.50 is the class 1.5.
+    plain = target.cast(pa.float64()) if pa.types.is_decimal(target.type) else target
+    encoded = plain.combine_chunks().dictionary_encode()
+    words = to_plain(encoded.dictionary.to_pandas(), "categorical").to_numpy(object)
+    known = {label: code for code, label in enumerate(table.classes)}
+    places = encoded.indices.to_numpy(zero_copy_only=False)
+    codes = np.array([known.get(w, len(known)) for w in words], dtype=np.int64)
+    return codes[places], words[places]
+
+
+def _row_weights(setup: Setup, codes: np.ndarray, rows: Any, by_class: np.ndarray | None) -> np.ndarray:
+    column = setup.table.with_role("weight")
+    own = np.ones(len(codes)) if column is None else np.asarray(rows[column.name], dtype=float)
+    return own if by_class is None else own * np.append(by_class, 1.0)[codes]
+
+
+def _write_csv(directory: RunDirectory) -> None:
+    import pandas as pd
+    import pyarrow.parquet as pq
+
+    with atomic(directory.curated_csv) as part, part.open("w", newline="", encoding="utf-8") as handle:
+        header = True
+        for path in sorted(directory.parts.glob("part-*.parquet")):
+            for batch in pq.ParquetFile(path).iter_batches():
+                # Whole numbers stay whole where some are missing.
+                kinds = {f.type: pd.UInt64Dtype() if str(f.type)[0] == "u" else pd.Int64Dtype()
+                         for f in batch.schema if str(f.type).lstrip("u").startswith("int")}  # fmt: skip
+                batch.to_pandas(types_mapper=kinds.get).to_csv(handle, header=header, index=False)
+                header = False

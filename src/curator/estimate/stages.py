@@ -1,0 +1,234 @@
+"""The stages of a run: what was measured, put together for all folds, arms and trials."""
+
+from __future__ import annotations
+
+import heapq
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from curator.estimate.costs import Costs
+from curator.estimate.rehearsal import measure
+from curator.estimate.slow import slow_spots
+from curator.estimate.words import duration
+from curator.evaluate import tuning_draws
+from curator.ladder import TUNING_DRAWS
+from curator.parallel import available_cores
+from curator.prepare import Setup
+from curator.score.candidates import BALANCING
+from curator.search import BATCH, RECENT, STARTUP_TRIALS, rungs
+from curator.table import Fold
+from curator.table.whole import WholeFrame
+
+# The bootstrap of the certificate: resamples, and of larger holdouts fewer.
+_RESAMPLES, _MANY_HELD, _RESAMPLES_OF_MANY = 2000, 20_000, 500
+# Its weights come in chunks of at most so many numbers, of which ranking metrics hold some copies.
+_CHUNK, _COPIES = 20_000_000, 6
+# Cores that others keep busy, from which on it is worth saying.
+_BUSY = 0.3
+# Candidates that a part of a large table's dataset makes, about.
+_CANDIDATES_A_PART = 100_000
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run is expected to take, when it begins from nothing.
+
+    Attributes
+    ----------
+    seconds : mapping of str to float
+        Wall time by stage, by the names that manifest.json has; `slices` takes next to nothing and is left out.
+    total : float
+        Their sum; reading the table and drawing the report take some seconds more.
+    jobs : int
+        The worker processes it holds for.
+    peak_bytes : int or None
+        Resident memory of all processes together at its highest; None where it cannot be measured.
+    warnings : tuple of str
+        What will be slow, where, and what to do.
+    notes : tuple of str
+        What else to know of these figures.
+    """
+
+    seconds: Mapping[str, float]
+    total: float
+    jobs: int
+    peak_bytes: int | None
+    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def estimate(setup: Setup, jobs: int) -> Estimate:
+    """Measure a few small fits, and predict time and memory of a run.
+
+    Parameters
+    ----------
+    setup : Setup
+    jobs : int
+        Worker processes.
+    """
+    return forecast(setup, measure(setup), jobs)
+
+
+def forecast(setup: Setup, costs: Costs, jobs: int) -> Estimate:
+    """Put together what was measured, for a number of worker processes."""
+    run = _Run(setup, costs, jobs)
+    splits, spec, task = setup.splits, setup.recipe.search, setup.recipe.task
+    tuning = run.tuning(splits.folds[: task.folds])
+    # A table that is emitted in parts makes its last candidates part by part.
+    last = (splits.certification,) if setup.table.whole is not None else (splits.certification, splits.emission)
+    seconds = {"pools": run.start() + run.pools(splits.folds) + run.pools(last)}
+    if task.tune:
+        seconds["tuning"] = tuning
+    seconds["ladder"] = run.arms(splits.folds) + (0.0 if task.tune else tuning)
+    seconds["search"] = run.search(spec.trials)
+    if spec.timeout is not None:
+        seconds["search"] = min(seconds["search"], spec.timeout + run.batch(costs.random[:BATCH], prunes=True))
+    seconds["certification"] = run.certification()
+    seconds["emission"] = run.emission()
+    notes = list(costs.notes)
+    if costs.others > _BUSY and jobs + costs.others > (os.cpu_count() or 1):
+        notes.append(
+            f"other processes keep {costs.others:.1f} of the {os.cpu_count()} cores busy; these figures are for when "
+            "they go on"
+        )
+    least = -(-(len(costs.named) + max(RECENT, STARTUP_TRIALS)) // BATCH) * BATCH
+    if spec.early_stop and least < spec.trials:
+        total = sum(seconds.values()) - seconds["search"] + min(seconds["search"], run.search(least))
+        notes.append(
+            f"the search may end after {least} of the {spec.trials} trials (search.early_stop); the run then takes "
+            f"about {duration(total)}"
+        )
+    return Estimate(seconds, sum(seconds.values()), jobs, run.peak(), tuple(slow_spots(setup, seconds)), tuple(notes))
+
+
+def makespan(tasks: Sequence[float], jobs: int) -> float:
+    """Return when the last of some tasks ends, if each worker takes the longest that is left.
+
+    Examples
+    --------
+    >>> makespan([2.0, 1.0, 1.0], 2), makespan([3.0] * 5, 2)
+    (2.0, 9.0)
+    """
+    ends = [0.0] * jobs
+    for seconds in sorted(tasks, reverse=True):
+        heapq.heapreplace(ends, ends[0] + seconds)
+    return max(ends)
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """The stages of a run on so many workers, in seconds."""
+
+    setup: Setup
+    costs: Costs
+    jobs: int
+
+    def wall(self, tasks: Sequence[float]) -> float:
+        """More workers than cores take turns."""
+        return makespan(tasks, self.jobs) * self._crowd
+
+    @property
+    def _crowd(self) -> float:
+        """How many times as long a task takes where it has to wait for a core."""
+        cores, others = os.cpu_count() or 1, self.costs.others
+        if others > cores - 1:
+            # They shared the cores with this process, and would have taken more.
+            others = others / max(cores - others, 0.1)
+        return max(1.0, self.jobs / available_cores(), (self.jobs + others) / cores)
+
+    def start(self) -> float:
+        """Workers begin at once; with one job, tasks run in the process that has read the table."""
+        known = self.costs.process
+        return (known.get("load", 0.0) + (known.get("begin", 0.0) if self.jobs > 1 else 0.0)) * self._crowd
+
+    def pools(self, folds: Sequence[Fold]) -> float:
+        costs, names = self.costs, [s.name for s in self.setup.sources]
+        parts = [
+            costs.at(f"fit/{name}", len(fold.train)) + costs.at(f"sample/{name}", len(fold.train))
+            for fold in folds
+            for name in (*names, *((BALANCING,) if len(fold.valid) else ()))
+        ]
+        pools = [costs.total("pool/", len(f.train)) + costs.total("score/", len(f.train)) for f in folds]
+        return self.wall(parts) + self.wall(pools)
+
+    def fit(self, ratio: float, fold: Fold) -> float:
+        """One fit and its judgement, with so many rows to train on per real row."""
+        rows = ratio * len(fold.train)
+        return self.costs.at("fit", rows) + self.costs.at("predict", rows) * len(fold.valid)
+
+    def tuning(self, folds: Sequence[Fold]) -> float:
+        wanted = min(TUNING_DRAWS, self.setup.recipe.search.trials)
+        count = len(tuning_draws(self.setup.recipe.task.estimator, wanted, self.setup.seed))
+        return self.wall([self.costs.draw * self.fit(1.0, f) for f in folds] * count) if count > 1 else 0.0
+
+    def arms(self, folds: Sequence[Fold]) -> float:
+        return self.wall([self.fit(ratio, fold) for ratio in self.costs.arms.values() for fold in folds])
+
+    def search(self, trials: int) -> float:
+        costs = self.costs
+        named = costs.named[:trials]
+        first = sum(self.batch(named[i : i + BATCH], prunes=i > 0) for i in range(0, len(named), BATCH))
+        # Trials that the sampler proposes take what random ones take, on average.
+        batches = [costs.random[i : i + BATCH] for i in range(0, len(costs.random), BATCH)]
+        each = sum(self.batch(b, prunes=True) for b in batches) / len(costs.random)
+        overhead = costs.at("propose", trials / 2) * trials / BATCH + costs.store * trials
+        return costs.process.get("open", 0.0) + first + each * (trials - len(named)) + overhead
+
+    def batch(self, ratios: Sequence[float], *, prunes: bool) -> float:
+        """One batch, rung by rung. About half of the trials stop at the first rung, and hardly any further on."""
+        folds = self.setup.splits.folds
+        going = [[self.fit(ratio, fold) for fold in folds] for ratio in ratios if ratio > 0]
+        steps = rungs(len(folds)) if prunes and self.setup.recipe.search.pruning else [len(folds)]
+        total, begun = 0.0, 0
+        for step in steps:
+            total += self.wall([s for own in going for s in own[begun:step]])
+            going, begun = going[:: 2 if begun == 0 else 1], step
+        return total
+
+    def certification(self) -> float:
+        """Fit the ladder and a mix on all development rows, then resample the holdout in one process."""
+        fold, held = self.setup.splits.certification, len(self.setup.splits.holdout)
+        ratios = [*self.costs.arms.values(), float(np.mean(self.costs.random))]
+        bootstrap = self.costs.resample * held * _resamples(held) * len(ratios)
+        return self.wall([self.fit(r, fold) for r in ratios]) + bootstrap
+
+    def emission(self) -> float:
+        """Candidates in the table's own types, written; of a large table in parts, each sampled and scored anew."""
+        costs, table = self.costs, self.setup.table
+        n, sources = len(table), self.setup.sources
+        if table.whole is None:
+            return costs.at("emission", n)
+        share = costs.ratio / (self.setup.max_ratio * len(sources))
+        whole = costs.total("sample/", n) + costs.total("score/", n) + costs.at("emission", n)
+        rows = min(table.whole.rows, _CANDIDATES_A_PART / max(costs.ratio, 0.1))
+        parts = math.ceil(table.whole.rows / rows)
+        fits = sum(costs.at(f"fit/{s.name}", n) for s in sources) + costs.at("pool/teacher", n)
+        return fits * self._crowd + self.wall([share * whole * rows / n] * parts)
+
+    def peak(self) -> int | None:
+        """Add up what processes load, the table with its copies for the folds, and the work that goes on at once."""
+        setup, costs, known = self.setup, self.costs, self.costs.process
+        if "opened" not in known:
+            return None
+        splits = setup.splits
+        whole = [setup.table.whole.frame] if isinstance(setup.table.whole, WholeFrame) else []
+        held = [setup.table.frame, setup.table.plain, *whole]
+        table = sum(int(frame.memory_usage(deep=True).sum()) for frame in held)
+        table += 8 * setup.table.plain.size * (len(splits.folds) + 2)
+        sizes = sorted((len(f.train) for f in (*splits.folds, splits.certification, splits.emission)), reverse=True)
+        # Pools of the folds stay mapped in every worker that has read them.
+        mapped = costs.pool_bytes * sum(sizes) * self.jobs
+        work = costs.row_bytes * sum(sizes[: self.jobs])
+        rows = len(splits.holdout)
+        bootstrap = 8 * _COPIES * min(_CHUNK, _resamples(rows) * rows)
+        here = known["opened"] - (0.0 if self.jobs == 1 else known["loaded"] - known["bare"])
+        others = 0.0 if self.jobs == 1 else self.jobs * known["loaded"]
+        return int(here + others + table + mapped + max(work, bootstrap))
+
+
+def _resamples(held: int) -> int:
+    return _RESAMPLES if held <= _MANY_HELD else _RESAMPLES_OF_MANY

@@ -1,0 +1,240 @@
+"""Candidates of one source for one training set: fitted, sampled and written once, whoever asks for them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from curator.errors import CuratorError, reason_of
+from curator.records import TaskType
+from curator.rundir import atomic_folder, full_disk_explained
+from curator.synthesize import TARGET, ClassSampler, Synthesizer, make_synthesizer
+from curator.table import conform
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+F = TypeVar("F")
+
+# Candidates per source at most; more than this adds seconds, not signal.
+MOST_CANDIDATES = 200_000
+# Class samplers also make this many rows per real row of equal class shares, so that rare classes can be drawn up.
+BALANCED_RATIO = 3
+# The SMOTE arm of the ladder: as many rows as even out the classes. No plan of the search draws on it.
+BALANCING = "smote_balancing"
+ABOUT = "about.json"
+# What generators raise on rows that they cannot cope with.
+SOURCE_ERRORS = (ValueError, TypeError, ArithmeticError, RuntimeError, KeyError, IndexError, AttributeError)
+
+
+@dataclass(frozen=True)
+class Source:
+    """A synthesizer as the recipe asks for it."""
+
+    name: str
+    synthesizer: str
+    params: Mapping[str, Any]
+    per_class: bool
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingRows:
+    """The rows that everything about one fold is fitted on.
+
+    Attributes
+    ----------
+    rows : DataFrame
+        Plain features, n rows.
+    y : array of shape (n,)
+        Class codes, or values.
+    weight : array of shape (n,)
+    """
+
+    rows: pd.DataFrame
+    y: np.ndarray
+    weight: np.ndarray
+    categorical: tuple[str, ...]
+    task: TaskType
+    classes: tuple[str, ...]
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether the target is a class."""
+        return self.task != "regression"
+
+    def with_target(self) -> tuple[pd.DataFrame, tuple[str, ...]]:
+        """Return the rows with their target as synthesizers see it, and which columns hold words."""
+        if self.task == "regression":
+            return self.rows.assign(**{TARGET: self.y}), self.categorical
+        words = np.array(self.classes, dtype=object)[self.y]
+        return self.rows.assign(**{TARGET: words}), (*self.categorical, TARGET)
+
+    def digest(self) -> str:
+        """Return the SHA-256 of everything here."""
+        import pandas as pd
+
+        found = hashlib.sha256(repr((list(self.rows.columns), self.categorical, self.task, self.classes)).encode())
+        found.update(pd.util.hash_pandas_object(self.rows, index=False).to_numpy().tobytes())
+        found.update(np.ascontiguousarray(self.y).tobytes())
+        found.update(np.ascontiguousarray(self.weight, dtype=float).tobytes())
+        return found.hexdigest()
+
+
+@dataclass(frozen=True, eq=False)
+class CandidateTask:
+    """One source on one training set; the folder's name is a digest of what decides its content."""
+
+    folder: Path
+    known: TrainingRows
+    source: Source
+    max_ratio: float
+    seed: int
+
+    reads: tuple[Path, ...] = ()
+
+    @property
+    def writes(self) -> tuple[Path, ...]:
+        """The folder that is made."""
+        return (self.folder,)
+
+    @property
+    def cost(self) -> float:
+        """Networks take longest, so they start first."""
+        return len(self.known.y) * (100.0 if self.source.synthesizer in {"ctgan", "tvae", "copula_gan"} else 1.0)
+
+    def moved(self, store: Path) -> CandidateTask:
+        """Return the task as it is done in another place."""
+        return replace(self, folder=store / self.folder.name)
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """What a source has made: m plain rows with their labels, and a number in [0, 1) for each (for draws)."""
+
+    rows: pd.DataFrame
+    labels: np.ndarray
+    uniform: np.ndarray
+    notes: tuple[str, ...]
+
+
+def source_seed(seed: int, name: str) -> int:
+    """Return the seed of a source in a pool of this seed; other sources of the recipe do not matter to it."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:4], "big") % 2**31
+
+
+def make_candidates(task: CandidateTask) -> None:
+    """Fit, sample and write, unless that was done before."""
+    if (task.folder / ABOUT).is_file():
+        return
+    started = time.perf_counter()
+    if task.source.name == BALANCING:
+        made, notes = _balancing(task)
+    else:
+        try:
+            synthesizer = fit_source(task)
+            made = sample_source(task, synthesizer, seed=task.seed + 1)
+            notes = list(synthesizer.notes)
+        except CuratorError:
+            raise
+        except SOURCE_ERRORS as error:
+            # Whatever a generator trips over, the run goes on with the other sources, and says so.
+            made = task.known.with_target()[0].iloc[:0]
+            notes = [f"failed on these rows and gives no candidates: {type(error).__name__}: {reason_of(error)[:200]}"]
+    rows, labels = conformed(made, task.known)
+    about = {"notes": notes, "seconds": time.perf_counter() - started}
+    with full_disk_explained(task.folder), atomic_folder(task.folder) as part:
+        rows.to_parquet(part / "candidates.parquet", index=False)
+        np.save(part / "labels.npy", labels, allow_pickle=False)
+        np.save(part / "uniform.npy", draws(len(rows), task.seed), allow_pickle=False)
+        (part / ABOUT).write_text(json.dumps(about), encoding="utf-8")
+
+
+def draws(n: int, seed: int) -> np.ndarray:
+    """Return the numbers by which labels and copies are drawn, shape (n,); the first of more are the same."""
+    return np.random.default_rng([seed, 7]).random(n)
+
+
+def load_candidates(folder: Path) -> Candidates:
+    """Read what a source has made."""
+    import pandas as pd
+
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        labels, uniform = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("labels", "uniform"))
+        rows = pd.read_parquet(folder / "candidates.parquet")
+    except (OSError, ValueError, KeyError) as error:
+        raise damaged(folder, error) from None
+    # Parquet knows one missing text; plain form writes it as NaN.
+    for name in rows.select_dtypes(object).columns:
+        rows[name] = rows[name].where(rows[name].notna(), np.nan)
+    return Candidates(rows, labels, uniform, tuple(about["notes"]))
+
+
+def damaged(folder: Path, error: Exception) -> CuratorError:
+    """Return what to say of a cached folder that cannot be read."""
+    return CuratorError(f"{folder}: the cached pool is damaged ({error}); delete the folder and run again")
+
+
+def fit_source(task: CandidateTask) -> Synthesizer:
+    """Fit a source's synthesizer to the training rows."""
+    synthesizer = make_synthesizer(task.source.synthesizer, task.source.params, per_class=task.source.per_class)
+    rows, categorical = task.known.with_target()
+    synthesizer.fit(rows, categorical=categorical, seed=task.seed)
+    return synthesizer
+
+
+# Fits that this process has made for parts of a dataset: models live in memory only, never in a file.
+_KEPT: dict[str, Any] = {}
+_MOST_KEPT = 64
+
+
+def keep_fit(name: str, fit: Callable[[], F]) -> F:
+    """Return what `fit` makes, kept by this process under a name that says what decides it."""
+    if name not in _KEPT:
+        while len(_KEPT) >= _MOST_KEPT:
+            _KEPT.pop(next(iter(_KEPT)))
+        _KEPT[name] = fit()
+    found: F = _KEPT[name]
+    return found
+
+
+def sample_source(task: CandidateTask, synthesizer: Synthesizer, *, seed: int, share: float = 1.0) -> pd.DataFrame:
+    """Return candidates with known targets: a `share` of as many as a pool holds."""
+    rows, _ = task.known.with_target()
+    wanted = min(np.ceil(task.max_ratio * len(rows)), MOST_CANDIDATES)
+    if task.known.has_classes and isinstance(synthesizer, ClassSampler):
+        counts = rows[TARGET].value_counts()
+        balanced = min(BALANCED_RATIO * len(rows) / len(counts), wanted)
+        quota = {str(k): int(np.ceil(share * max(wanted * n / len(rows), balanced))) for k, n in counts.items()}
+        made = synthesizer.sample_classes(quota, seed=seed)
+    else:
+        made = synthesizer.sample(int(np.ceil(share * wanted)), seed=seed)
+    known = made[TARGET].isin(task.known.classes) if task.known.has_classes else made[TARGET].notna()
+    return made.loc[known, list(rows.columns)]
+
+
+def conformed(made: pd.DataFrame, known: TrainingRows) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return candidates in the precision and range of the training rows, and their labels."""
+    rows = conform(made[list(known.rows.columns)].reset_index(drop=True), known.rows, known.categorical)
+    if known.task == "regression":
+        return rows, np.clip(made[TARGET].to_numpy(float), known.y.min(), known.y.max())
+    codes = {word: code for code, word in enumerate(known.classes)}
+    return rows, made[TARGET].map(codes).to_numpy(np.int64)
+
+
+def _balancing(task: CandidateTask) -> tuple[pd.DataFrame, list[str]]:
+    from curator.synthesize.smote import Smote
+
+    rows, categorical = task.known.with_target()
+    counts = rows[TARGET].value_counts()
+    smote = Smote()
+    smote.fit(rows, categorical=categorical, seed=task.seed)
+    made = smote.sample_classes({str(k): int(counts.max() - n) for k, n in counts.items()}, seed=task.seed)
+    return made[list(rows.columns)], list(smote.notes)

@@ -1,0 +1,113 @@
+"""The rows that a run works with where a table has more than it needs: stratified, declared slices kept whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from curator.errors import reason_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# What `data.budget: auto` stands for.
+AUTO_BUDGET = 50_000
+# Every class gets this many rows at least, if it has them.
+LEAST_OF_A_CLASS = 50
+# Rows of declared slices take up this share of the budget at most; beyond it they are sampled like the rest.
+MOST_KEPT = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Chosen:
+    """The rows to work with.
+
+    Attributes
+    ----------
+    rows : int64 array of shape (n,)
+        Ascending positions in the whole table.
+    inclusion : float array of shape (n,) or None
+        How many rows of the whole each stands for, relative to most others; None where all stand for as many.
+    slices_whole : bool
+        Whether every row of the declared slices is there.
+    """
+
+    rows: np.ndarray
+    inclusion: np.ndarray | None
+    slices_whole: bool
+
+
+def choose_rows(
+    classes: np.ndarray, kept: np.ndarray, groups: np.ndarray | None, budget: int, seed: int
+) -> Chosen:
+    """Choose about `budget` of n rows.
+
+    Classes keep their shares, except that rare ones keep up to 50 rows and slices all of theirs; rows that are
+    over-represented for it weigh less in training and in judging, so that the whole is still what is estimated. With
+    groups, whole groups are drawn until the budget is reached, and nothing else is balanced.
+
+    Parameters
+    ----------
+    classes : int array of shape (n,)
+        Class codes from 0; all alike at regression.
+    kept : bool array of shape (n,)
+        Rows of declared slices.
+    groups : int array of shape (n,), optional
+    """
+    rng = np.random.default_rng([seed, 23])
+    n = len(classes)
+    if budget >= n:
+        return Chosen(np.arange(n), None, slices_whole=True)
+    if groups is not None:
+        return Chosen(_whole_groups(groups, budget, rng), None, slices_whole=not kept.any())
+    whole = int(kept.sum()) <= MOST_KEPT * budget
+    own = kept if whole else np.zeros(n, dtype=bool)
+    chosen, weight, missed = [np.flatnonzero(own)], [np.full(int(own.sum()), np.nan)], 0
+    counts = np.bincount(classes[~own], minlength=int(classes.max(initial=0)) + 1)
+    fair = max(0.0, (budget - own.sum()) / max(1, counts.sum()))
+    for label in np.flatnonzero(counts):
+        share = round(fair * counts[label])
+        quota = min(int(counts[label]), max(share, LEAST_OF_A_CLASS))
+        missed += int(counts[label]) - quota
+        rows = rng.choice(np.flatnonzero((classes == label) & ~own), quota, replace=False)
+        chosen.append(rows)
+        # A row of a class that got more than its share stands for fewer rows; rounding alone makes no difference.
+        weight.append(np.full(quota, 1.0 if quota == share else fair * counts[label] / quota))
+    rows, weights = np.concatenate(chosen), np.concatenate(weight)
+    weights[np.isnan(weights)] = fair
+    order = np.argsort(rows)
+    alike = missed == 0 or bool(np.all(weights == weights[0]))
+    return Chosen(rows[order], None if alike else weights[order] / weights.mean(), slices_whole=whole)
+
+
+def _whole_groups(groups: np.ndarray, budget: int, rng: np.random.Generator) -> np.ndarray:
+    values, place, counts = np.unique(groups, return_inverse=True, return_counts=True)
+    order = rng.permutation(len(values))
+    taken = np.zeros(len(values), dtype=bool)
+    taken[order[: int(np.searchsorted(np.cumsum(counts[order]), budget)) + 1]] = True
+    return np.flatnonzero(taken[place])
+
+
+def members(frame: pd.DataFrame, where: str) -> np.ndarray:
+    """Return which rows an expression holds for, shape (n,); for missing values it does not.
+
+    Raises
+    ------
+    ValueError
+        With a sentence, when it cannot be evaluated or is not true or false for each row.
+    """
+    import pandas as pd
+
+    try:
+        values = np.asarray(frame.eval(where, engine="python", local_dict={}, global_dict={}))
+    except Exception as error:  # pandas raises many kinds for what a user may write
+        known = ", ".join(map(str, frame.columns[:8]))
+        raise ValueError(f"{where!r} cannot be evaluated: {reason_of(error)}; columns are {known}, ...") from None
+    if values.shape != (len(frame),) or values.dtype.kind not in "bO":
+        raise ValueError(f"{where!r} is not true or false for each row; write a comparison, e.g. age > 60")
+    if values.dtype.kind == "O" and not all(isinstance(v, bool | np.bool_) or pd.isna(v) for v in values):
+        raise ValueError(f"{where!r} is not true or false for each row; write a comparison, e.g. age > 60")
+    # Comparing a missing value gives neither true nor false: such rows are not in the slice.
+    return values if values.dtype.kind == "b" else np.array([v is True or v is np.True_ for v in values])

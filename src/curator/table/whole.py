@@ -1,0 +1,309 @@
+"""The whole of a table of which a run works with a part: passed over in batches, files never all at once."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from curator.errors import DataError, reason_of
+from curator.table.check import check_rows
+from curator.table.delimited import text_dataset
+from curator.table.model import PROVENANCE, is_curated
+from curator.table.read import mark_missing
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from curator.recipe.models import Recipe
+
+BATCH_ROWS = 131_072
+PARQUET = frozenset({".parquet", ".pq"})
+
+
+class Whole(Protocol):
+    """All usable rows of a table: those with a target, and not synthetic."""
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of their content."""
+
+    @property
+    def schema(self) -> Any:
+        """Arrow schema of their columns, as they arrived, less dropped ones."""
+
+    def batches(self) -> Iterator[Any]:
+        """Yield Arrow tables of this schema, in the order of the rows."""
+
+
+@dataclass(frozen=True, eq=False)
+class WholeFrame:
+    """A table in memory."""
+
+    frame: pd.DataFrame
+
+    @property
+    def rows(self) -> int:
+        """See `Whole`."""
+        return len(self.frame)
+
+    @cached_property
+    def digest(self) -> str:
+        """See `Whole`."""
+        import pandas as pd
+
+        found = hashlib.sha256()
+        for name in self.frame.columns:
+            values = self.frame[name]
+            plain = values.astype(object) if isinstance(values.dtype, pd.CategoricalDtype) else values
+            found.update(pd.util.hash_pandas_object(plain, index=False).to_numpy().tobytes())
+        return found.hexdigest()
+
+    @cached_property
+    def schema(self) -> Any:
+        """See `Whole`."""
+        import pyarrow as pa
+
+        return pa.Schema.from_pandas(self.frame, preserve_index=False)
+
+    def batches(self) -> Iterator[Any]:
+        """See `Whole`."""
+        import pyarrow as pa
+
+        for start in range(0, len(self.frame), BATCH_ROWS):
+            part = self.frame.iloc[start : start + BATCH_ROWS]
+            yield pa.Table.from_pandas(part, schema=self.schema, preserve_index=False)
+
+
+@dataclass(frozen=True, eq=False)
+class WholeFiles:
+    """A table in parquet or delimited text files, read in batches.
+
+    Attributes
+    ----------
+    dataset : pyarrow.dataset.Dataset
+    target : str
+    drop : tuple of str
+    missing : tuple of str
+        Texts that mean a missing value.
+    weight : str or None
+        The weight column, which an earlier curated output may share with ours.
+    """
+
+    dataset: Any
+    target: str
+    drop: tuple[str, ...]
+    missing: tuple[str, ...]
+    weight: str | None
+    usable: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=bool))
+    curated: bool = False
+
+    @property
+    def rows(self) -> int:
+        """See `Whole`."""
+        return int(self.usable.sum())
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the files' bytes, the columns left out and the markers of missing values."""
+        found = hashlib.sha256(repr((self.target, sorted(self.drop), sorted(self.missing))).encode())
+        for path in self.dataset.files:
+            with self.dataset.filesystem.open_input_stream(path) as stream:
+                while chunk := stream.read(1 << 22):
+                    found.update(chunk)
+        return found.hexdigest()
+
+    @cached_property
+    def schema(self) -> Any:
+        """See `Whole`."""
+        import pyarrow as pa
+
+        own = {c for c in PROVENANCE if c != self.weight} if self.curated else set()
+        named, unnamed = _index_columns(self.dataset.schema)
+        fields = [f for f in self.dataset.schema if f.name not in {*self.drop, *own, *unnamed}]
+        # As in small tables, an index that has a name is a column, and comes first.
+        return pa.schema(sorted(fields, key=lambda f: f.name not in named))
+
+    def batches(self) -> Iterator[Any]:
+        """See `Whole`."""
+        start = 0
+        for batch in self._read([f.name for f in self.schema]):
+            usable = self.usable[start : start + len(batch)]
+            start += len(batch)
+            found = batch if usable.all() else batch.filter(usable)
+            yield self._with_gaps(found)
+
+    def take(self, rows: np.ndarray, recipe: Recipe) -> pd.DataFrame:
+        """Return usable rows by their positions (ascending), and check all of them on the way; see `check_rows`."""
+        import pyarrow as pa
+
+        parts, start = [], 0
+        for batch in self.batches():
+            fractions = [f.name for f in batch.schema if pa.types.is_floating(f.type)]
+            judged = {*fractions, *(c for c in (recipe.data.weight, recipe.data.group) if c in batch.schema.names)}
+            check_rows(batch.select(sorted(judged)).to_pandas(), recipe, start)
+            first, last = np.searchsorted(rows, [start, start + len(batch)])
+            parts.append(batch.take(pa.array(rows[first:last] - start)))
+            start += len(batch)
+        frame: pd.DataFrame = pa.concat_tables(parts).to_pandas()
+        return frame
+
+    def scan(self, names: Sequence[str]) -> Iterator[pd.DataFrame]:
+        """Yield some columns of every row of the files, usable or not, missing values marked."""
+        for batch in self._read(list(names)):
+            frame = batch.to_pandas(date_as_object=False)
+            for name in frame.select_dtypes("timedelta").columns:
+                frame[name] = frame[name].dt.total_seconds()  # as in the table that expressions are written for
+            yield mark_missing(frame, self.missing)
+
+    def _read(self, names: list[str]) -> Iterator[Any]:
+        import pyarrow as pa
+
+        for fragment in self.dataset.get_fragments():
+            try:
+                # Few batches ahead: memory goes with them.
+                scanner = fragment.scanner(
+                    schema=self.dataset.schema, columns=names, batch_size=BATCH_ROWS, batch_readahead=2
+                )
+                for batch in scanner.to_batches():
+                    if len(batch):
+                        yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
+            except (pa.ArrowInvalid, OSError) as error:
+                shown = Path(fragment.path).name
+                raise DataError(f"{shown}: cannot be read ({reason_of(error)}); is it whole?") from None
+
+    def _with_gaps(self, batch: Any) -> Any:
+        """Set what the recipe calls missing to null."""
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        numbers = [float(m) for m in self.missing if _is_number(m)]
+        for place, column in enumerate(batch.schema) if self.missing else ():
+            kind, values = column.type, batch[place]
+            if pa.types.is_dictionary(kind) and _is_text(kind.value_type):
+                values = values.cast(kind.value_type)
+            if _is_text(values.type):
+                hit = pc.is_in(values, value_set=pa.array(list(self.missing), values.type))
+            elif numbers and (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+                # By value: 0 is -0.0, and a marker is as exact as the column can hold it.
+                if pa.types.is_float16(kind):
+                    values = values.cast(pa.float32())
+                hit = functools.reduce(pc.or_, (pc.equal(values, m) for m in _held(numbers, values.type)))
+            else:
+                continue
+            if pc.any(hit).as_py():
+                hit = pc.fill_null(hit, False)
+                if pa.types.is_dictionary(kind):
+                    gone = _unset(batch[place].combine_chunks(), hit.combine_chunks())
+                else:
+                    gone = pc.if_else(hit, pa.scalar(None, kind), batch[place])
+                batch = batch.set_column(place, column, gone)
+        return batch
+
+
+def open_files(
+    files: Sequence[Any],
+    suffix: str,
+    target: str,
+    drop: tuple[str, ...],
+    missing: tuple[str, ...],
+    weight: str | None,
+) -> WholeFiles:
+    """Open files as one table.
+
+    Raises
+    ------
+    DataError
+        When they cannot be opened, or their columns differ.
+    """
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+    from pyarrow.fs import FSSpecHandler, LocalFileSystem, PyFileSystem
+
+    local = "file" in (files[0].fs.protocol if isinstance(files[0].fs.protocol, tuple) else (files[0].fs.protocol,))
+    system = LocalFileSystem() if local else PyFileSystem(FSSpecHandler(files[0].fs))
+    paths = [f.path for f in files]
+    if suffix not in PARQUET:
+        return WholeFiles(text_dataset(paths, files[0], system, suffix, missing), target, drop, missing, weight)
+    try:
+        schemas = [ds.dataset(p, filesystem=system, format="parquet").schema for p in paths]
+        for path, schema in zip(paths, schemas, strict=True):
+            odd = sorted({*schema.names} ^ {*schemas[0].names})
+            if odd:
+                raise DataError(f"{path}: its columns differ from those of {paths[0]}: {', '.join(odd[:5])}")
+        schema = pa.unify_schemas(schemas, promote_options="permissive")
+        dataset = ds.dataset(paths, filesystem=system, format="parquet", schema=schema)
+        return WholeFiles(dataset, target, drop, missing, weight)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as error:
+        raise DataError(f"{Path(paths[0]).name}: cannot be read as parquet: {reason_of(error)}") from None
+
+
+def _index_columns(schema: Any) -> tuple[set[str], set[str]]:
+    """Return the columns that pandas wrote for an index, those with a name of their own and those without."""
+    about = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+    columns = {c for c in about.get("index_columns", []) if isinstance(c, str)}
+    unnamed = {c for c in columns if c.startswith("__index_level_")}
+    return columns - unnamed, unnamed
+
+
+def real_rows(frame: pd.DataFrame) -> np.ndarray | None:
+    """Return which rows are real where two columns say so, as in an earlier curated output; None where they do not."""
+    return (frame["origin"] == "real").to_numpy() if is_curated(frame) else None
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _unset(values: Any, hit: Any) -> Any:
+    """Return a dictionary array with some values missing; words and their order stay."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    chunk = values.chunk(0) if isinstance(values, pa.ChunkedArray) else values
+    mask = hit.chunk(0) if isinstance(hit, pa.ChunkedArray) else hit
+    indices = pc.if_else(mask, pa.scalar(None, chunk.indices.type), chunk.indices)
+    return pa.DictionaryArray.from_arrays(indices, chunk.dictionary, ordered=values.type.ordered)
+
+
+def dictionary_of(values: Any, kind: Any) -> Any:
+    """Return values encoded as a dictionary type; Arrow casts no dictionary to one of another index."""
+    import pyarrow as pa
+
+    plain = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
+    encoded = plain.cast(kind.value_type).dictionary_encode()
+    return pa.DictionaryArray.from_arrays(
+        encoded.indices.cast(kind.index_type), encoded.dictionary, ordered=kind.ordered
+    )
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _held(numbers: Sequence[float], kind: Any) -> list[Any]:
+    """Return markers as the type holds them; a comparison with the first stands for those that it cannot hold."""
+    import pyarrow as pa
+
+    if pa.types.is_integer(kind):
+        limits = np.iinfo(kind.to_pandas_dtype())
+        fitting = [int(m) for m in numbers if m.is_integer() and limits.min <= m <= limits.max]
+        return [pa.scalar(m, kind) for m in fitting] or [pa.scalar(None, kind)]
+    return [pa.scalar(m, kind) for m in numbers]
