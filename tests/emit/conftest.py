@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,8 +17,10 @@ def write(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Writer:
 
 
 @pytest.fixture(scope="session")
-def soft(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emitted]:
+def soft(tmp_path_factory: pytest.TempPathFactory) -> Emitted:
     """A run whose plan uses every setting: relabelled softly, filtered, tilted, with class weights."""
+    # Patched while it is made only: what lasts as long as the session would reach every other test.
     with pytest.MonkeyPatch.context() as patch:
         few_rows_are_many(patch)
-        yield curated(patch, tmp_path_factory.mktemp("soft") / "run", SOFT, table())
+        made = curated(patch, tmp_path_factory.mktemp("soft") / "run", SOFT, table())
+    return made
