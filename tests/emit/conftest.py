@@ -22,5 +22,4 @@ def soft(tmp_path_factory: pytest.TempPathFactory) -> Emitted:
     # Patched while it is made only: what lasts as long as the session would reach every other test.
     with pytest.MonkeyPatch.context() as patch:
         few_rows_are_many(patch)
-        made = curated(patch, tmp_path_factory.mktemp("soft") / "run", SOFT, table())
-    return made
+        return curated(patch, tmp_path_factory.mktemp("soft") / "run", SOFT, table())
