@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +26,11 @@ DATATUNNER_NOTE = (
     f"DataTunner {DATATUNNER}, default grid of shares 0 to 0.5, fits on 60 % of the rows; it has no Gaussian copula: "
     f"SDV {DATATUNNER_SDV}'s through its generator protocol; no log loss: f1_macro"
 )
-RATIO = 2.5
-LEAST_AGREEMENT = 0.2
+LEAST_AGREEMENT, LEAST_CHANCE = 0.2, 0.01
 FOLDS = 5
-BY_HAND_NOTE = f"SDV refitted in every evaluation, {RATIO:g} rows made a row, random forest as filter, {FOLDS} folds"
+BY_HAND_NOTE = f"SDV and a forest as teacher refitted in every evaluation; mixes are those of our search, {FOLDS} folds"
+# Synthetic rows per real row, what becomes of labels, weight of a synthetic row.
+Mix = tuple[float, str, float]
 
 _SYNTHESIZERS = {"gaussian_copula": "GaussianCopulaSynthesizer", "tvae": "TVAESynthesizer"}
 # Both sides time the same numerical libraries; torch is pinned because a bare one pulls gigabytes of CUDA packages.
@@ -98,12 +100,13 @@ def datatunner_seconds(csv: Path, target: str, *, mixes: int, repetitions: int, 
     )  # fmt: skip
 
 
-def by_hand_seconds(csv: Path, target: str, *, synthesizer: str, evaluations: int) -> float:
+def by_hand_seconds(csv: Path, target: str, *, synthesizer: str, mixes: Sequence[Mix]) -> float:
     """Time one evaluation of a mix as it is written by hand, without anything kept from one to the next.
 
-    Each takes the next of five stratified folds: fit SDV's synthesizer with its defaults on the training rows, sample
-    2.5 times as many, encode, drop what a random forest of the training rows gives a probability of at most 0.2 for its
-    label, concatenate, fit a default ``HistGradientBoostingClassifier``, and take the log loss of the held-out rows.
+    Each takes the next of five stratified folds and the next of the mixes: fit SDV's synthesizer with its defaults on
+    the training rows, sample as many rows as the mix asks for, encode, fit a random forest to the training rows and
+    relabel the samples by it, or drop those whose label it doubts, concatenate, fit a default
+    ``HistGradientBoostingClassifier``, and take the log loss of the held-out rows.
 
     Parameters
     ----------
@@ -112,8 +115,8 @@ def by_hand_seconds(csv: Path, target: str, *, synthesizer: str, evaluations: in
     target : str
         The column to predict.
     synthesizer : {'gaussian_copula', 'tvae'}
-    evaluations : int
-        How many to time, at least 1.
+    mixes : sequence of (ratio, labels, weight)
+        Synthetic rows per real row; ``keep``, ``filter`` or ``relabel``; weight of a synthetic row.
 
     Returns
     -------
@@ -123,17 +126,17 @@ def by_hand_seconds(csv: Path, target: str, *, synthesizer: str, evaluations: in
     Raises
     ------
     ValueError
-        If the synthesizer is unknown or there is nothing to time.
+        If the synthesizer is unknown, or there is nothing to time.
     RuntimeError
         If an evaluation fails.
     """
     if synthesizer not in _SYNTHESIZERS:
         raise ValueError(f"synthesizer must be one of {sorted(_SYNTHESIZERS)}, got {synthesizer!r}")
-    if evaluations < 1:
-        raise ValueError(f"at least 1 evaluation, got {evaluations}")
+    if not mixes:
+        raise ValueError("at least 1 mix, got none")
     return _in_one_thread(
         Path(sys.executable), "by_hand_loop",
-        csv=str(csv.resolve()), target=target, synthesizer=synthesizer, evaluations=evaluations,
+        csv=str(csv.resolve()), target=target, synthesizer=synthesizer, mixes=[list(m) for m in mixes],
     )  # fmt: skip
 
 
@@ -200,7 +203,7 @@ class GaussianCopulaGenerator:
         return made
 
 
-def by_hand_loop(csv: str, target: str, synthesizer: str, evaluations: int) -> float:
+def by_hand_loop(csv: str, target: str, synthesizer: str, mixes: Sequence[Mix]) -> float:
     """Do what `by_hand_seconds` says; called in a process of its own."""
     import sdv.single_table  # noqa: F401  # outside the clock: with torch it takes seconds
     from sklearn.model_selection import StratifiedKFold
@@ -208,13 +211,15 @@ def by_hand_loop(csv: str, target: str, synthesizer: str, evaluations: int) -> f
     table = _table(csv)
     folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=0).split(table, table[target]))
     started = time.perf_counter()
-    for number in range(evaluations):
+    for number, mix in enumerate(mixes):
         train, held_out = folds[number % FOLDS]
-        by_hand_evaluation(table.iloc[train], table.iloc[held_out], target, synthesizer)
-    return (time.perf_counter() - started) / evaluations
+        by_hand_evaluation(table.iloc[train], table.iloc[held_out], target, synthesizer, mix)
+    return (time.perf_counter() - started) / len(mixes)
 
 
-def by_hand_evaluation(train: pd.DataFrame, held_out: pd.DataFrame, target: str, synthesizer: str) -> float:
+def by_hand_evaluation(
+    train: pd.DataFrame, held_out: pd.DataFrame, target: str, synthesizer: str, mix: Mix
+) -> float:
     """Fit, sample, filter, train and score once.
 
     Parameters
@@ -223,6 +228,7 @@ def by_hand_evaluation(train: pd.DataFrame, held_out: pd.DataFrame, target: str,
         Real rows with their target.
     target : str
     synthesizer : {'gaussian_copula', 'tvae'}
+    mix : (ratio, labels, weight)
 
     Returns
     -------
@@ -243,7 +249,8 @@ def by_hand_evaluation(train: pd.DataFrame, held_out: pd.DataFrame, target: str,
     )
     model = getattr(single_table, _SYNTHESIZERS[synthesizer])(metadata)
     model.fit({"t": train.reset_index(drop=True)})
-    made = model.sample(round(RATIO * len(train)))["t"]
+    ratio, labels, each = mix
+    made = model.sample(max(1, round(ratio * len(train))))["t"]
 
     encoder = _encoder(categorical)
     X = encoder.fit_transform(train.drop(columns=target))
@@ -252,11 +259,19 @@ def by_hand_evaluation(train: pd.DataFrame, held_out: pd.DataFrame, target: str,
     y_made = made[target].to_numpy()
 
     forest = RandomForestClassifier(100, random_state=0).fit(X, y)
-    agreement = forest.predict_proba(X_made)[np.arange(len(y_made)), np.searchsorted(forest.classes_, y_made)]
-    kept = agreement > LEAST_AGREEMENT
+    chance, weight = forest.predict_proba(X_made), np.ones(len(y_made))
+    if labels == "filter":
+        kept = chance[np.arange(len(y_made)), np.searchsorted(forest.classes_, y_made)] > LEAST_AGREEMENT
+        X_made, y_made, weight = X_made[kept], y_made[kept], weight[kept]
+    elif labels == "relabel":
+        row, label = np.nonzero(chance > LEAST_CHANCE)
+        X_made, y_made, weight = X_made[row], forest.classes_[label], chance[row, label]
 
     boost = HistGradientBoostingClassifier(random_state=0)
-    boost.fit(np.concatenate([X, X_made[kept]]), np.concatenate([y, y_made[kept]]))
+    boost.fit(
+        np.concatenate([X, X_made]), np.concatenate([y, y_made]),
+        sample_weight=np.concatenate([np.ones(len(y)), each * weight]),
+    )  # fmt: skip
     probability = boost.predict_proba(encoder.transform(held_out.drop(columns=target)))
     return float(log_loss(held_out[target], probability, labels=boost.classes_))
 
@@ -297,7 +312,7 @@ def _datatunner_python(folder: Path) -> Path:
     return python
 
 
-def _in_one_thread(python: Path, function: str, **arguments: str | int) -> float:
+def _in_one_thread(python: Path, function: str, **arguments: Any) -> float:
     output = _checked([str(python), "-c", _CALL, function, json.dumps(arguments)], **_ONE_THREAD)
     return float(json.loads(output.splitlines()[-1]))
 

@@ -137,7 +137,9 @@ def _against_the_loop(arguments: argparse.Namespace, synthesizer: str, evaluatio
         # The loop gets the rows that our folds are made of.
         frame = pd.read_csv(table, keep_default_na=False)
         frame.head(done.results["rows"]["development"]).to_csv(development, index=False)
-        each = peers.by_hand_seconds(development, "income", synthesizer=synthesizer, evaluations=evaluations)
+        each = peers.by_hand_seconds(
+            development, "income", synthesizer=synthesizer, mixes=_some_mixes(done.path, evaluations)
+        )
     trials, folds = content["search"]["trials"], 5
     ours, theirs = done.stages["pools"] + done.stages["search"], each * trials * folds
     stopped = f", ended after {done.results['search']['trials']}" if done.results["search"]["trials"] < trials else ""
@@ -148,6 +150,17 @@ def _against_the_loop(arguments: argparse.Namespace, synthesizer: str, evaluatio
         Figure(case, f"by hand / ours per evaluated fold, {synthesizer}",
                each / (ours / max(1, done.results["search"]["fits"])), "x", None, "same number of evaluations"),
     ]  # fmt: skip
+
+
+def _some_mixes(path: Path, count: int) -> list[peers.Mix]:
+    """Return mixes that a search has tried, from its cheapest to its dearest, in an order that mixes them."""
+    import pandas as pd
+
+    trials = pd.read_parquet(path / "trials.parquet").sort_values("ratio").reset_index(drop=True)
+    # The middles of as many equal parts stand for all.
+    places = ((np.arange(count) + 0.5) / count * len(trials)).astype(int)
+    some = trials.iloc[np.random.default_rng(0).permutation(places)]
+    return [(float(t.ratio), str(t.labels), float(t.synthetic_weight)) for t in some.itertuples()]
 
 
 def by_hand(arguments: argparse.Namespace) -> list[Figure]:

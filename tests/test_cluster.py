@@ -118,6 +118,7 @@ def fatal(job):
 
 
 def threads(job):
+    square(job)
     import sklearn.ensemble  # noqa: F401
     from threadpoolctl import threadpool_info
 
@@ -160,6 +161,25 @@ def test_what_a_folder_holds_is_sent_once(two, tmp_path, monkeypatch):
         for start in (0, 4):
             workers.map(square, [Job(i, tmp_path / f"again-{i}", (given,)) for i in range(start, start + 4)])
     assert packed == ["given-2"]
+
+
+def silent(job):
+    return job.value
+
+
+def test_what_a_worker_does_not_send_back_is_told(two, tmp_path):
+    with DaskWorkers(two.address) as workers, pytest.raises(CuratorError, match=r"did not send back .*silent-0"):
+        workers.map(silent, [Job(0, tmp_path / "silent-0")])
+
+
+def test_workers_keep_what_they_read_and_nothing_else(tmp_path):
+    given = tmp_path / "given-5"
+    given.mkdir()
+    (given / "value").write_text("2")
+    with cluster_of(tmp_path / "cluster", 1) as found, DaskWorkers(found.address) as workers:
+        workers.map(square, [Job(i, tmp_path / f"gone-{i}", (given,)) for i in range(3)])
+        stores = list((tmp_path / "cluster").rglob("curator"))
+        assert [p.name for store in stores for p in store.iterdir()] == ["given-5"]
 
 
 def test_workers_compute_with_one_thread(two, tmp_path):

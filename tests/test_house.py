@@ -20,8 +20,8 @@ FLOORS = {
     "search": 9, "prepare": 9,
     "pools": 10, "draft": 10,
     "ladder": 11,
-    "certify": 12, "emit": 12, "estimate": 12,
-    "results": 13,
+    "certify": 12, "emit": 12,
+    "results": 13, "estimate": 13,
     "curate": 14,
     "cli": 15, "__init__": 15, "__main__": 16,
 }  # fmt: skip

@@ -153,7 +153,7 @@ def test_quotas_by_source_and_class_are_kept_and_shortfalls_counted(case):
     kept = mixture.decision == 0
     for number, name in enumerate(pool.sources):
         ratio = dict(plan.ratios)[name]
-        quota = class_quota(pool.y, pool.n_classes, ratio, plan.class_tilt)
+        quota = class_quota(pool.y, pool.n_classes, ratio, plan.class_tilt, pool.weight)
         own = kept & (pool.source == number)
         got = np.bincount(pool.labels[own], minlength=pool.n_classes) if pool.n_classes else np.array([own.sum()])
         assert (got <= quota).all()
@@ -210,6 +210,15 @@ def test_class_tilt_0_keeps_real_shares_and_1_evens_them_out():
     root = np.sqrt([0.8, 0.15, 0.05])
     assert half.tolist() == np.round(300 * root / root.sum()).tolist()
     assert class_quota(np.arange(7.0), 0, 0.5, 0.0).tolist() == [4], "at regression one number for all"
+
+
+def test_quotas_go_by_the_weight_of_a_class():
+    """Fifty rows of a rare class may stand for two hundred in two million."""
+    y, weight = np.repeat([0, 1], [950, 50]), np.repeat([1.0, 0.04], [950, 50])
+    assert class_quota(y, 2, 1.0, 0.0, weight).tolist() == [998, 2]
+    assert class_quota(y, 2, 1.0, 0.0, 3 * weight).tolist() == [998, 2]
+    assert class_quota(y, 2, 1.0, 1.0, weight).tolist() == [500, 500]
+    assert class_quota(y, 2, 1.0, 0.0, np.ones(1000)).tolist() == class_quota(y, 2, 1.0, 0.0).tolist() == [950, 50]
 
 
 # --- thresholds -------------------------------------------------------------------------------------------------------

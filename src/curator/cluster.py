@@ -11,6 +11,7 @@ import contextlib
 import logging
 import os
 import queue
+import shutil
 import threading
 import time
 from collections import Counter
@@ -140,7 +141,7 @@ class DaskWorkers:
                 future = self._next(finished)
                 i = futures[future]
                 results[i], written = future.result()
-                _unpack(written, tasks[i].writes)
+                self._take_back(written, tasks[i])
                 if done is not None:
                     done(i, results[i])
                 future.release()
@@ -155,6 +156,15 @@ class DaskWorkers:
                 "install hybrid-curator on scheduler and workers too, the same version as here"
             ) from None
         return True
+
+    def _take_back(self, written: Mapping[str, Packed], task: Task) -> None:
+        lost = [f.name for f in task.writes if f not in task.reads and f.name not in written]
+        if lost:
+            raise CuratorError(
+                f"a worker of {self.scheduler} did not send back what it should have written ({', '.join(lost)}); "
+                "install the same code on all of them, and run the same command again"
+            )
+        _unpack(written, task.writes)
 
     def _next(self, finished: queue.SimpleQueue[Any]) -> Any:
         """Return the next future that is done; give up when there is no worker for a minute."""
@@ -199,7 +209,11 @@ def _there(
                 _unpack({name: packed}, [store / name])
         moved = task.moved(store)
         result = function(moved)
-        return result, {f.name: _pack(f) for f in moved.writes if f.name not in names and f.is_dir()}
+        own = [f for f in moved.writes if f.name not in names and f.is_dir()]
+        written = {f.name: _pack(f) for f in own}
+        for folder in own:
+            shutil.rmtree(folder)  # it comes again if another task here reads it; a worker's disk is not for keeping
+        return result, written
 
 
 def _check_versions(expected: tuple[tuple[str, str], ...], address: str) -> None:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from curator.certify import Certification, certify
 from curator.cluster import DaskWorkers
-from curator.emit import emit
+from curator.emit import check_types, emit
 from curator.errors import UserError
-from curator.evaluate import Arm, run_fits
+from curator.evaluate import Arm, FitResult, run_fits
 from curator.ladder import fit_tasks, run_ladder, tuned_estimator
 from curator.parallel import LocalWorkers, Workers, available_cores
 from curator.pools import Pools
@@ -86,6 +86,7 @@ def curate(
     if directory.complete and not fresh and directory.fingerprint() == fingerprint(asked, table):
         return Run(directory)
     setup = prepare(asked, table=table)
+    check_types(table)
     directory.borrows = not fresh
     with directory.claimed(setup.fingerprint, fresh=fresh) as state, full_disk_explained(directory.path):
         if state != "complete":
@@ -193,6 +194,7 @@ class _Curation:
             timeout=spec.timeout,
         )
         folders = [self.pools.folder(f) for f in setup.splits.folds]
+        fitted: dict[Path, dict[str, FitResult]] = {}
 
         def evaluate(pairs: list[tuple[MixPlan, int]]) -> list[tuple[float, float]]:
             tasks = [
@@ -206,7 +208,7 @@ class _Curation:
                 )[0]
                 for plan, k in pairs
             ]
-            return [(r.scores[metric], r.seconds) for r in run_fits(tasks, self.workers)]
+            return [(r.scores[metric], r.seconds) for r in run_fits(tasks, self.workers, known=fitted)]
 
         self.progress.stage("search", spec.trials)
         study = self.study()

@@ -57,8 +57,8 @@ def fit_tasks(
     keep: bool = False,
 ) -> list[FitTask]:
     """Return one task for each arm and fold, arm by arm."""
-    names = tuple(m.name for m in metrics)
-    return [FitTask(folder, arm, estimator, names, form, seed, keep) for arm in arms for folder in folders]
+    names, code = tuple(m.name for m in metrics), estimator.code
+    return [FitTask(folder, arm, estimator, names, form, seed, keep, code) for arm in arms for folder in folders]
 
 
 def run_ladder(setup: Setup, pools: Pools, workers: Workers, progress: Progress) -> dict[str, ArmResult]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from curator.rare import class_weights
+from curator.rare import class_shares, class_weights
 from curator.records import LabelForm, MixPlan
 from curator.score.pool import Pool
 
@@ -95,7 +95,7 @@ def mix(
     shortfall = _draw(plan, pool, decision, reasons, scale)
     chosen = np.flatnonzero(decision == 0)
     candidate, label, weight = _labels(plan, pool, chosen, form)
-    by_class = class_weights(pool.y, pool.n_classes, plan.rare_exponent)
+    by_class = class_weights(pool.y, pool.n_classes, plan.rare_exponent, pool.weight)
     real_weight = pool.weight * (by_class[pool.y] if by_class is not None else 1.0)
     weight = weight * plan.synthetic_weight * float(pool.weight.mean() if len(pool.weight) else 1.0)
     if by_class is not None:
@@ -113,15 +113,18 @@ def mix(
     return Mixture(real, real_weight, candidate, label, weight, decision, reasons, shortfall)
 
 
-def class_quota(y: np.ndarray, n_classes: int, ratio: float, tilt: float) -> np.ndarray:
+def class_quota(
+    y: np.ndarray, n_classes: int, ratio: float, tilt: float, weight: np.ndarray | None = None
+) -> np.ndarray:
     """Return how many rows of each class a source should give; at regression, one number for all.
 
-    The share of a class goes with ``share ** (1 - tilt)``: its real share at tilt 0, the same for all at tilt 1.
+    The share of a class goes with ``share ** (1 - tilt)``: its real share at tilt 0, the same for all at tilt 1. Where
+    rows have weights, shares are those of the weight.
     """
     total = ratio * len(y)
     if n_classes == 0:
         return np.array([round(total)])
-    share = np.bincount(y, minlength=n_classes) / len(y)
+    share = class_shares(y, n_classes, weight)
     tilted = np.where(share > 0, share, 0.0)
     tilted[share > 0] = share[share > 0] ** (1 - tilt)
     quota: np.ndarray = np.round(total * tilted / tilted.sum()).astype(np.int64)
@@ -156,7 +159,8 @@ def _draw(
             decision[own] = reasons.index(NOT_USED)
             continue
         short = 0
-        for stratum, quota in enumerate(class_quota(pool.y, pool.n_classes, ratio * scale, plan.class_tilt)):
+        quotas = class_quota(pool.y, pool.n_classes, ratio * scale, plan.class_tilt, pool.weight)
+        for stratum, quota in enumerate(quotas):
             passing = np.flatnonzero(own & (strata == stratum) & (decision == 0))
             decision[passing[quota:]] = reasons.index(NOT_NEEDED)
             short += max(0, int(quota) - len(passing))

@@ -28,7 +28,7 @@ from curator.score import all_scorers
 from curator.score.candidates import MOST_CANDIDATES, Source, TrainingRows
 from curator.score.pool import PoolTask
 from curator.space import Space
-from curator.synthesize import check_synthesizer
+from curator.synthesize import check_synthesizer, synthesizer_version
 from curator.table import Fold, Splits, Table, load_table, make_splits
 from curator.versions import decisive_versions
 
@@ -118,6 +118,7 @@ class Setup:
         known = TrainingRows(
             plain.iloc[fold.train].reset_index(drop=True), table.y[fold.train], table.weight[fold.train],
             table.categorical, table.task, table.classes,
+            None if table.inclusion is None else table.inclusion[fold.train],
         )  # fmt: skip
         return PoolTask(
             store=store, key=fold.key, known=known, valid=plain.iloc[fold.valid].reset_index(drop=True),
@@ -163,7 +164,9 @@ def prepare(recipe: Recipe, data: pd.DataFrame | None = None, *, table: Table | 
     estimator = make_estimator(recipe.task.estimator, table.task)
     _check_metric_on_holdout(metric, table, splits)
     splits = _where_defined(splits, table, metric)
-    sources = tuple(Source(s.source, s.name, s.params, s.per_class) for s in recipe.synthesizers)
+    sources = tuple(
+        Source(s.source, s.name, s.params, s.per_class, synthesizer_version(s.name)) for s in recipe.synthesizers
+    )
     if not sources:
         raise located(
             recipe, RecipeProblems([Problem(("synthesizers",), "is empty; name at least one, e.g. neighbours")])

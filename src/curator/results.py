@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, metadata, version
@@ -14,7 +14,7 @@ from curator.pools import Pools
 from curator.prepare import Setup
 from curator.records import ArmResult, Trial, shown_decimals
 from curator.rundir import FORMAT_VERSION
-from curator.score.pool import load_pool
+from curator.score.pool import Pool, load_pool
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -96,10 +96,21 @@ def results(
         "arms": [*map(arm, ladder.values()), mix_arm],
         "composition": dict(composition),
         "teacher": dict(read[splits.certification.key].teacher_weights),
+        "nearest_rows": _nearest_rows(read.values()),
         "decisions": list(table.decisions),
         "columns": [asdict(c) for c in table.columns],
         "notes": sorted({f"{s}: {n}" for p in read.values() for s, notes in p.notes.items() for n in notes}),
     }  # fmt: skip
+
+
+def _nearest_rows(pools: Iterable[Pool]) -> dict[str, Any]:
+    """Return how candidates' nearest real rows were found, and the least share that was found right."""
+    facts = [f for pool in pools for f in pool.neighbours]
+    return {
+        "methods": sorted({f["method"] for f in facts}),
+        "recall": min((f["recall"] for f in facts), default=1.0),
+        "rows": max((f["rows"] for f in facts), default=0),
+    }
 
 
 def _number(trial: Trial) -> int | None:

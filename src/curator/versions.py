@@ -1,26 +1,82 @@
-"""The packages that decide a result: with other versions of them, the same recipe may give other bytes."""
+"""The code that decides a result: with other versions of it, the same recipe may give other bytes."""
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 from functools import lru_cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, packages_distributions, version
+from pathlib import Path
 
-DECISIVE = ("hybrid-curator", "sdv", "ctgan", "copulas", "rdt", "torch", "scikit-learn", "imbalanced-learn", "numpy",
-            "pandas", "scipy", "faiss-cpu")  # fmt: skip
+from curator.errors import UserError
+
+DECISIVE = ("sdv", "ctgan", "copulas", "rdt", "torch", "scikit-learn", "imbalanced-learn", "numpy", "pandas", "scipy",
+            "faiss-cpu")  # fmt: skip
+# Where this package decides what candidates, scores and fits are; the rest only reads and shows them.
+_OWN = ("table", "synthesize", "score", "rare", "mix.py", "evaluate")
+_OURS = "hybrid-curator"
 
 
 @lru_cache(maxsize=1)
 def decisive_versions() -> tuple[tuple[str, str], ...]:
-    """Return (package, version) of each; ``missing`` where one is not installed."""
-    return tuple((name, _version(name)) for name in DECISIVE)
+    """Return (package, version) of each; ``missing`` where one is not installed.
+
+    That of this package counts its source too, which may change between versions, e.g. in a checkout.
+    """
+    places = [Path(__file__).parent / name for name in _OWN]
+    files = sorted(file for place in places for file in ([place] if place.suffix else place.glob("*.py")))
+    own = f"{_version(_OURS)}+{_digest(tuple((str(p), p.stat().st_mtime_ns) for p in files))}"
+    return ((_OURS, own), *((name, _version(name)) for name in DECISIVE))
 
 
-@lru_cache(maxsize=32)
-def package_version(path: str) -> str:
-    """Return the version of the package that an import path begins with, where its name is the package's."""
-    return _version(path.split(".", maxsplit=1)[0])
+def code_version(thing: object) -> str:
+    """Return the version of the code of a class or function that a recipe, or another package, brings along.
+
+    Code of an installed package has the package's version; a file of one's own has its content's digest.
+    """
+    module = inspect.getmodule(thing)
+    if module is None:
+        return "unknown"
+    package = module.__name__.split(".", maxsplit=1)[0]
+    if package == __name__.split(".", maxsplit=1)[0]:
+        return "own"  # counted by `decisive_versions`
+    file = Path(str(getattr(module, "__file__", None) or ""))
+    installed = _distributions().get(package, ()) if {"site-packages", "dist-packages"} & set(file.parts) else ()
+    if installed:
+        return ", ".join(f"{name} {_version(name)}" for name in sorted(set(installed)))
+    return _digest(((str(file), file.stat().st_mtime_ns),)) if file.is_file() else "unknown"
 
 
+def check_same_code(what: str, asked: str, here: str) -> None:
+    """Refuse to work with other code than that of the machine which asks.
+
+    Raises
+    ------
+    UserError
+        Where they differ; `asked` may be empty, if anything will do.
+    """
+    if asked and asked != here:
+        raise UserError(
+            f"search.scheduler: {what} is {here} on a worker, and {asked} where the run began: results would differ; "
+            "install the same code everywhere"
+        )
+
+
+@lru_cache(maxsize=1)
+def _distributions() -> dict[str, list[str]]:
+    return dict(packages_distributions())
+
+
+@lru_cache(maxsize=64)
+def _digest(files: tuple[tuple[str, int], ...]) -> str:
+    """Return a digest of some files' content; when they were written tells whether to look again."""
+    found = hashlib.sha256()
+    for path, _ in files:
+        found.update(Path(path).read_bytes())
+    return found.hexdigest()[:12]
+
+
+@lru_cache(maxsize=256)
 def _version(name: str) -> str:
     try:
         return version(name)

@@ -14,7 +14,7 @@ import pytest
 
 import curator.score
 from curator.curate import curate
-from curator.emit import emit, parts
+from curator.emit import emit, parts, real
 from curator.parallel import LocalWorkers
 from curator.pools import Pools
 from curator.prepare import Setup, prepare
@@ -65,7 +65,7 @@ def few_rows_are_many(patch: pytest.MonkeyPatch) -> None:
     """Let some thousand rows be many."""
     patch.setattr(teacher, "library", few_members)
     patch.setattr(parts, "CANDIDATES_A_PART", 100)
-    patch.setattr(parts, "REAL_ROWS_A_FILE", A_FILE)
+    patch.setattr(real, "REAL_ROWS_A_FILE", A_FILE)
     patch.setattr(whole, "BATCH_ROWS", 256)
     patch.setattr(candidates, "_KEPT", {})
     patch.setitem(SYNTHESIZERS, "plain", Entry(__name__, "Plain", {}))

@@ -19,6 +19,7 @@ from small_parts import (
     PARTS,
     ROWS,
     SOFT,
+    Broken,
     Emitted,
     curated,
     few_members,
@@ -30,12 +31,13 @@ from small_parts import (
 
 from curator import parallel
 from curator.curate import curate
-from curator.emit import parts
+from curator.emit import arrow, parts
+from curator.errors import DataError
 from curator.mix import class_quota
 from curator.rare import class_weights
 from curator.records import MixPlan
 from curator.rundir import file_hash
-from curator.score import teacher
+from curator.score import candidates, teacher
 from curator.score.pool import load_pool
 
 KEEP = MixPlan((("neighbours", 1.0),))
@@ -60,7 +62,7 @@ def part_of(ids):
 def by_class(done):
     """Class weights as the plan asks for them."""
     table = done.setup.table
-    return class_weights(table.y, len(table.classes), done.plan.rare_exponent)
+    return class_weights(table.y, len(table.classes), done.plan.rare_exponent, table.weight)
 
 
 # --- real rows ------------------------------------------------------------------------------------
@@ -221,7 +223,7 @@ def test_each_part_has_as_many_synthetic_rows_as_the_plan_says(write, source, ra
     plan = MixPlan(((source, ratio),), "keep", 0.7, tilt)
     rare = {"slices": [{"name": f"s{i}", "where": w} for i, w in enumerate(slices)]}
     done = write(plan, synthesizers=[source], rare=rare)
-    y, made = done.setup.table.y, done.made
+    y, weight, made = done.setup.table.y, done.setup.table.weight, done.made
     part = part_of(made["row_id"])
     asked = 0
     # Parts stand for so many real rows each, whatever the number of candidates that a part may make.
@@ -229,7 +231,7 @@ def test_each_part_has_as_many_synthetic_rows_as_the_plan_says(write, source, ra
     rows = [1000, 1000, 300]
     assert len(sizes) == PARTS
     for number, size in enumerate(rows):
-        quota = class_quota(y, 2, ratio * size / len(y), tilt)
+        quota = class_quota(y, 2, ratio * size / len(y), tilt, weight)
         own = made[part == number]
         found = [int((own["y"] == label).sum()) for label in done.setup.table.classes]
         asked += int(quota.sum())
@@ -241,6 +243,39 @@ def test_each_part_has_as_many_synthetic_rows_as_the_plan_says(write, source, ra
     assert set(made["sample_weight"]) == {0.7}
     assert set(made["origin"]) == {source}
     assert set(made["generation"]) == {1}
+
+
+@pytest.mark.parametrize("source", ["neighbours", "plain"])
+def test_classes_and_slices_keep_the_shares_of_the_whole(write, source):
+    """The part holds more of rare classes and of slices than its share; synthetic rows must not."""
+    frame = narrow(6000).assign(y=lambda f: np.where(f["x"] > 2.2, "rare", f["y"]))
+    rare = {"slices": [{"name": "s", "where": "z > 2"}]}
+    done = write(MixPlan(((source, 1.0),)), frame, data={"budget": 600}, synthesizers=[source], rare=rare)
+    part, made = done.setup.table.frame, done.made
+    assert (part["y"] == "rare").mean() > 2 * (frame["y"] == "rare").mean(), "or there is nothing to correct"
+    assert (part["z"] > 2).mean() > 3 * (frame["z"] > 2).mean()
+    for label, share in frame["y"].value_counts(normalize=True).items():
+        assert (made["y"] == label).mean() == pytest.approx(share, rel=0.15, abs=0.005)
+    assert (made["z"] > 2).mean() < 2 * (frame["z"] > 2).mean()
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        MixPlan((("plain", 0.25),), thresholds=(("typicality", 0.9),)),
+        MixPlan((("plain", 0.5),), class_tilt=1.0),
+        MixPlan((("neighbours", 0.25),), thresholds=(("novelty", 0.9),)),
+        MixPlan((("neighbours", 0.25), ("plain", 0.25))),
+    ],
+    ids=["few pass", "one class is short", "none pass", "plenty"],
+)
+def test_a_part_makes_about_as_many_candidates_as_are_worth_a_file(write, plan, monkeypatch):
+    """However few of a source's candidates pass: memory goes with those that are made."""
+    monkeypatch.setattr(parts, "CANDIDATES_A_PART", 3000)
+    monkeypatch.setattr(parts, "LEAST_ROWS_A_PART", 10)
+    done = write(plan, synthesizers=["neighbours", "plain"], search={"max_ratio": 10})
+    made = [len(pd.read_parquet(f)) for f in done.ledgers]
+    assert max(made) == pytest.approx(min(3000, sum(made)), rel=0.3)
 
 
 def test_parts_are_other_candidates_not_the_same_ones_again(write):
@@ -329,6 +364,20 @@ def test_fits_are_made_once_however_many_parts_and_sources_there_are(write, monk
     done = write(plan, synthesizers=[{"name": "neighbours", "id": n} for n in names])
     assert set(done.made["origin"]) == set(names)
     assert fitted == {**dict.fromkeys(names, 1), "teacher": 1}
+    assert candidates._KEPT == {}, "models are let go when the dataset is written"
+
+
+def test_a_source_that_fails_fails_once(write, monkeypatch):
+    tried, original = [], Broken.fit
+
+    def fit(self, rows, **given):
+        tried.append(len(rows))
+        original(self, rows, **given)
+
+    monkeypatch.setattr(Broken, "fit", fit)
+    plan = MixPlan((("broken", 0.5), ("neighbours", 0.5)))
+    assert write(plan, synthesizers=["broken", "neighbours"]).composition["shortfall"]["broken"] > 0
+    assert len(tried) == 2, "for the certified pool, and for all parts together"
 
 
 # --- the ledger -----------------------------------------------------------------------------------
@@ -564,6 +613,7 @@ def test_keys_of_sixty_four_bits_without_a_sign_can_be_read(write, tmp_path):
         ("daytime", pa.array([datetime.time(i % 24, i % 60) for i in range(ROWS)], pa.time64("us"))),
         ("rough", pa.array(np.random.default_rng(0).normal(size=ROWS).astype("float16"))),
         ("raw", pa.array([b"ab", b"cd"] * (ROWS // 2), pa.binary())),
+        ("code", pa.array([b"ab", b"cd"] * (ROWS // 2), pa.binary(2))),
         ("large", pa.array([decimal.Decimal(i) / 1000 for i in range(ROWS)], pa.decimal256(50, 3))),
         ("rank", pa.array(["lo", "hi"] * (ROWS // 2)).dictionary_encode().cast(
             pa.dictionary(pa.int16(), pa.string(), ordered=True))),
@@ -589,6 +639,23 @@ def test_from_files_rarer_types_come_back_too(write, tmp_path, name, values):
     else:
         assert min(known) <= min(found)
         assert max(found) <= max(known)
+
+
+def test_types_that_synthetic_rows_cannot_have_are_told_before_any_work(write, tmp_path, monkeypatch):
+    source, _ = stored(tmp_path / "files", columns_of_files())
+    original = arrow._column
+
+    def refuses(values, kind):
+        if pa.types.is_decimal(kind):
+            raise pa.ArrowNotImplementedError("no cast")
+        return original(values, kind)
+
+    monkeypatch.setattr(arrow, "_column", refuses)
+    content = recipe({"source": source})
+    with pytest.raises(DataError, match=r"in the type of price \(decimal128\(12, 2\)\); list the columns") as caught:
+        curate(content, out=tmp_path / "run")
+    assert caught.value.exit_code == 2
+    assert not (tmp_path / "run").exists()
 
 
 def test_from_files_markers_are_gaps_and_other_columns_stay_away(write, tmp_path):

@@ -106,6 +106,18 @@ def test_results_keep_their_places_when_later_tasks_are_ready_first(task):
     assert hands.asked == []
 
 
+def test_what_a_caller_remembers_is_read_once(task, monkeypatch):
+    tasks, reads, known = some(task), [], {}
+    monkeypatch.setattr("curator.evaluate.cache.read_fits", lambda folder: reads.append(folder) or read_fits(folder))
+    run_fits(tasks[:3], Hands(), known=known)
+    hands = Hands()
+    found = run_fits(tasks, hands, known=known)
+    assert [t.arm.name for t in hands.asked] == ["mix 3", "mix 4"]
+    assert [r.scores["log_loss"] for r in found] == [1, 2, 3, 1, 2]
+    assert reads == [tasks[0].folder]
+    assert read_fits(tasks[0].folder).keys() == known[tasks[0].folder].keys()
+
+
 def test_each_pool_has_its_own_fits(task):
     scores = {"here": 1.0, "there": 2.0}
     one, two = task("r0f0", name="here"), task("r0f1", name="there")

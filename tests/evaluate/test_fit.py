@@ -102,9 +102,12 @@ def test_oversampling_evens_out_the_classes_with_real_rows():
 
 def test_oversampling_keeps_the_weights_of_its_rows():
     pool = make_pool(weight=np.linspace(1, 3, 60))
-    X, _, weight, _ = training_rows(pool, Arm("o", special="oversampling"), "weighted", weights=True, seed=0)
+    X, y, weight, _ = training_rows(pool, Arm("o", special="oversampling"), "weighted", weights=True, seed=0)
     own = {tuple(row): w for row, w in zip(pool.X, pool.weight, strict=True)}
-    assert weight.tolist() == [own[tuple(row)] for row in X]
+    ratio = weight / np.array([own[tuple(row)] for row in X])
+    for label in (0, 1):
+        assert np.ptp(ratio[y == label]) == pytest.approx(0), "one factor a class"
+    assert np.bincount(y, weights=weight) == pytest.approx([weight.sum() / 2] * 2), "so that classes weigh alike"
     assert training_rows(pool, Arm("o", special="oversampling"), "weighted", weights=False, seed=0)[2] is None
 
 
@@ -119,8 +122,10 @@ def test_smote_evens_out_the_classes_with_its_rows():
 
 def test_smote_rows_weigh_like_the_average_real_row():
     pool = make_pool(weight=np.linspace(1, 3, 60))
-    _, _, weight, counts = training_rows(pool, Arm("s", special="smote"), "weighted", weights=True, seed=0)
-    assert np.allclose(weight[60:], 2.0)
+    _, y, weight, counts = training_rows(pool, Arm("s", special="smote"), "weighted", weights=True, seed=0)
+    assert np.ptp(weight[60:]) == pytest.approx(0)
+    assert weight[60] / weight[59] == pytest.approx(2.0 / 3.0), "the mean weight beside the last real row's"
+    assert np.bincount(y, weights=weight) == pytest.approx([weight.sum() / 2] * 2)
     assert counts["synthetic"] == 30
 
 

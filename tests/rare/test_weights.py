@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
-from curator.rare import class_weights
+from curator.rare import class_shares, class_weights
 from curator.rare.weights import WEIGHT_CAP
 
 
@@ -49,6 +49,20 @@ def test_a_class_without_rows_weighs_no_more_than_one_with_a_single_row():
     y = np.array([0] * 5 + [1])
     weight = class_weights(y, 3, 1.0)
     assert weight[2] == weight[1]
+
+
+@given(st.lists(st.integers(6, 40), min_size=2, max_size=5), st.floats(0.1, 5))
+def test_weights_count_for_shares(counts, times):
+    """A class whose rows weigh k times as much has k times the share."""
+    y = np.repeat(np.arange(len(counts)), counts)
+    weight = np.where(y == 0, times, 1.0)
+    share = class_shares(y, len(counts), weight)
+    assert share.sum() == pytest.approx(1)
+    assert share[0] / share[1] == pytest.approx(times * counts[0] / counts[1])
+    found = class_weights(y, len(counts), 0.5, weight)
+    assert found[0] / found[1] == pytest.approx((share[1] / share[0]) ** 0.5)
+    assert (found * share).sum() == pytest.approx(1)
+    assert class_shares(y, len(counts), 0 * weight) == pytest.approx(class_shares(y, len(counts)))
 
 
 def test_nothing_to_weigh():

@@ -23,6 +23,14 @@ def lines(raw):
         ({"synthesizers": [{"epochs": 3}]}, "synthesizers.0.name: is required; add it"),
         ({"synthesizers": ["a", "a"]}, "synthesizers: two synthesizers are called 'a'; give one of them another id"),
         ({"synthesizers": ["real"]}, "synthesizers.0: a source cannot be called 'real'; give it another id"),
+        *(
+            (
+                {"synthesizers": [{"name": "neighbours", "id": odd}]},
+                f"synthesizers.0: the id {odd!r} is not made of up to 64 letters, digits, '.', '_' and '-', beginning "
+                "with one of the first two",
+            )
+            for odd in ("a/b", "../up", "x" * 65, "-a", "")
+        ),
         ({"task": {"metric": 3}}, "task.metric: must be a text; got 3"),
         ({"task": {"folds": 1}}, "task.folds: must be at least 2; got 1"),
         ({"task": {"folds": 99}}, "task.folds: must be at most 50; got 99"),

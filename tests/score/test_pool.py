@@ -233,6 +233,22 @@ def test_workers_build_the_same_bytes(pool_task, tmp_path):
         assert _files(task.folder) == _files(tmp_path / "there" / task.folder.name)
 
 
+@pytest.mark.parametrize("lost", [("smote",), ("neighbours",), ("neighbours", "smote")])
+def test_scores_are_the_same_whichever_of_them_were_there_before(pool_task, tmp_path, monkeypatch, quick_teacher, lost):
+    """Whether an index is used must not depend on which sources are still waiting for their scores."""
+    few = replace(SMOTE, name="smote")
+    task = pool_task(tmp_path, n=90, sources=(NEIGHBOURS, few))
+    # An exact search would do for SMOTE's few candidates, but not for as many as a source may make.
+    monkeypatch.setattr("curator.table.nearest.EXACT_WORK", 90 * 265 * 5)
+    build_pool(task)
+    before = {name: _files(folder) for name, folder in task.judged.items()}
+    for name in lost:
+        shutil.rmtree(task.judged[name])
+    shutil.rmtree(task.folder)
+    build_pool(task)
+    assert {name: _files(folder) for name, folder in task.judged.items()} == before
+
+
 @pytest.fixture
 def counted(monkeypatch):
     """Count what is fitted."""

@@ -519,6 +519,44 @@ def test_files_may_hold_numbers_of_different_width(tmp_path, make_recipe):
     same(load_table(recipe), load_table(recipe, table.to_pandas()))
 
 
+@pytest.mark.parametrize("pack", ["gz", "zst"])
+def test_parquet_within_another_compression_is_read_as_small_tables_are(tmp_path, make_recipe, pack):
+    import gzip
+
+    import zstandard
+
+    table = rich().select(["row", "double", "y"])
+    pq.write_table(table, tmp_path / "p.parquet")
+    squeeze = {"gz": gzip.compress, "zst": zstandard.ZstdCompressor().compress}[pack]
+    (tmp_path / f"q.parquet.{pack}").write_bytes(squeeze((tmp_path / "p.parquet").read_bytes()))
+    recipe = make_recipe({"source": str(tmp_path / f"q.parquet.{pack}"), "budget": BUDGET})
+    found = load_table(recipe)
+    assert found.total > len(found), "only a part is worked with all the same"
+    pd.testing.assert_frame_equal(found.frame, load_table(recipe, table.to_pandas()).frame)
+
+
+def test_views_of_text_are_text(loaded, tmp_path, make_recipe):
+    table = rich().select(["row", "double", "kind", "y"])
+    table = table.set_column(2, "kind", pa.array(table["kind"].to_pylist(), pa.string_view()))
+    pq.write_table(table, tmp_path / "v.parquet")
+    recipe = make_recipe({"source": str(tmp_path / "v.parquet"), "budget": BUDGET, "missing": ["oak"]})
+    found = load_table(recipe)
+    assert found.whole is not None
+    assert "oak" not in set(values(found.frame, "kind"))
+    same(found, load_table(recipe, table.to_pandas()))
+
+
+def test_files_of_different_types_within_the_budget_are_joined_as_small_tables_are(tmp_path, make_recipe):
+    table = rich().select(["row", "double", "y"])
+    folder = tmp_path / "files"
+    folder.mkdir()
+    pq.write_table(table.slice(0, 400), folder / "a.parquet")
+    rest = table.slice(400)
+    pq.write_table(rest.set_column(1, "double", pa.array(["x"] * len(rest))), folder / "b.parquet")
+    found = load_table(make_recipe({"source": str(folder / "*.parquet"), "budget": 10_000}))
+    assert found.total == sum(v is not None for v in table["y"].to_pylist())
+
+
 def test_columns_may_stand_in_another_order_in_another_file(tmp_path, make_recipe):
     table = rich().select(["row", "double", "kind", "y"])
     folder = tmp_path / "files"
@@ -860,6 +898,15 @@ def test_text_may_be_compressed(text, suffix):
     small, one, two = text(first, second, suffix=suffix)
     assert len(small) == one.total == 800
     same(one, two)
+
+
+@pytest.mark.parametrize("spoil", [lambda b: b[: len(b) // 2], lambda b: b"x,y\n1,no\n" * 300], ids=["cut", "no gzip"])
+def test_compressed_text_that_is_damaged_is_told(tmp_path, make_recipe, spoil):
+    import gzip
+
+    (tmp_path / "p.csv.gz").write_bytes(spoil(gzip.compress(lines("x,y", numbers(9000), words(9000)).encode())))
+    with pytest.raises(DataError, match=r"p\.csv\.gz"):
+        load_table(make_recipe({"source": str(tmp_path / "p.csv.gz"), "budget": 100}))
 
 
 def test_text_with_another_delimiter(text):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
@@ -140,11 +141,15 @@ def validate(
     """Check a recipe and its data together, fitting nothing; with --estimate also measure what a run will take."""
     from curator.curate import read_recipe, run_directory
     from curator.draft import describe, in_words
+    from curator.emit import check_types
     from curator.prepare import prepare
 
     if jobs is not None and not estimate:
         raise UserError("--jobs says how many workers an estimate is for: give it together with --estimate")
+    started = time.perf_counter()
     setup = prepare(read_recipe(recipe, set_ or ()))
+    check_types(setup.table)
+    reading = time.perf_counter() - started
     about = describe(setup) | {"recipe": str(recipe), "run": str(run_directory(setup.recipe, setup.fingerprint).path)}
     lines = in_words(about)
     if estimate:
@@ -153,7 +158,8 @@ def validate(
 
         typer.echo("measuring a few small fits, which takes up to half a minute", err=True)
         spec = setup.recipe.search
-        found = costs.estimate(setup, jobs or (available_cores() if spec.jobs == "auto" else int(spec.jobs)))
+        hands = jobs or (available_cores() if spec.jobs == "auto" else int(spec.jobs))
+        found = costs.estimate(setup, hands, reading)
         about |= {"estimate": found}
         # What was measured takes the place of the rough guess.
         lines = [*lines[:-1], f"the run goes to {about['run']}", *costs.in_words(found)]

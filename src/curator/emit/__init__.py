@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from curator.emit.parts import emit_parts
+from curator.emit.parts import check_types, emit_parts
 from curator.emit.single import emit_single
 from curator.parallel import Workers
 from curator.pools import Pools
@@ -12,6 +12,8 @@ from curator.prepare import Setup
 from curator.progress import Progress
 from curator.records import MixPlan
 from curator.rundir import RunDirectory
+
+__all__ = ["check_types", "emit"]
 
 
 def emit(

@@ -49,10 +49,24 @@ def synthetic_table(frame: pd.DataFrame, schema: Any) -> Any:
     return pa.Table.from_arrays([_column(frame[f.name], f.type) for f in schema], schema=schema)
 
 
+def unwritable(frame: pd.DataFrame, schema: Any) -> list[str]:
+    """Return the columns that synthetic rows like these could not be written in, with their types."""
+    import pyarrow as pa
+
+    found = []
+    for field in schema:
+        if field.name in frame:
+            try:
+                _column(frame[field.name], field.type)
+            except (pa.ArrowException, ValueError, TypeError, OverflowError):
+                found.append(f"{field.name} ({field.type})")
+    return found
+
+
 def _is_bytes(kind: Any) -> bool:
     import pyarrow as pa
 
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
 
 
 def _column(values: pd.Series, kind: Any) -> Any:

@@ -6,21 +6,23 @@ fits, freshly sampled. Fits are made once in each worker process, and live in it
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from curator.emit.arrow import real_table, synthetic_table, with_provenance_columns
-from curator.emit.composition import REAL, Count, composition, count_rows
+from curator.emit import real
+from curator.emit.arrow import synthetic_table, unwritable, with_provenance_columns
+from curator.emit.composition import Count, composition, count_rows
 from curator.emit.ledger import candidate_ids, ledger
-from curator.errors import CuratorError
-from curator.mix import mix, whole_copies
+from curator.errors import CuratorError, DataError
+from curator.mix import mix
 from curator.parallel import Workers
 from curator.pools import Pools
 from curator.prepare import Setup
@@ -38,16 +40,20 @@ from curator.score.candidates import (
     conformed,
     draws,
     fit_source,
+    forget_fits,
     keep_fit,
     sample_source,
 )
 from curator.score.pool import Pool, PoolTask, fit_teacher, load_pool, real_space, score
-from curator.table import Table, Whole, restore, to_plain
+from curator.synthesize import Synthesizer
+from curator.table import Table, Whole, restore
 
-REAL_ROWS_A_FILE = 1_000_000
 # Candidates that one part makes, about: some hundred megabytes of memory.
 CANDIDATES_A_PART = 100_000
+LEAST_ROWS_A_PART = 1000
 _SPARE = 1.15
+# Rows that are brought back to their types to see whether that works.
+_TRIED = 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,10 +122,10 @@ def emit_parts(
     directory.ledger_parts.mkdir(parents=True, exist_ok=True)
     schema = with_provenance_columns(_with_soft_target(whole.schema, setup, plan) if mixed else whole.schema)
     tasks = _synthetic(setup, whole, plan, pools, directory, schema) if mixed and plan.ratio > 0 else []
-    files = -(-whole.rows // REAL_ROWS_A_FILE)
+    files = -(-whole.rows // real.REAL_ROWS_A_FILE)
     progress.stage("emission", files + len(tasks))
     counts = []
-    for found in _write_real(setup, whole, plan, mixed, schema, directory):
+    for found in real.write_real(setup, whole, plan, mixed, schema, directory):
         counts += found
         progress.advance()
     decisions: dict[str, int] = {}
@@ -138,12 +144,32 @@ def emit_parts(
             for name, own in (("decisions", decisions), ("shortfall", shortfall)):
                 for key, n in about[name].items():
                     own[key] = own.get(key, 0) + n
+    forget_fits()
     if not tasks:
         certified = _write_certified_ledger(setup, plan, pools, directory, mixed=mixed)
         decisions = certified if mixed else {}
     if setup.recipe.output.format == "csv":
         _write_csv(directory)
     return composition(counts, decisions, shortfall)
+
+
+def check_types(table: Table) -> None:
+    """Check that synthetic rows can be written in a large table's own types, before a run has done any work.
+
+    Raises
+    ------
+    DataError
+        With the columns that they cannot be written in.
+    """
+    if table.whole is None:
+        return
+    some = restore(table.plain.head(_TRIED), table.y[:_TRIED], table)
+    columns = unwritable(some, table.whole.schema)
+    if columns:
+        raise DataError(
+            f"synthetic rows cannot be written in the type of {', '.join(columns[:5])}; list the columns in data.drop, "
+            "or cast them to text or numbers"
+        )
 
 
 def _with_soft_target(schema: Any, setup: Setup, plan: MixPlan) -> Any:
@@ -175,10 +201,10 @@ def _synthetic(
 ) -> list[PartTask]:
     pool_task = pools.task(setup.splits.emission)
     n = len(setup.table)
-    # Parts of so many real rows make about so many candidates, whatever the number of workers.
-    rows = int(np.clip(CANDIDATES_A_PART / max(plan.ratio, 0.1), 1000, whole.rows))
+    certified = load_pool(pools.folder(setup.splits.certification))
+    shares = needed_shares(plan, certified, setup)
+    rows = min(whole.rows, rows_a_part(shares, certified))
     digest = hashlib.sha256(json.dumps([pool_task.folder.name, asdict(plan), rows, n]).encode()).hexdigest()[:16]
-    shares = needed_shares(plan, load_pool(pools.folder(setup.splits.certification)), setup)
     table = replace(setup.table, whole=None, inclusion=None)
     return [
         PartTask(
@@ -203,6 +229,16 @@ def needed_shares(plan: MixPlan, pool: Pool, setup: Setup) -> dict[str, float]:
     return shares
 
 
+def rows_a_part(shares: Mapping[str, float], pool: Pool) -> int:
+    """Return for how many real rows a part stands, so that it makes about as many candidates as are worth a file.
+
+    Filters and shortfalls make a source give more than the plan asks of it: what counts is what it makes, as in the
+    pool that was certified.
+    """
+    made = sum(share * float((pool.source == pool.sources.index(name)).sum()) for name, share in shares.items())
+    return max(LEAST_ROWS_A_PART, int(CANDIDATES_A_PART * len(pool.y) / max(made, 1.0)))
+
+
 def make_part(task: PartTask) -> None:
     """Generate, score, filter and write one part, and what it is made of."""
     known = task.pool.known
@@ -211,7 +247,7 @@ def make_part(task: PartTask) -> None:
     made = [_candidates(task, part, scale) for part in parts]
     pool = _pool(task, parts, made)
     # A copy stands for what it does among the real rows, which were not over-represented there.
-    by_class = class_weights(known.y, len(known.classes), task.plan.rare_exponent)
+    by_class = class_weights(known.y, len(known.classes), task.plan.rare_exponent, known.weight)
     median = float(np.median(task.table.weight * (by_class[known.y] if by_class is not None else 1.0)))
     mixture = mix(task.plan, pool, task.form, weights=task.weights, scale=scale, median=median)
     import pandas as pd
@@ -245,15 +281,23 @@ def _seed(task: PartTask, part: CandidateTask) -> int:
 
 def _candidates(task: PartTask, part: CandidateTask, scale: float) -> Candidates:
     seed = _seed(task, part)
+    made = part.known.with_target()[0].iloc[:0]
+    synthesizer = keep_fit(part.folder.name, lambda: _fitted(part))
+    if synthesizer is not None:
+        # A source that fails gives none, as in the pools, whose notes say so.
+        with contextlib.suppress(*SOURCE_ERRORS):
+            made = sample_source(part, synthesizer, seed=seed, share=task.shares[part.source.name] * scale)
+    rows, labels = conformed(made, part.known)
+    return Candidates(rows, labels, draws(len(rows), seed), ())
+
+
+def _fitted(part: CandidateTask) -> Synthesizer | None:
     try:
-        synthesizer = keep_fit(part.folder.name, lambda: fit_source(part))
-        made = sample_source(part, synthesizer, seed=seed, share=task.shares[part.source.name] * scale)
+        return fit_source(part)
     except CuratorError:
         raise
     except SOURCE_ERRORS:
-        made = part.known.with_target()[0].iloc[:0]  # as in the pools, whose notes say so
-    rows, labels = conformed(made, part.known)
-    return Candidates(rows, labels, draws(len(rows), seed), ())
+        return None
 
 
 def _pool(task: PartTask, parts: list[CandidateTask], made: list[Candidates]) -> Pool:
@@ -284,76 +328,6 @@ def _take(folder: Path, number: int, directory: RunDirectory) -> None:
     for name, place in (("rows.parquet", directory.parts), ("ledger.parquet", directory.ledger_parts)):
         if (folder / name).is_file():
             os.replace(folder / name, place / f"part-{number:05d}.parquet")  # noqa: PTH105  # Path.replace is the same
-
-
-def _write_real(
-    setup: Setup, whole: Whole, plan: MixPlan, mixed: bool, schema: Any, directory: RunDirectory
-) -> Iterator[list[Count]]:
-    """Write the real rows, a file a million; yield each file's counts."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    table = setup.table
-    by_class = class_weights(table.y, len(table.classes), plan.rare_exponent) if mixed else None
-    takes = setup.estimator.takes_weights or not mixed
-    median = float(np.median(_row_weights(setup, table.y, table.frame, by_class)))
-    for number, batches in enumerate(_files(whole)):
-        counts: list[Count] = []
-        with atomic(directory.parts / f"part-{number:05d}.parquet") as part, pq.ParquetWriter(part, schema) as writer:
-            for position, batch in batches:
-                codes, labels = _codes(batch[table.target], table)
-                weight = _row_weights(setup, codes, batch, by_class)
-                numbers, rows = np.arange(position, position + len(batch)), batch
-                first = np.ones(len(batch), dtype=bool)
-                if not takes:
-                    copies = whole_copies(weight, median, position)
-                    at = np.repeat(np.arange(len(batch)), copies)
-                    rows, numbers, weight = batch.take(pa.array(at)), numbers[at], np.ones(len(at))
-                    labels = None if labels is None else labels[at]
-                    first = np.concatenate([[True], at[1:] != at[:-1]])[: len(at)]
-                writer.write_table(real_table(rows, schema, weight, numbers))
-                counts += count_rows(np.full(len(weight), REAL, dtype=object), labels, weight, first)
-        yield counts
-
-
-def _files(whole: Whole) -> Iterator[list[tuple[int, Any]]]:
-    """Yield the rows of each file as batches, with the position of each one's first row."""
-    held: list[tuple[int, Any]] = []
-    position = start = 0
-    for batch in whole.batches():
-        rest = batch
-        while len(rest):
-            room = start + REAL_ROWS_A_FILE - position
-            held.append((position, rest.slice(0, room)))
-            position += len(held[-1][1])
-            rest = rest.slice(room)
-            if position - start == REAL_ROWS_A_FILE:
-                yield held
-                held, start = [], position
-    if held:
-        yield held
-
-
-def _codes(target: Any, table: Table) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return class codes (the number of classes for one that no row worked with has) and labels; None at regression."""
-    if table.task == "regression":
-        return np.zeros(len(target), dtype=np.int64), None
-    import pyarrow as pa
-
-    # Decimals are worked with as numbers, so that 1.50 is the class 1.5.
-    plain = target.cast(pa.float64()) if pa.types.is_decimal(target.type) else target
-    encoded = plain.combine_chunks().dictionary_encode()
-    words = to_plain(encoded.dictionary.to_pandas(), "categorical").to_numpy(object)
-    known = {label: code for code, label in enumerate(table.classes)}
-    places = encoded.indices.to_numpy(zero_copy_only=False)
-    codes = np.array([known.get(w, len(known)) for w in words], dtype=np.int64)
-    return codes[places], words[places]
-
-
-def _row_weights(setup: Setup, codes: np.ndarray, rows: Any, by_class: np.ndarray | None) -> np.ndarray:
-    column = setup.table.with_role("weight")
-    own = np.ones(len(codes)) if column is None else np.asarray(rows[column.name], dtype=float)
-    return own if by_class is None else own * np.append(by_class, 1.0)[codes]
 
 
 def _write_csv(directory: RunDirectory) -> None:

@@ -117,6 +117,7 @@ class Costs:
     curves : mapping of str to Curve
         By training rows: ``fit/<source>``, ``sample/<source>`` (all its candidates), ``score/<scorer>`` (of all
         candidates, and their ``prediction`` by the teacher), ``pool/<piece>`` (teacher, encoding) and ``emission``.
+        By real rows of a large table: ``rewrite``.
         By the rows that the estimator is trained on: ``fit``, and ``predict`` (of one row). By the trials before it:
         ``propose`` (a batch of trials).
     arms : mapping of str to float

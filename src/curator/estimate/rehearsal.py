@@ -30,12 +30,14 @@ from curator.score.candidates import (
     draws,
     fit_source,
     sample_source,
+    wanted,
 )
 from curator.score.pool import Pool, PoolTask, fit_teacher, real_space, score
 from curator.search import BATCH, STARTUP_TRIALS, Study, propose
 from curator.space import warm_starts
 from curator.synthesize import TARGET, ClassSampler, Synthesizer
-from curator.table import ENCODERS, Fold, restore, strata
+from curator.table import ENCODERS, Fold, Whole, restore, strata
+from curator.table.whole import BATCH_ROWS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,6 +84,8 @@ def measure(setup: Setup) -> Costs:
                 _time_fit(setup, pool, arm, clock, notes)
             draw = _time_draws(setup, pool, clock)
             clock.time("emission", len(pool.y), _emission, setup, made)
+            if setup.table.whole is not None:
+                _time_rewriting(setup.table.whole, clock)
         store = _time_search(setup, counts.trials, clock)
         resample = _time_bootstrap(setup)
     return Costs(
@@ -112,7 +116,7 @@ def _rehearse(setup: Setup, fold: Fold, clock: Clock, notes: dict[str, str]) -> 
     parts = _sources(task, clock, notes)
     teacher = clock.time("pool/teacher", n, fit_teacher, known, task.seed)
     own = parts[: len(task.sources)]
-    space = real_space(known, max(len(made.labels) for made in own))
+    space = real_space(known, wanted(task.max_ratio, n))
     timed = {name: clock.timed(f"score/{name}", n, scorer) for name, scorer in all_scorers().items()}
     before = clock.total("score/", n)
     watch = Stopwatch()
@@ -316,6 +320,18 @@ def _emission(setup: Setup, made: Sequence[Candidates]) -> None:
         if len(part.labels):
             frame = restore(part.rows, part.labels, setup.table)
             frame.to_parquet(io.BytesIO(), index=False)
+
+
+def _time_rewriting(whole: Whole, clock: Clock) -> None:
+    """Read a batch of real rows and write it, here to memory."""
+    import pyarrow.parquet as pq
+
+    watch = Stopwatch()
+    first = next(whole.batches())
+    with pq.ParquetWriter(io.BytesIO(), first.schema) as writer:
+        writer.write_table(first)
+    # What else is done for a row (its weight, where it comes from, counting) takes about as long again.
+    clock.add("rewrite", BATCH_ROWS, 2 * watch.seconds() * BATCH_ROWS / len(first))
 
 
 def _bytes(pool: Pool) -> int:

@@ -6,10 +6,11 @@ import heapq
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from curator.emit.parts import CANDIDATES_A_PART, LEAST_ROWS_A_PART
 from curator.estimate.costs import Costs
 from curator.estimate.rehearsal import measure
 from curator.estimate.slow import slow_spots
@@ -21,16 +22,16 @@ from curator.prepare import Setup
 from curator.score.candidates import BALANCING
 from curator.search import BATCH, RECENT, STARTUP_TRIALS, rungs
 from curator.table import Fold
-from curator.table.whole import WholeFrame
+from curator.table.whole import BATCH_ROWS, WholeFrame
 
 # The bootstrap of the certificate: resamples, and of larger holdouts fewer.
 _RESAMPLES, _MANY_HELD, _RESAMPLES_OF_MANY = 2000, 20_000, 500
 # Its weights come in chunks of at most so many numbers, of which ranking metrics hold some copies.
 _CHUNK, _COPIES = 20_000_000, 6
+# Seconds of reading from which on it is worth saying.
+_LONG_TO_READ = 5.0
 # Cores that others keep busy, from which on it is worth saying.
 _BUSY = 0.3
-# Candidates that a part of a large table's dataset makes, about.
-_CANDIDATES_A_PART = 100_000
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ class Estimate:
     notes: tuple[str, ...]
 
 
-def estimate(setup: Setup, jobs: int) -> Estimate:
+def estimate(setup: Setup, jobs: int, reading: float = 0.0) -> Estimate:
     """Measure a few small fits, and predict time and memory of a run.
 
     Parameters
@@ -69,8 +70,13 @@ def estimate(setup: Setup, jobs: int) -> Estimate:
     setup : Setup
     jobs : int
         Worker processes.
+    reading : float
+        Seconds that reading and checking the table took, which a run does as well.
     """
-    return forecast(setup, measure(setup), jobs)
+    found = forecast(setup, measure(setup), jobs)
+    if reading < _LONG_TO_READ:
+        return found
+    return replace(found, notes=(*found.notes, f"reading the table takes {duration(reading)} more"))
 
 
 def forecast(setup: Setup, costs: Costs, jobs: int) -> Estimate:
@@ -202,12 +208,15 @@ class _Run:
         n, sources = len(table), self.setup.sources
         if table.whole is None:
             return costs.at("emission", n)
-        share = costs.ratio / (self.setup.max_ratio * len(sources))
+        share = min(1.0, costs.ratio / (self.setup.max_ratio * len(sources)))
         whole = costs.total("sample/", n) + costs.total("score/", n) + costs.at("emission", n)
-        rows = min(table.whole.rows, _CANDIDATES_A_PART / max(costs.ratio, 0.1))
+        made = share * self.setup.max_ratio * len(sources)
+        rows = min(table.whole.rows, max(LEAST_ROWS_A_PART, CANDIDATES_A_PART / made))
         parts = math.ceil(table.whole.rows / rows)
         fits = sum(costs.at(f"fit/{s.name}", n) for s in sources) + costs.at("pool/teacher", n)
-        return fits * self._crowd + self.wall([share * whole * rows / n] * parts)
+        # Real rows are read and written by one process, in proportion to their number.
+        real = costs.at("rewrite", BATCH_ROWS) * table.whole.rows / BATCH_ROWS
+        return (fits + real) * self._crowd + self.wall([share * whole * rows / n] * parts)
 
     def peak(self) -> int | None:
         """Add up what processes load, the table with its copies for the folds, and the work that goes on at once."""

@@ -15,13 +15,24 @@ FITS = "fits.jsonl"
 
 
 def run_fits(
-    tasks: Sequence[FitTask], workers: Workers, done: Callable[[FitResult], None] | None = None
+    tasks: Sequence[FitTask],
+    workers: Workers,
+    done: Callable[[FitResult], None] | None = None,
+    *,
+    known: dict[Path, dict[str, FitResult]] | None = None,
 ) -> list[FitResult]:
     """Return the result of each task, fitting those alone that no earlier run, or try, has fitted.
 
     Predictions are not kept on disk, so tasks that ask for them are always done.
+
+    Parameters
+    ----------
+    known : dict, optional
+        What earlier calls have read and fitted, by folder and key, for callers that come again and again; is added to.
     """
-    known = {folder: read_fits(folder) for folder in {t.folder for t in tasks}}
+    known = {} if known is None else known
+    for folder in {t.folder for t in tasks} - known.keys():
+        known[folder] = read_fits(folder)
     keys = [task.digest() for task in tasks]
     results: dict[int, FitResult] = {}
     missing: dict[tuple[Path, str, bool], list[int]] = {}
@@ -40,6 +51,7 @@ def run_fits(
         folder, key, kept = places[number]
         if not kept:
             _append(folder, key, result)
+            known[folder][key] = result
         if done is not None:
             for _ in missing[places[number]]:
                 done(result)

@@ -16,6 +16,7 @@ from curator.errors import UserError, reason_of, unknown_name
 from curator.recipe.models import EstimatorSpec
 from curator.records import TaskType
 from curator.table import Encoding
+from curator.versions import code_version
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,11 @@ class Estimator:
     encoding: Encoding
     takes_weights: bool
     task: TaskType
+
+    @property
+    def code(self) -> str:
+        """The version of its code."""
+        return code_version(_import(self.path))
 
     def with_params(self, params: Mapping[str, Any]) -> Estimator:
         """Return the same model with some settings changed."""

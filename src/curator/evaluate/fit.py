@@ -19,7 +19,7 @@ from curator.mix import Mixture, mix
 from curator.records import LabelForm, MixPlan
 from curator.score.candidates import BALANCING
 from curator.score.pool import Pool, load_pool
-from curator.versions import package_version
+from curator.versions import check_same_code, code_version
 
 Special = Literal["oversampling", "smote", "threshold"]
 
@@ -56,6 +56,7 @@ class FitTask:
     form: LabelForm
     seed: int
     keep_prediction: bool = False
+    code: str = ""  # the version of the estimator's
 
     @property
     def reads(self) -> tuple[Path, ...]:
@@ -79,8 +80,9 @@ class FitTask:
     def digest(self) -> str:
         """Identify the fit among those on its pool."""
         plan = asdict(self.arm.plan.canonical())
-        model = [asdict(self.estimator), package_version(self.estimator.path)]
-        content = [plan, self.arm.special, self.arm.params, model, self.metrics, self.form, self.seed]
+        model = [asdict(self.estimator), self.code]
+        metrics = [(name, code_version(find_metric(name).function)) for name in self.metrics]
+        content = [plan, self.arm.special, self.arm.params, model, metrics, self.form, self.seed]
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
@@ -96,6 +98,7 @@ class FitResult:
 
 def run_fit(task: FitTask) -> FitResult:
     """Train an arm on a fold's training rows and judge it by the fold's other rows."""
+    check_same_code(task.estimator.path, task.code, task.estimator.code)
     pool = load_pool(task.folder)
     X, y, weight, counts = training_rows(
         pool, task.arm, task.form, weights=task.estimator.takes_weights, seed=task.seed
@@ -128,6 +131,7 @@ def training_rows(
     if arm.special in {"oversampling", "smote"}:
         real, candidate, label = _evened_out(pool, arm.special, seed)
         real_weight, weight = pool.weight[real], np.full(len(candidate), float(pool.weight.mean()))
+        real_weight, weight = _alike_by_class(pool, real, label, real_weight, weight)
         if not weights:
             real_weight, weight = np.ones(len(real)), np.ones(len(candidate))
     else:
@@ -152,6 +156,18 @@ def _evened_out(pool: Pool, how: str, seed: int) -> tuple[np.ndarray, np.ndarray
     counts = np.bincount(pool.y, minlength=pool.n_classes)
     more = [rng.choice(np.flatnonzero(pool.y == c), counts.max() - n, replace=True) for c, n in enumerate(counts) if n]
     return np.concatenate([real, *more]), nothing, nothing
+
+
+def _alike_by_class(
+    pool: Pool, real: np.ndarray, label: np.ndarray, real_weight: np.ndarray, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Let evened-out classes weigh alike too, where rows have weights of their own."""
+    if np.all(pool.weight == pool.weight[0]):
+        return real_weight, weight
+    own = pool.y[real]
+    total = np.bincount(own, real_weight, pool.n_classes) + np.bincount(label, weight, pool.n_classes)
+    factor = total.max() / np.where(total > 0, total, 1.0)
+    return real_weight * factor[own], weight * factor[label]
 
 
 def _with_threshold(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
@@ -13,6 +14,8 @@ from curator.records import Kind
 Search = Literal["search"]
 Threshold = Annotated[float, Field(ge=0, lt=1)] | Literal["search", "off"]
 
+# What names a folder.
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 SYNTHESIZER_KEYS = frozenset({"name", "id", "per_class"})
 
 
@@ -159,6 +162,11 @@ class SynthesizerSpec(_Model):
     def _known(self, info: ValidationInfo) -> SynthesizerSpec:
         if self.source == "real":
             raise ValueError("a source cannot be called 'real'; give it another id")
+        if self.id is not None and not re.fullmatch(NAME, self.id):
+            raise ValueError(
+                f"the id {self.id!r} is not made of up to 64 letters, digits, '.', '_' and '-', beginning with one of "
+                "the first two"
+            )
         if self.per_class and self.name == "smote":
             raise ValueError("smote works within classes already; leave per_class out")
         vocabulary_of(info).check_synthesizer(self.name, self.params)
@@ -263,7 +271,7 @@ class Recipe(_Model):
     """A whole recipe. Build one with `curator.Recipe.model_validate({...})` or read one with `load_recipe`."""
 
     version: Literal[1] = 1
-    name: str = Field("dataset", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    name: str = Field("dataset", pattern=f"^{NAME}$")
     data: DataSpec
     task: TaskSpec = TaskSpec()
     synthesizers: tuple[SynthesizerSpec, ...] = (

@@ -10,6 +10,7 @@ from curator.score.context import ScoringContext
 from curator.score.novelty import novelty
 from curator.score.realism import realism
 from curator.score.typicality import typicality
+from curator.versions import code_version
 
 Scorer = Callable[[ScoringContext], np.ndarray]
 
@@ -27,4 +28,9 @@ def all_scorers() -> dict[str, Scorer]:
     return SCORERS | {point.name: point.load() for point in entry_points(group="curator.scorers")}
 
 
-__all__ = ["SCORERS", "Scorer", "ScoringContext", "all_scorers"]
+def scorer_versions() -> tuple[tuple[str, str], ...]:
+    """Return (name, version of its code) of every scorer."""
+    return tuple((name, code_version(scorer)) for name, scorer in sorted(all_scorers().items()))
+
+
+__all__ = ["SCORERS", "Scorer", "ScoringContext", "all_scorers", "scorer_versions"]

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from curator.errors import CuratorError, reason_of
+from curator.rare import class_shares
 from curator.records import TaskType
 from curator.rundir import atomic_folder, full_disk_explained
-from curator.synthesize import TARGET, ClassSampler, Synthesizer, make_synthesizer
+from curator.synthesize import TARGET, ClassSampler, Synthesizer, make_synthesizer, synthesizer_version
 from curator.table import conform
+from curator.versions import check_same_code
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,6 +44,7 @@ class Source:
     synthesizer: str
     params: Mapping[str, Any]
     per_class: bool
+    code: str = ""  # the version of another package's synthesizer
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +58,8 @@ class TrainingRows:
     y : array of shape (n,)
         Class codes, or values.
     weight : array of shape (n,)
+    inclusion : array of shape (n,), optional
+        How many rows of a larger table each stands for, relative to the mean; `weight` counts it already.
     """
 
     rows: pd.DataFrame
@@ -63,6 +68,7 @@ class TrainingRows:
     categorical: tuple[str, ...]
     task: TaskType
     classes: tuple[str, ...]
+    inclusion: np.ndarray | None = None
 
     @property
     def has_classes(self) -> bool:
@@ -76,6 +82,21 @@ class TrainingRows:
         words = np.array(self.classes, dtype=object)[self.y]
         return self.rows.assign(**{TARGET: words}), (*self.categorical, TARGET)
 
+    def representative(self, seed: int) -> TrainingRows:
+        """Return the rows less what is over-represented within a class, for whatever takes no weights.
+
+        A row stays with the chance that its inclusion is of its class's highest. Shares of classes stay as they are:
+        quotas see to them, and rare classes need all of their rows.
+        """
+        if self.inclusion is None:
+            return self
+        code = self.y if self.has_classes else np.zeros(len(self.y), dtype=np.int64)
+        highest = np.zeros(int(code.max()) + 1)
+        np.maximum.at(highest, code, self.inclusion)
+        kept = np.flatnonzero(np.random.default_rng([seed, 29]).random(len(code)) < self.inclusion / highest[code])
+        rows = self.rows.iloc[kept].reset_index(drop=True)
+        return replace(self, rows=rows, y=self.y[kept], weight=self.weight[kept], inclusion=None)
+
     def digest(self) -> str:
         """Return the SHA-256 of everything here."""
         import pandas as pd
@@ -84,6 +105,8 @@ class TrainingRows:
         found.update(pd.util.hash_pandas_object(self.rows, index=False).to_numpy().tobytes())
         found.update(np.ascontiguousarray(self.y).tobytes())
         found.update(np.ascontiguousarray(self.weight, dtype=float).tobytes())
+        if self.inclusion is not None:
+            found.update(np.ascontiguousarray(self.inclusion, dtype=float).tobytes())
         return found.hexdigest()
 
 
@@ -127,6 +150,11 @@ class Candidates:
 def source_seed(seed: int, name: str) -> int:
     """Return the seed of a source in a pool of this seed; other sources of the recipe do not matter to it."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:4], "big") % 2**31
+
+
+def wanted(max_ratio: float, n: int) -> int:
+    """Return how many candidates a source makes for n training rows, balanced classes aside."""
+    return int(min(np.ceil(max_ratio * n), MOST_CANDIDATES))
 
 
 def make_candidates(task: CandidateTask) -> None:
@@ -184,8 +212,9 @@ def damaged(folder: Path, error: Exception) -> CuratorError:
 
 def fit_source(task: CandidateTask) -> Synthesizer:
     """Fit a source's synthesizer to the training rows."""
+    check_same_code(task.source.synthesizer, task.source.code, synthesizer_version(task.source.synthesizer))
     synthesizer = make_synthesizer(task.source.synthesizer, task.source.params, per_class=task.source.per_class)
-    rows, categorical = task.known.with_target()
+    rows, categorical = task.known.representative(task.seed).with_target()
     synthesizer.fit(rows, categorical=categorical, seed=task.seed)
     return synthesizer
 
@@ -205,17 +234,24 @@ def keep_fit(name: str, fit: Callable[[], F]) -> F:
     return found
 
 
+def forget_fits() -> None:
+    """Let go of the fits that this process has kept."""
+    _KEPT.clear()
+
+
 def sample_source(task: CandidateTask, synthesizer: Synthesizer, *, seed: int, share: float = 1.0) -> pd.DataFrame:
     """Return candidates with known targets: a `share` of as many as a pool holds."""
     rows, _ = task.known.with_target()
-    wanted = min(np.ceil(task.max_ratio * len(rows)), MOST_CANDIDATES)
+    total = wanted(task.max_ratio, len(rows))
     if task.known.has_classes and isinstance(synthesizer, ClassSampler):
-        counts = rows[TARGET].value_counts()
-        balanced = min(BALANCED_RATIO * len(rows) / len(counts), wanted)
-        quota = {str(k): int(np.ceil(share * max(wanted * n / len(rows), balanced))) for k, n in counts.items()}
+        shares = class_shares(task.known.y, len(task.known.classes), task.known.weight)
+        by_label = dict(zip(task.known.classes, total * shares, strict=True))
+        labels = [str(k) for k in rows[TARGET].value_counts().index]
+        balanced = min(BALANCED_RATIO * len(rows) / len(labels), total)
+        quota = {k: int(np.ceil(share * max(by_label[k], balanced))) for k in labels}
         made = synthesizer.sample_classes(quota, seed=seed)
     else:
-        made = synthesizer.sample(int(np.ceil(share * wanted)), seed=seed)
+        made = synthesizer.sample(int(np.ceil(share * total)), seed=seed)
     known = made[TARGET].isin(task.known.classes) if task.known.has_classes else made[TARGET].notna()
     return made.loc[known, list(rows.columns)]
 

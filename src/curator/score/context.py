@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -107,6 +108,13 @@ class RealSpace:
     def index(self) -> NearestRows:
         """What finds the nearest real rows."""
         return NearestRows(self.encoder.transform(self._rows), queries=self._queries)
+
+    def apart(self) -> RealSpace:
+        """Return the same points for another source: what is measured for one says nothing of another."""
+        _ = self.own  # measured once, before there are any candidates
+        twin = copy.copy(self)
+        twin.__dict__["index"] = self.index.apart()
+        return twin
 
     @cached_property
     def own(self) -> np.ndarray:

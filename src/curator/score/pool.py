@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from curator.rundir import atomic_folder, full_disk_explained
-from curator.score import Scorer, all_scorers
+from curator.score import Scorer, all_scorers, scorer_versions
 from curator.score.candidates import (
     ABOUT,
     BALANCING,
@@ -26,10 +26,12 @@ from curator.score.candidates import (
     load_candidates,
     make_candidates,
     source_seed,
+    wanted,
 )
 from curator.score.context import RealSpace, ScoringContext
 from curator.score.teacher import Teacher
 from curator.table import ENCODERS, Encoding
+from curator.versions import check_same_code
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,6 +62,8 @@ class PoolTask:
         The fold's.
     versions : str
         Names the packages that candidates and scores depend on.
+    scorers : tuple of (str, str)
+        Every scorer, and the version of its code.
     """
 
     store: Path
@@ -74,6 +78,7 @@ class PoolTask:
     seed: int
     balancing: bool = False
     versions: str = ""
+    scorers: tuple[tuple[str, str], ...] = field(default_factory=scorer_versions)
 
     @cached_property
     def _known_digest(self) -> str:
@@ -87,17 +92,15 @@ class PoolTask:
 
     def _part(self, source: Source) -> CandidateTask:
         seed = source_seed(self.seed, source.name)
-        name = self._name(
-            f"{self.key}-{source.name}", source.synthesizer, dict(source.params), source.per_class, self.max_ratio, seed
-        )
+        how = [source.synthesizer, source.code, dict(source.params), source.per_class]
+        name = self._name(f"{self.key}-{source.name}", *how, self.max_ratio, seed)
         return CandidateTask(self.store / name, self.known, source, self.max_ratio, seed)
 
     @property
     def judged(self) -> dict[str, Path]:
         """Where the scores of each source's candidates are, by source."""
-        scorers = sorted(all_scorers())
         return {
-            p.source.name: self.store / self._name(f"{self.key}-scores", p.folder.name, scorers, self.seed)
+            p.source.name: self.store / self._name(f"{self.key}-scores", p.folder.name, self.scorers, self.seed)
             for p in self.parts
             if p.source.name != BALANCING
         }
@@ -109,7 +112,7 @@ class PoolTask:
             self.valid, self.y_valid, self.weight_valid, self.known.categorical, self.known.task, self.known.classes
         )
         parts = [p.folder.name for p in self.parts]
-        return self.store / self._name(self.key, parts, sorted(all_scorers()), self.encoding, valid.digest())
+        return self.store / self._name(self.key, parts, self.scorers, self.encoding, valid.digest())
 
     def _name(self, start: str, *content: Any) -> str:
         text = json.dumps([CACHE_VERSION, self.versions, self._known_digest, *content], sort_keys=True, default=str)
@@ -243,9 +246,12 @@ def _score_parts(task: PoolTask, parts: Sequence[Candidates]) -> None:
     ]
     if not waiting:
         return
+    check_same_code("the set of scorers", str(task.scorers), str(scorer_versions()))
     teacher = fit_teacher(task.known, task.seed)
-    space = real_space(task.known, max(len(made.labels) for made, _, _ in waiting))
+    # How many will be looked up decides the method: a figure that is the same whichever sources are still waiting.
+    every = real_space(task.known, wanted(task.max_ratio, len(task.known.y)))
     for made, seed, folder in waiting:
+        space = every.apart()
         prediction, scores = score(task.known, made, teacher, space, seed, all_scorers())
         _write(folder, {"prediction": prediction, **{f"score-{k}": v for k, v in scores.items()}},
                {"scores": list(scores), "teacher": teacher.weights, "neighbours": space.index.facts})  # fmt: skip

@@ -10,6 +10,7 @@ from curator.synthesize.protocol import (
     check_synthesizer,
     find_synthesizer,
     make_synthesizer,
+    synthesizer_version,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "find_synthesizer",
     "make_synthesizer",
     "split_count",
+    "synthesizer_version",
 ]

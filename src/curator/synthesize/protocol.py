@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from curator.errors import unknown_name
 from curator.table.model import TARGET
+from curator.versions import code_version
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +25,7 @@ __all__ = [
     "check_synthesizer",
     "find_synthesizer",
     "make_synthesizer",
+    "synthesizer_version",
 ]
 
 
@@ -96,6 +98,12 @@ def find_synthesizer(name: str) -> Entry:
         module, _, attribute = others[name].value.partition(":")
         return Entry(module, attribute, {})
     raise ValueError(unknown_name("synthesizer", name, {*SYNTHESIZERS, *others}))
+
+
+def synthesizer_version(name: str) -> str:
+    """Return the version of a synthesizer's code where another package brings it; empty for those of this one."""
+    entry = find_synthesizer(name)
+    return "" if entry.module.startswith("curator.") else code_version(entry.load())
 
 
 def make_synthesizer(name: str, params: Mapping[str, Any], *, per_class: bool = False) -> Synthesizer:

@@ -213,8 +213,13 @@ def _objects(values: pd.Series, decisions: list[str]) -> pd.Series:
             decisions.append(f"{name}: read as numbers")
         return values.astype("int64") if whole and values.notna().all() else values.astype(float)
     if all(issubclass(k, datetime.date) for k in kinds):
+        try:
+            dates = pd.to_datetime(values, utc=any(getattr(v, "tzinfo", None) for v in values.dropna()))
+        except pd.errors.OutOfBoundsDatetime:
+            decisions.append(f"{name}: some dates lie outside 1678 to 2261, so that all are read as text")
+            return to_plain(values, "categorical")
         decisions.append(f"{name}: read as dates")
-        return pd.to_datetime(values, utc=any(getattr(v, "tzinfo", None) for v in values.dropna()))
+        return dates
     decisions.append(f"{name}: values of mixed types read as text")
     return to_plain(values, "categorical")
 

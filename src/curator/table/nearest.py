@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -58,6 +59,12 @@ class NearestRows:
         # Squared distances are computed by expansion: equal rows come out as a rounding error, not as zero.
         distance = np.where(distance < 1e-3, 0.0, distance)
         return distance, which
+
+    def apart(self) -> Self:
+        """Return the same rows with facts of their own, which later searches here leave alone."""
+        twin = copy.copy(self)
+        twin.facts = dict(self.facts)
+        return twin
 
     def own(self, k: int = 1) -> tuple[np.ndarray, np.ndarray]:
         """Return, for each row, distances to its k nearest other rows and their numbers, each of shape (n, k')."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +14,7 @@ from curator.table.budget import AUTO_BUDGET, Chosen, choose_rows, members
 from curator.table.delimited import columns_agree, more_lines_than
 from curator.table.model import to_plain
 from curator.table.read import DELIMITED, find_files, kind_of_file
-from curator.table.whole import PARQUET, WholeFiles, open_files, real_rows
+from curator.table.whole import PARQUET, WholeFiles, more_rows_than, open_files, real_rows
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,10 +41,16 @@ def large_files(spec: DataSpec, base: Path) -> WholeFiles | None:
     files = find_files(spec.source, base)
     if any(not f.fs.isfile(f.path) for f in files):
         return None  # the usual reader says what is wrong
-    if suffix in DELIMITED and (files[0].compression not in _READ_AS_THEY_ARE or not more_lines_than(files, limit)):
+    if suffix in PARQUET and (files[0].compression is not None or not more_rows_than(files, limit)):
         return None
-    if suffix in DELIMITED and not columns_agree(files, suffix, spec.missing):
-        return None
+    if suffix in DELIMITED:
+        try:
+            if files[0].compression not in _READ_AS_THEY_ARE or not more_lines_than(files, limit):
+                return None
+            if not columns_agree(files, suffix, spec.missing):
+                return None
+        except (OSError, EOFError, zlib.error):
+            return None  # the usual reader says of this, too, what is wrong
     whole = open_files(files, suffix, spec.target, spec.drop, spec.missing, spec.weight)
     return whole if whole.dataset.count_rows() > limit else None
 

@@ -212,6 +212,34 @@ class WholeFiles:
         return batch
 
 
+def more_rows_than(files: Sequence[Any], limit: int) -> bool:
+    """Whether parquet files hold more rows than this; true where they cannot be read, which `open_files` tells."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = 0
+    for file in files:
+        try:
+            with file.fs.open(file.path) as handle:
+                rows += int(pq.ParquetFile(handle).metadata.num_rows)
+        except (pa.ArrowInvalid, OSError):
+            return True
+        if rows > limit:
+            return True
+    return False
+
+
+def _without_views(schema: Any) -> Any:
+    """Return the schema with plain text and bytes in place of views, which Arrow can hardly compute with yet."""
+    import pyarrow as pa
+
+    plain = {pa.string_view(): pa.string(), pa.binary_view(): pa.binary()}
+    for place, column in enumerate(schema):
+        if column.type in plain:
+            schema = schema.set(place, column.with_type(plain[column.type]))
+    return schema
+
+
 def open_files(
     files: Sequence[Any],
     suffix: str,
@@ -242,7 +270,7 @@ def open_files(
             odd = sorted({*schema.names} ^ {*schemas[0].names})
             if odd:
                 raise DataError(f"{path}: its columns differ from those of {paths[0]}: {', '.join(odd[:5])}")
-        schema = pa.unify_schemas(schemas, promote_options="permissive")
+        schema = _without_views(pa.unify_schemas(schemas, promote_options="permissive"))
         dataset = ds.dataset(paths, filesystem=system, format="parquet", schema=schema)
         return WholeFiles(dataset, target, drop, missing, weight)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as error:
