@@ -26,9 +26,10 @@ from curator.prepare import prepare
 from curator.score import teacher
 from curator.synthesize import protocol
 from curator.synthesize.neighbours import Neighbours
+from curator.worth import DOSES, SHARES
 
 ROOT = Path(__file__).parent.parent
-STAGES = {"pools", "ladder", "search", "certification", "emission"}
+STAGES = {"pools", "ladder", "search", "certification", "explanation", "emission"}
 FIGURES = {"begin": 1.0, "load": 2.0, "open": 0.5, "bare": 2e8, "loaded": 4e8, "opened": 4.5e8}
 
 
@@ -97,6 +98,8 @@ def test_what_was_measured_is_put_together(make_setup, costs):
         "ladder": 2 * 3 + draws * 3,
         "search": 0.5 + (6 + 8) * 3,
         "certification": 3.0,
+        # Every fit takes a second here; max_ratio is 10, so that all doses are measured.
+        "explanation": (len(SHARES) + len(DOSES)) * 3,
         "emission": 3.0,
     })  # fmt: skip
     two = forecast(setup, costs, 2)

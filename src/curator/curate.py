@@ -33,6 +33,7 @@ from curator.rundir import RunDirectory, atomic, full_disk_explained, write_json
 from curator.search import SearchTask, Study, run_search, select
 from curator.space import warm_starts
 from curator.table import Fold
+from curator.worth import dosed_plan, measure_dose, measure_worth
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -159,8 +160,9 @@ class _Curation:
             slices = self.slices()
         with self.timed("certification"):
             certification = certify(self.setup, selected, ladder, slices, self.pools, self.workers, self.progress)
+        explanation = self.explanation(ladder["real_only"], selected, best, certification)
         composition = self.emission(selected.plan, mixed=certification.verdict.emitted == "mix")
-        self.write(ladder, trials, selected, best, certification, composition)
+        self.write(ladder, trials, selected, best, certification, composition, explanation)
 
     def study(self, *, fresh: bool = False) -> Study:
         setup = self.setup
@@ -233,6 +235,19 @@ class _Curation:
             and (arm.plan.real_only or self.setup.space.params_of(arm.plan) is not None)
         ]
 
+    def explanation(
+        self, reference: ArmResult, selected: Trial, best: Trial, certification: Certification
+    ) -> dict[str, Any]:
+        """Measure what no decision hangs on, but every reader asks: what is it worth, and where does it stop."""
+        if not self.setup.recipe.output.explain:
+            return {}
+        gain = None if selected.plan.real_only else certification.verdict.difference
+        with self.timed("explanation"):
+            worth = measure_worth(self.setup, gain, self.pools, self.workers, self.progress)
+            plan = dosed_plan(selected.plan, best.plan)
+            dose = measure_dose(self.setup, plan, reference, self.pools, self.workers, self.progress)
+        return {"worth": worth, "dose": dose}
+
     def emission(self, plan: MixPlan, *, mixed: bool) -> dict[str, Any]:
         with self.timed("emission"):
             return emit(
@@ -248,11 +263,12 @@ class _Curation:
         best: Trial,
         certification: Certification,
         composition: dict[str, Any],
+        explanation: dict[str, Any],
     ) -> None:
         with atomic(self.directory.trials) as part:
             trials_frame(trials).to_parquet(part, index=False)
         content = results(self.setup, ladder, trials, selected, best, certification, composition, self.pools)
-        write_json(self.directory.results, content)
+        write_json(self.directory.results, {**content, **explanation})
         write_report(self.directory)
         write_cards(self.directory)
         self.directory.finish(manifest(self.setup, self.seconds, datetime.now(UTC)))

@@ -27,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-QUICK = ("search.trials=12", "task.folds=3", "task.repeats=1")
+QUICK = ("search.trials=12", "task.folds=3", "task.repeats=1", "output.explain=false")
 
 RecipeFile = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
 RunPath = Annotated[Path, typer.Argument(help="A run directory.", show_default=False)]

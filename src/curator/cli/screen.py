@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from curator.records import shown_decimals
+from curator.report.words import worth_words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,6 +37,9 @@ def show_run(run: Run, console: Console) -> None:
     if slices:
         console.print(_slices(slices, decimals(results)))
     console.print(f"Mix: {plan_in_words(results['selected']['plan'])}", markup=False)
+    worth = worth_words(results)
+    if worth:
+        console.print(f"Worth: {worth}", markup=False, highlight=False)
     console.print("")
     for label, path in (("dataset", run.data_path), ("report", run.report_path), ("everything", run.path)):
         console.print(f"{label:<10} {path}", soft_wrap=True, markup=False, highlight=False)

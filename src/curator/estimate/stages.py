@@ -23,6 +23,7 @@ from curator.score.candidates import BALANCING
 from curator.search import BATCH, RECENT, STARTUP_TRIALS, rungs
 from curator.table import Fold
 from curator.table.whole import BATCH_ROWS, WholeFrame
+from curator.worth import DOSES, SHARES
 
 # The bootstrap of the certificate: resamples, and of larger holdouts fewer.
 _RESAMPLES, _MANY_HELD, _RESAMPLES_OF_MANY = 2000, 20_000, 500
@@ -94,6 +95,8 @@ def forecast(setup: Setup, costs: Costs, jobs: int) -> Estimate:
     if spec.timeout is not None:
         seconds["search"] = min(seconds["search"], spec.timeout + run.batch(costs.random[:BATCH], prunes=True))
     seconds["certification"] = run.certification()
+    if setup.recipe.output.explain:
+        seconds["explanation"] = run.explanation()
     seconds["emission"] = run.emission()
     notes = list(costs.notes)
     if costs.others > _BUSY and jobs + costs.others > (os.cpu_count() or 1):
@@ -201,6 +204,14 @@ class _Run:
         ratios = [*self.costs.arms.values(), float(np.mean(self.costs.random))]
         bootstrap = self.costs.resample * held * _resamples(held) * len(ratios)
         return self.wall([self.fit(r, fold) for r in ratios]) + bootstrap
+
+    def explanation(self) -> float:
+        """Measure the learning curve, and each source at several doses, rows being relabelled."""
+        folds = self.setup.splits.folds[: self.setup.recipe.task.folds]
+        name, rows = next(((n, r) for n, r in self.costs.arms.items() if n.startswith("relabelled")), ("", 1.0))
+        each = (rows - 1) / float(name.removeprefix("relabelled_").removesuffix("x") or 1)
+        doses = [1 + each * d for d in DOSES if d <= self.setup.max_ratio] * len(self.setup.sources)
+        return self.wall([self.fit(ratio, fold) for ratio in (*SHARES, *doses) for fold in folds])
 
     def emission(self) -> float:
         """Candidates in the table's own types, written; of a large table in parts, each sampled and scored anew."""

@@ -37,12 +37,15 @@ class Arm:
         moves the decision threshold; empty for mixes.
     params : tuple of (str, value)
         Settings of the estimator in place of the recipe's.
+    share : float
+        Of the real rows, where fewer are to be trained on, and nothing else; in (0, 1].
     """
 
     name: str
     plan: MixPlan = MixPlan()  # noqa: RUF009  # frozen
     special: Special | Literal[""] = ""
     params: tuple[tuple[str, Any], ...] = ()
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,8 @@ class FitTask:
         plan = asdict(self.arm.plan.canonical())
         model = [asdict(self.estimator), self.code]
         metrics = [(name, code_version(find_metric(name).function)) for name in self.metrics]
-        content = [plan, self.arm.special, self.arm.params, model, metrics, self.form, self.seed]
+        arm = [plan, self.arm.special, self.arm.params, self.arm.share]
+        content = [*arm, model, metrics, self.form, self.seed]
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
@@ -128,7 +132,11 @@ def training_rows(
     pool: Pool, arm: Arm, form: LabelForm, *, weights: bool, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, dict[str, int]]:
     """Return features, labels and weights to train on (weights None where all are alike), and row counts."""
-    if arm.special in {"oversampling", "smote"}:
+    if arm.share < 1:
+        real = some_rows(pool.y, pool.n_classes, arm.share, seed)
+        candidate, label = np.empty(0, dtype=np.int64), pool.y[:0]
+        real_weight, weight = pool.weight[real] if weights else np.ones(len(real)), np.empty(0)
+    elif arm.special in {"oversampling", "smote"}:
         real, candidate, label = _evened_out(pool, arm.special, seed)
         real_weight, weight = pool.weight[real], np.full(len(candidate), float(pool.weight.mean()))
         real_weight, weight = _alike_by_class(pool, real, label, real_weight, weight)
@@ -144,6 +152,18 @@ def training_rows(
     whole = len(real) == len(pool.y) and len(candidate) == 0
     X = np.asarray(pool.X) if whole else np.concatenate([pool.X[real], pool.X_candidates[candidate]])
     return X, np.concatenate([pool.y[real], label]), None if alike else joined, counts
+
+
+def some_rows(y: np.ndarray, n_classes: int, share: float, seed: int) -> np.ndarray:
+    """Return a share of the rows, of each class alike but one at least; smaller shares lie within larger ones."""
+    rng = np.random.default_rng([seed, 31])
+    order, rank = rng.permutation(len(y)), np.empty(len(y), dtype=np.int64)
+    code = y if n_classes else np.zeros(len(y), dtype=np.int64)
+    for c in np.unique(code):
+        own = order[code[order] == c]
+        rank[own] = np.arange(len(own))
+    counts = np.bincount(code)
+    return np.flatnonzero(rank < np.maximum(1, np.round(share * counts))[code])
 
 
 def _evened_out(pool: Pool, how: str, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

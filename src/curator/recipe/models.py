@@ -265,6 +265,9 @@ class OutputSpec(_Model):
     format: Literal["parquet", "csv"] = Field("parquet", description="csv is written beside the parquet file.")
     policy: Literal["certified", "best", "always"] = "certified"
     labels: Literal["weighted", "sampled", "argmax"] = "weighted"
+    explain: bool = Field(
+        default=True, description="Also measure how many real rows the gain is worth, and each source's dose-response."
+    )
 
 
 class Recipe(_Model):

@@ -117,6 +117,7 @@ def _content(results: Mapping[str, Any], recipe: Mapping[str, Any]) -> dict[str,
         "plan_words": words.plan_words(plans["selected"], results["task"], form),
         "settings": _settings(plans, results["task"]),
         "sdv": words.sdv_sources(recipe),
+        "worth": words.worth_words(results),
     }
 
 

@@ -249,3 +249,17 @@ def _harmed(results: Mapping[str, Any]) -> bool:
 
 def _without_minus_zero(value: float, decimals: int) -> float:
     return round(float(value), decimals) + 0.0
+
+
+def worth_words(results: Mapping[str, Any]) -> str:
+    """Return what the gain is worth in real rows, in a sentence; empty where nothing was measured or gained."""
+    worth, plan = results.get("worth"), plan_of(results["selected"]["plan"])
+    if not isinstance(worth, Mapping) or not worth.get("law") or plan.real_only:
+        return ""
+    farthest, low, high = worth["farthest"], worth["low"], worth["high"]
+    start = f"{worth['rows']:,} real rows with {'the mix' if plan.ratio else 'weights'} do as well as"
+    if worth["equivalent_rows"] is None:
+        least = "" if low is None else f" (95 %: {low:,} at least)"
+        return f"{start} more than {farthest:,} real rows alone{least}"
+    end = f"over {farthest:,}" if high is None else f"{high:,}"
+    return f"{start} about {worth['equivalent_rows']:,} real rows alone (95 %: {low:,} to {end})"
