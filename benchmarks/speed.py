@@ -11,6 +11,7 @@
 ``again``       a change under ``search``, and a run that is finished
 ``novelty``     distances to the nearest real row beside SDMetrics'
 ``large``       ten million rows beside reading, rewriting and sampling as many
+``estimate``    what ``curator validate --estimate`` says beside what a run takes
 ``profile``     where a default run spends its time
 
 All but the first two need ``--data``, a folder with adult.csv and the other tables that are named in `benchmarks.runs`.
@@ -19,6 +20,7 @@ All but the first two need ``--data``, a folder with adult.csv and the other tab
 from __future__ import annotations
 
 import argparse
+import json
 import socket
 import statistics
 import subprocess
@@ -294,6 +296,27 @@ def large(arguments: argparse.Namespace) -> list[Figure]:
     return at_scale.large(arguments)
 
 
+def estimate(arguments: argparse.Namespace) -> list[Figure]:
+    """Compare predicted time and memory with those of the run, for a default recipe without an early end."""
+    with adult(arguments) as (table, folder):
+        content = _adult(table, arguments, search={"early_stop": False})
+        path = folder / "recipe.yaml"
+        path.write_text(json.dumps(content))
+        command = [sys.executable, "-m", "curator", "validate", str(path), "--estimate", "--json"]
+        said = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout
+        found = json.loads(said)["estimate"]
+        done = run(content, folder / "run")
+    figures = []
+    for name, predicted, measured in (
+        ("time", found["total"], sum(done.stages.values())), ("peak memory", found["peak_bytes"], done.memory),
+    ):  # fmt: skip
+        off = max(predicted / measured, measured / predicted)
+        unit, size = ("s", 1.0) if name == "time" else ("MB", 1e6)
+        note = f"predicted {predicted / size:.0f} {unit}, measured {measured / size:.0f} {unit}"
+        figures.append(Figure("estimate", f"{name}, off by a factor of", off, "x", 2.0, note))
+    return figures
+
+
 def profile(arguments: argparse.Namespace) -> list[Figure]:
     """Say where a default run spends its time."""
     with adult(arguments) as (table, folder):
@@ -307,7 +330,7 @@ def profile(arguments: argparse.Namespace) -> list[Figure]:
 CASES = {
     "startup": startup, "first": first, "overhead": overhead, "by_hand": by_hand, "by_hand_tvae": by_hand_tvae,
     "datatunner": datatunner, "jobs": jobs, "pruning": pruning, "again": again, "novelty": novelty, "large": large,
-    "profile": profile,
+    "estimate": estimate, "profile": profile,
 }  # fmt: skip
 
 if __name__ == "__main__":

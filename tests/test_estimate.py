@@ -413,7 +413,7 @@ def test_the_usual_epochs_are_those_of_sdv():
 
 
 @pytest.mark.integration
-def test_a_run_takes_about_what_was_estimated(tmp_path):
+def test_a_whole_process_tells_every_stage_of_the_run_that_follows(tmp_path):
     small = (
         "search.trials=6",
         "task.folds=2",
@@ -430,4 +430,6 @@ def test_a_run_takes_about_what_was_estimated(tmp_path):
     found = curator("validate", "--estimate")["estimate"]
     run = Path(curator("run", "--out", str(tmp_path / "run"))["path"])
     seconds = json.loads((run / "manifest.json").read_text())["seconds"]
-    assert 1 / 3 < found["total"] / sum(seconds.values()) < 3
+    assert set(found["seconds"]) == set(seconds) - {"slices"}
+    assert found["total"] > 0
+    assert found["peak_bytes"] > 100e6  # how near these come is for benchmarks.speed to say
