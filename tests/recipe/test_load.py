@@ -118,7 +118,9 @@ def test_source_and_target_are_enough(write):
             "trials": 100, "timeout": None, "seed": 0, "jobs": "auto", "max_ratio": 10.0, "pruning": True,
             "early_stop": True, "scheduler": None, "storage": None,
         },
-        "output": {"directory": "runs", "format": "parquet", "policy": "certified", "labels": "weighted", "explain": True},
+        "output": {
+            "directory": "runs", "format": "parquet", "policy": "certified", "labels": "weighted", "explain": True,
+        },
     }  # fmt: skip
 
 
