@@ -75,16 +75,23 @@ def main(name: str, cases: Mapping[str, Case], after: Callable[[], None] | None 
         found = run(arguments)
         figures.extend(found)
         for figure in found:
-            print(_line(figure), flush=True)
+            print(line(figure), flush=True)
     arguments.out.mkdir(parents=True, exist_ok=True)
     with (arguments.out / f"{name}.csv").open("w", newline="") as handle:
         writer = csv.writer(handle)
         writer.writerow(["case", "figure", "value", "unit", "target", "holds", "note"])
         writer.writerows([f.case, f.name, f.value, f.unit, f.target, f.holds, f.note] for f in figures)
     if arguments.docs:
-        _write_docs(name, figures, list(cases))
+        quick = " --quick" if arguments.quick else ""
+        commands = {c: f"python -m benchmarks.{name} --only {c} --data DIR{quick}" for c in cases}
+        write_docs(name, figures, commands)
         if after is not None:
             after()
+    close(figures)
+
+
+def close(figures: Sequence[Figure]) -> None:
+    """Print the closing JSON line, and exit with 1 where a target is missed."""
     holds = all(f.holds for f in figures)
     print(
         json.dumps(
@@ -98,26 +105,32 @@ def main(name: str, cases: Mapping[str, Case], after: Callable[[], None] | None 
     sys.exit(0 if holds else 1)
 
 
-def _line(f: Figure) -> str:
+def line(f: Figure) -> str:
+    """Return a figure as it is printed."""
     target = f"  ({f.bound}: {'holds' if f.holds else 'MISSED'})" if f.bound else ""
     return f"{f.case:<10} {f.name:<44} {f.value:>10.3f} {f.unit:<5}{target}{'  ' + f.note if f.note else ''}"
 
 
-def _write_docs(name: str, figures: list[Figure], order: Sequence[str]) -> None:
-    """Put the figures into the benchmark's table; rows of cases that were not run stay as they are."""
+def write_docs(name: str, figures: Sequence[Figure], commands: Mapping[str, str]) -> None:
+    """Put the figures into the benchmark's table; rows of cases that were not run stay as they are.
+
+    Parameters
+    ----------
+    commands : mapping of str to str
+        By case, in the order of the table, what prints its figures.
+    """
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     before, _, rest = DOCS.read_text(encoding="utf-8").partition(begin)
     table, _, after = rest.partition(end)
     rows: dict[str, list[str]] = {}
-    for line in table.splitlines():
-        case = line.strip("| ").split(" | ")[0]
-        if line.startswith("| ") and case in order:
-            rows.setdefault(case, []).append(line)
+    for row in table.splitlines():
+        case = row.strip("| ").split(" | ")[0]
+        if row.startswith("| ") and case in commands:
+            rows.setdefault(case, []).append(row)
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     when = f"{datetime.now(UTC):%Y-%m-%d}, {machine}"
-    quick = " --quick" if "--quick" in sys.argv else ""
     for case in {f.case for f in figures}:
-        command = f"python -m benchmarks.{name} --only {case} --data DIR{quick}"
+        command = commands[case]
         rows[case] = [
             f"| {f.case} | {f.name} | {f.value:.3g} {f.unit} | {f.bound}{'' if f.holds else ', **missed**'} "
             f"| {f.note} | {when}: `{command}` |"
@@ -128,7 +141,7 @@ def _write_docs(name: str, figures: list[Figure], order: Sequence[str]) -> None:
         begin,
         "| case | figure | measured | target | note | when, where, how |",
         "|---|---|---|---|---|---|",
-        *(line for case in order for line in rows.get(case, [])),
+        *(row for case in commands for row in rows.get(case, [])),
         end,
     ]
     DOCS.write_text(before + "\n".join(body) + after, encoding="utf-8")

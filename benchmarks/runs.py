@@ -29,6 +29,12 @@ TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
     "page_blocks": ("class", ()),
     "california_housing": ("median_house_value", ()),
     "abalone": ("Rings", ()),
+    "bike_hour": ("cnt", ("instant", "dteday", "casual", "registered")),
+    "concrete": ("strength", ()),
+    "wine_white": ("quality", ()),
+    "yeast": ("class", ("seq",)),
+    "pc1": ("defects", ()),
+    "diabetes130": ("readmitted", ("encounter_id",)),
 }
 
 

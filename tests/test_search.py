@@ -10,10 +10,11 @@ import pytest
 
 from curator.errors import CuratorError, UserError
 from curator.evaluate import METRICS, standard_error
+from curator.prepare import prepare
 from curator.progress import Silent
 from curator.records import MixPlan, Trial
 from curator.search import BATCH, RECENT, SearchTask, Study, propose, run_search, rungs, select
-from curator.space import Space, spread, warm_starts
+from curator.space import STEP, Space, spread, usual_ratio, warm_starts
 
 LOSS = METRICS["log_loss"]
 THRESHOLDS = {"realism": "search", "agreement": "search", "novelty": "off"}
@@ -553,3 +554,12 @@ def test_repetitions_are_no_more_rows():
     light = Trial(1, "b", MixPlan((("a", 1.0),)), {}, (0.1,) * 20, (0.02, 0.06) * 10, "complete")
     assert select([best, light])[0] is best
     assert select([best, light], folds=5)[0] is light
+
+
+def test_the_usual_ratio_is_a_whole_number_of_steps_that_falls_to_five(make_recipe, make_frame):
+    found = [usual_ratio(n) for n in range(50, 60_000, 371)]
+    assert found == sorted(found, reverse=True)
+    assert (max(found), min(found)) == (10, 5)
+    assert all(ratio % STEP == 0 for ratio in found)
+    assert prepare(make_recipe(), make_frame(100)).max_ratio == 10
+    assert prepare(make_recipe(search={"max_ratio": 1.5}), make_frame(100)).max_ratio == 1.5

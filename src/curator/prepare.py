@@ -27,7 +27,7 @@ from curator.rundir import FORMAT_VERSION
 from curator.score import all_scorers
 from curator.score.candidates import MOST_CANDIDATES, Source, TrainingRows
 from curator.score.pool import PoolTask
-from curator.space import Space
+from curator.space import Space, usual_ratio
 from curator.synthesize import check_synthesizer, synthesizer_version
 from curator.table import Fold, Splits, Table, load_table, make_splits
 from curator.versions import decisive_versions
@@ -93,7 +93,8 @@ class Setup:
     @property
     def max_ratio(self) -> float:
         """Most synthetic rows per real row: what is certified on fewer rows must be there for all of them as well."""
-        return min(self.recipe.search.max_ratio, max(1.0, MOST_CANDIDATES / len(self.table)))
+        asked, n = self.recipe.search.max_ratio, len(self.table)
+        return min(usual_ratio(n) if asked == "auto" else asked, max(1.0, MOST_CANDIDATES / n))
 
     @property
     def space(self) -> Space:

@@ -115,7 +115,7 @@ def test_source_and_target_are_enough(write):
         "filters": dict.fromkeys(("realism", "agreement", "novelty", "typicality"), "search"),
         "rare": {"slices": [], "discover": True, "weights": "search", "tolerance": 0.01},
         "search": {
-            "trials": 100, "timeout": None, "seed": 0, "jobs": "auto", "max_ratio": 10.0, "pruning": True,
+            "trials": 100, "timeout": None, "seed": 0, "jobs": "auto", "max_ratio": "auto", "pruning": True,
             "early_stop": True, "scheduler": None, "storage": None,
         },
         "output": {

@@ -242,7 +242,9 @@ class SearchSpec(_Model):
     timeout: float | None = Field(None, gt=0, description="Seconds after which no new batch of trials starts.")
     seed: int = Field(0, ge=0, lt=2**31)
     jobs: int | Literal["auto"] = Field("auto", description="Worker processes; auto: the cores this process may use.")
-    max_ratio: float = Field(10.0, gt=0, le=50, description="Most synthetic rows per real row.")
+    max_ratio: Annotated[float, Field(gt=0, le=50)] | Literal["auto"] = Field(
+        "auto", description="Most synthetic rows per real row; auto: 10 up to 2,000 rows, 5 from 4,000 rows on."
+    )
     pruning: bool = Field(default=True, description="Stop a trial early when a paired test says it cannot win.")
     early_stop: bool = Field(
         default=True, description="End the search when more trials are expected to gain less than the folds can tell."

@@ -1,0 +1,256 @@
+"""One cell of `benchmarks.quality`: n real rows given to every arm, and judged by thousands that no arm has seen."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.runs import TABLES
+from curator.curate import curate, read_recipe
+from curator.evaluate import Arm, Estimator, Metric, Prediction, find_metric, run_fits
+from curator.evaluate.estimators import fit, make_estimator, predict
+from curator.ladder import fit_tasks, ladder_arms
+from curator.parallel import LocalWorkers, one_thread
+from curator.pools import Pools
+from curator.prepare import Setup, prepare
+from curator.records import MixPlan
+from curator.run import Run
+from curator.rundir import RunDirectory
+from curator.score.pool import PoolTask, build_pool
+from curator.table import ENCODERS, Fold, load_table, to_plain
+
+MOST_TESTED, LEAST_OF_A_CLASS, LEAST_OF_A_SLICE = 5000, 8, 50
+RESAMPLES = 1000
+# By the name that the benchmark has for it: the estimators at classification and at regression.
+MODELS = {
+    "boosting": ("hist_gradient_boosting", "hist_gradient_boosting"),
+    "linear": ("logistic_regression", "ridge"),
+    "forest": ("random_forest", "random_forest"),
+    "lightgbm": ("lightgbm", "lightgbm"),
+}
+CURATOR, CURATOR_TUNED, REAL, TUNED = "curator", "curator_tuned", "real_only", "real_tuned"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A table, how many of its rows the arms get, the seed that draws them, and the model that is trained."""
+
+    table: str
+    rows: int
+    seed: int
+    model: str
+
+    @property
+    def name(self) -> str:
+        """Names its folder."""
+        return f"{self.table}-{self.rows}-{self.seed}-{self.model}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an arm came to on the rows that none has seen.
+
+    Attributes
+    ----------
+    scores : mapping of metric to float
+    worse : tuple of float
+        How much worse its loss is than real-only's (negative: better), with a 95 % bootstrap interval.
+    """
+
+    cell: Cell
+    arm: str
+    scores: Mapping[str, float]
+    worse: tuple[float, float, float]
+
+    def row(self) -> dict[str, Any]:
+        """Return one row of the CSV."""
+        mean, low, high = self.worse
+        interval = {"worse": mean, "worse_low": low, "worse_high": high}
+        return {**asdict(self.cell), "arm": self.arm, **interval, **self.scores}
+
+
+def drawn(path: Path, cell: Cell) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+    """Return the rows of a cell, the rows that judge, and the target; classes with hardly a row are left out."""
+    target, dropped = TABLES[cell.table]
+    frame = pd.read_csv(path / f"{cell.table}.csv", keep_default_na=False, na_values=[""], low_memory=False)
+    frame = frame.drop(columns=[c for c in dropped if c in frame])
+    frame = frame[frame[target].notna()].sample(frac=1, random_state=cell.seed).reset_index(drop=True)
+    own, rest = frame.iloc[: cell.rows], frame.iloc[cell.rows : cell.rows + MOST_TESTED]
+    if not pd.api.types.is_numeric_dtype(frame[target]) or frame[target].nunique() <= 20:
+        counts = own[target].value_counts()
+        kept = set(counts[counts >= LEAST_OF_A_CLASS].index)
+        own, rest = own[own[target].isin(kept)], rest[rest[target].isin(kept)]
+    return own.reset_index(drop=True), rest.reset_index(drop=True), target
+
+
+def judge(cell: Cell, data: Path, folder: Path, *, trials: int, tuned: bool, jobs: int) -> Iterator[Outcome]:
+    """Give the rows to every arm and yield what each comes to."""
+    own, rest, target = drawn(data, cell)
+    task = load_table(read_recipe({"data": {"target": target, "budget": None}}), own).task
+    content = {
+        "name": cell.table, "data": {"target": target}, "search": {"seed": cell.seed, "trials": trials},
+        "task": {"type": task, "estimator": MODELS[cell.model][task == "regression"]}, "output": {"explain": False},
+    }  # fmt: skip
+    # Beside each other, so that models of one table share candidates and scores.
+    base = folder / f"{cell.table}-{cell.rows}-{cell.seed}"
+    run = curate(content, own, out=base / cell.model, jobs=jobs)
+    setup = prepare(read_recipe(content), own)
+    judged = _Judged(setup, rest)
+    predictions = judged.ladder(run, jobs)
+    predictions[CURATOR] = judged.trained_on(run, setup.estimator)
+    if tuned:
+        changed = {**content, "task": {**content["task"], "tune": True}}
+        again = curate(changed, own, out=base / f"{cell.model}-tuned", jobs=jobs)
+        predictions[CURATOR_TUNED] = judged.trained_on(again, _with_settings(setup, again))
+    reference = predictions[REAL]
+    for arm, prediction in predictions.items():
+        yield Outcome(cell, arm, judged.scores(prediction), judged.worse(prediction, reference, cell.seed))
+    covered = judged.covered(run, jobs)
+    if covered is not None:
+        yield Outcome(cell, "(interval)", {"covered": float(covered)}, (0.0, 0.0, 0.0))
+
+
+def _with_settings(setup: Setup, run: Run) -> Estimator:
+    made = make_estimator(setup.recipe.task.estimator, setup.table.task)
+    return made.with_params(run.results["estimator_params"])
+
+
+class _Judged:
+    """The rows that no arm has seen, as the estimator sees them."""
+
+    def __init__(self, setup: Setup, rest: pd.DataFrame) -> None:
+        self.setup = setup
+        table = setup.table
+        kinds = {c.name: c.kind for c in table.columns}
+        recipe = read_recipe({"data": {"target": table.target, "types": kinds, "budget": None},
+                              "task": {"type": table.task}})  # fmt: skip
+        other = load_table(recipe, rest)
+        self.plain = pd.DataFrame({c.name: to_plain(other.frame[c.name], c.kind) for c in table.features})
+        codes = {label: code for code, label in enumerate(table.classes)}
+        self.y = np.array([codes[other.classes[k]] for k in other.y]) if table.classes else other.y
+        self.metric: Metric = find_metric("log_loss" if table.classes else "rmse")
+
+    def _task(self, pools: Pools, fold: Fold) -> PoolTask:
+        task = pools.task(fold)
+        return replace(
+            task, valid=self.plain, y_valid=self.y, weight_valid=np.ones(len(self.y)), balancing=self.setup.balancing
+        )
+
+    def ladder(self, run: Run, jobs: int) -> dict[str, Prediction]:
+        """Train what people do instead on all rows; tuned settings are those that the run's own folds chose."""
+        setup, pools = self.setup, Pools(self.setup, RunDirectory(run.path))
+        task = self._task(pools, setup.splits.emission)
+        with one_thread():
+            build_pool(task)
+        chosen = {a["name"]: a["params"] for a in run.results["arms"]}
+        arms = [
+            replace(arm, params=tuple(chosen[arm.name].items())) if arm.name == TUNED else arm
+            for arm, why in ladder_arms(setup)
+            if not why
+        ]
+        return self._fitted(task, arms, jobs)
+
+    def _fitted(self, task: PoolTask, arms: list[Arm], jobs: int) -> dict[str, Prediction]:
+        setup = self.setup
+        tasks = fit_tasks(arms, [task.folder], setup.estimator, [setup.metric], "weighted", setup.seed, keep=True)
+        with LocalWorkers(jobs) as workers:
+            done = run_fits(tasks, workers)
+        return {arm.name: r.prediction for arm, r in zip(arms, done, strict=True) if r.prediction is not None}
+
+    def trained_on(self, run: Run, estimator: Estimator) -> Prediction:
+        """Train on the dataset that a run has emitted, as its users do."""
+        table, data = self.setup.table, run.data
+        rows = pd.DataFrame({c.name: to_plain(data[c.name], c.kind) for c in table.features})
+        encoder = ENCODERS[estimator.encoding](table.categorical).fit(rows[(data["origin"] == "real").to_numpy()])
+        codes = {label: code for code, label in enumerate(table.classes)}
+        target = data[table.target]
+        y = np.array([codes[w] for w in to_plain(target, "categorical")]) if codes else target.to_numpy(float)
+        with one_thread():
+            model = fit(
+                estimator, encoder.transform(rows), y, data["sample_weight"].to_numpy(float), seed=self.setup.seed,
+                categorical=tuple(encoder.categorical),
+            )  # fmt: skip
+            return predict(model, encoder.transform(self.plain), len(table.classes))
+
+    def covered(self, run: Run, jobs: int) -> bool | None:
+        """Whether the holdout's interval covers the difference here, for the plan as it was certified."""
+        verdict, plan = run.results["verdict"], run.results["selected"]["plan"]
+        selected = _plan(plan)
+        if selected.real_only or verdict["difference"]["low"] is None:
+            return None
+        task = self._task(Pools(self.setup, RunDirectory(run.path)), self.setup.splits.certification)
+        with one_thread():
+            build_pool(task)
+        found = self._fitted(task, [Arm(REAL), Arm("selected", selected)], jobs)
+        losses = [self.metric(self.y, found[a], np.ones(len(self.y))) for a in (REAL, "selected")]
+        return bool(verdict["difference"]["low"] <= losses[0] - losses[1] <= verdict["difference"]["high"])
+
+    def scores(self, prediction: Prediction) -> dict[str, float]:
+        """Return every metric on these rows."""
+        ones = np.ones(len(self.y))
+        found = {"loss": self.metric(self.y, prediction, ones), "worst_slice": self._worst_slice(prediction)}
+        if not self.setup.table.classes:
+            return found | {"r2": find_metric("r2")(self.y, prediction, ones)}
+        found |= {name: find_metric(name)(self.y, prediction, ones) for name in ("roc_auc", "brier")}
+        rarest, off = self._rarest(prediction), self._off(prediction)
+        return found | {"rarest_average_precision": rarest, "calibration_error": off}
+
+    def _rarest(self, prediction: Prediction) -> float:
+        from sklearn.metrics import average_precision_score
+
+        assert prediction.chance is not None  # noqa: S101
+        rarest = int(np.argmin(np.bincount(self.setup.table.y, minlength=len(self.setup.table.classes))))
+        own = self.y == rarest
+        return float(average_precision_score(own, prediction.chance[:, rarest])) if own.any() else float("nan")
+
+    def _off(self, prediction: Prediction) -> float:
+        """Return the expected calibration error of the likeliest class, ten bins of equal width."""
+        assert prediction.chance is not None  # noqa: S101
+        sure = prediction.chance.max(axis=1)
+        right = prediction.chance.argmax(axis=1) == self.y
+        place = np.minimum((sure * 10).astype(int), 9)
+        gaps = [abs(float(right[place == b].mean() - sure[place == b].mean())) * float((place == b).mean())
+                for b in np.unique(place)]  # fmt: skip
+        return float(sum(gaps))
+
+    def _losses(self, prediction: Prediction) -> np.ndarray:
+        assert self.metric.row_losses is not None  # noqa: S101  # log loss and rmse have them
+        return self.metric.row_losses(self.y, prediction)
+
+    def _worst_slice(self, prediction: Prediction) -> float:
+        """Return the highest loss among categories, and outer tenths of numbers, with 50 rows or more."""
+        losses, table = self._losses(prediction), self.setup.table
+        means = [losses.mean()]
+        for c in table.features:
+            values, known = self.plain[c.name], table.plain[c.name]
+            if c.name in table.categorical:
+                groups = [(values == w).to_numpy() for w in values.dropna().unique()[:50]]
+            else:
+                low, high = np.nanquantile(known.to_numpy(float), [0.1, 0.9])
+                groups = [(values <= low).to_numpy(), (values >= high).to_numpy()]
+            means += [float(losses[g].mean()) for g in groups if g.sum() >= LEAST_OF_A_SLICE]
+        return float(np.sqrt(max(means)) if self.metric.root else max(means))
+
+    def worse(self, prediction: Prediction, reference: Prediction, seed: int) -> tuple[float, float, float]:
+        """Return how much worse a prediction's loss is than the reference's, with a paired bootstrap interval."""
+        one, two = self._losses(prediction), self._losses(reference)
+        shape = np.sqrt if self.metric.root else np.asarray
+        rng, n = np.random.default_rng(seed), len(self.y)
+        draws = np.empty(RESAMPLES)
+        for i in range(RESAMPLES):
+            rows = rng.integers(0, n, n)
+            draws[i] = shape(one[rows].mean()) - shape(two[rows].mean())
+        low, high = np.quantile(draws, [0.025, 0.975])
+        return float(shape(one.mean()) - shape(two.mean())), float(low), float(high)
+
+
+def _plan(raw: Mapping[str, Any]) -> MixPlan:
+    given = json.loads(json.dumps(raw))
+    return MixPlan(**{**given, "ratios": tuple(map(tuple, given["ratios"])),
+                      "thresholds": tuple(map(tuple, given["thresholds"]))})  # fmt: skip
