@@ -24,7 +24,7 @@ from benchmarks.common import DOCS, Figure, main
 from benchmarks.runs import Done, cut, recipe, run
 from curator.parallel import available_cores
 
-STAGES = ("pools", "ladder", "search", "certification")
+STAGES = ("pools", "ladder", "search", "last pools", "certification")
 TRIALS = 20
 _CURVES: dict[str, tuple[list[float], list[float]]] = {}
 

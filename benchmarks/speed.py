@@ -225,7 +225,7 @@ def jobs(arguments: argparse.Namespace) -> list[Figure]:
         one, two = (run(content, folder / f"{n}/run", "--jobs", n) for n in ("1", "2"))
         with _cluster(folder, 2) as address:
             dask = run(content, folder / "dask/run", "--scheduler", address)
-    work = ("pools", "ladder", "search", "certification")
+    work = ("pools", "ladder", "search", "last pools", "certification")
     a, b, c = (sum(d.stages[s] for s in work) for d in (one, two, dask))
     search = one.stages["search"] / two.stages["search"]
     return [

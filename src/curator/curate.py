@@ -170,7 +170,7 @@ class _Curation:
         return Study(self.directory.study, setup.recipe.search.storage, name, setup.space, fresh=fresh)
 
     def make_pools(self, folds: tuple[Fold, ...], stage: str) -> None:
-        with self.timed("pools"):
+        with self.timed(stage):
             self.pools.make(folds, self.workers, self.progress, stage)
 
     def slices(self) -> list[Slice]:

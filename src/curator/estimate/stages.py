@@ -87,13 +87,14 @@ def forecast(setup: Setup, costs: Costs, jobs: int) -> Estimate:
     tuning = run.tuning(splits.folds[: task.folds])
     # A table that is emitted in parts makes its last candidates part by part.
     last = (splits.certification,) if setup.table.whole is not None else (splits.certification, splits.emission)
-    seconds = {"pools": run.start() + run.pools(splits.folds) + run.pools(last)}
+    seconds = {"pools": run.start() + run.pools(splits.folds)}
     if task.tune:
         seconds["tuning"] = tuning
     seconds["ladder"] = run.arms(splits.folds) + (0.0 if task.tune else tuning)
     seconds["search"] = run.search(spec.trials)
     if spec.timeout is not None:
         seconds["search"] = min(seconds["search"], spec.timeout + run.batch(costs.random[:BATCH], prunes=True))
+    seconds["last pools"] = run.pools(last)
     seconds["certification"] = run.certification()
     if setup.recipe.output.explain:
         seconds["explanation"] = run.explanation()
