@@ -195,6 +195,7 @@ def test_a_run_tells_both_unless_it_is_told_not_to(tmp_path, quick_teacher):
     }
     run = curate(content, table(160), jobs=1)
     assert len(run.results["worth"]["curve"]) == 5
+    assert run.results["nearest_rows"] == {"methods": ["exact"], "recall": 1.0, "rows": 120}
     assert set(run.results["dose"]) == {"neighbours"}
     assert "explanation" in run.manifest["seconds"]
     assert "figure-dose" in run.report_path.read_text()

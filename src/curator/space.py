@@ -122,8 +122,7 @@ class Space:
 def usual_ratio(n: int) -> float:
     """Return the most synthetic rows per real row that a search over a table of n rows tries by itself.
 
-    With thousands of real rows ten do no better than five (relabelled rows beside 5,000 of adult: log loss .2982 and
-    .2981), and every fit takes twice as long.
+    What synthetic rows add shrinks as real rows grow, while ten of them make every fit take twice as long as five.
 
     Examples
     --------

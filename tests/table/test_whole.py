@@ -795,6 +795,14 @@ def test_names_that_datasets_need_are_refused(tmp_path, make_recipe):
     assert "row_id" not in all_rows(dropped).schema.names
 
 
+def test_dates_beyond_what_can_be_computed_with_are_text(make_recipe, make_frame):
+    """Many systems write 9999-12-31 for never."""
+    days = [datetime.date(9999, 12, 31) if i % 3 else datetime.date(2024, 1, 1 + i % 28) for i in range(120)]
+    found = load_table(make_recipe(), make_frame(120, until=days))
+    assert found.frame["until"].tolist() == [str(d) for d in days]
+    assert any("until: some dates lie outside 1678 to 2261" in d for d in found.decisions)
+
+
 def test_lists_and_records_are_refused(tmp_path, make_recipe):
     table = rich().select(["row", "double", "y"]).append_column("many", pa.array([[1, 2]] * ROWS))
     source = written(tmp_path / "files", table)
