@@ -230,7 +230,8 @@ def test_networks_are_not_trained_to_the_end(make_setup, monkeypatch):
     started = time.monotonic()
     found = measure(make_setup(synthesizers=[{"name": "tvae", "epochs": 5000}]))
     assert time.monotonic() - started < 60
-    assert found.curves["fit/tvae"].at(100) == pytest.approx(100, rel=0.5)
+    # A hundred seconds of sleep, whatever else the machine does meanwhile; the rehearsal itself sleeps for one or two.
+    assert 20 < found.curves["fit/tvae"].at(100) < 500
 
 
 def test_slow_samplers_are_not_asked_for_everything(make_setup, monkeypatch):

@@ -13,7 +13,7 @@ from curator.evaluate import METRICS, standard_error
 from curator.prepare import prepare
 from curator.progress import Silent
 from curator.records import MixPlan, Trial
-from curator.search import BATCH, RECENT, SearchTask, Study, propose, run_search, rungs, select
+from curator.search import BATCH, RECENT, SearchTask, Study, near_best, propose, run_search, rungs, select
 from curator.space import STEP, Space, spread, usual_ratio, warm_starts
 
 LOSS = METRICS["log_loss"]
@@ -441,7 +441,7 @@ def test_a_fold_on_which_the_metric_is_undefined_does_not_end_the_search(databas
 
 @pytest.mark.parametrize(
     ("folds", "expected"),
-    [(2, [1, 2]), (3, [1, 2, 3]), (4, [1, 2, 4]), (5, [1, 2, 5]), (6, [2, 3, 6]), (10, [2, 4, 10]), (20, [4, 8, 20])],
+    [(2, [1, 2]), (3, [1, 2, 3]), (4, [1, 2, 3, 4]), (5, [1, 2, 3, 5]), (10, [2, 4, 6, 10]), (20, [4, 8, 12, 20])],
 )
 def test_rungs(folds, expected):
     assert rungs(folds) == expected
@@ -496,12 +496,22 @@ def _plan(ratio, weight=1.0, exponent=0.0):
 def test_the_least_mass_within_one_standard_error_of_the_best():
     best = a_trial(0, [0.10, 0.12, 0.08, 0.10], _plan(5.0))
     error = standard_error(best.deltas)
+    # Against a trial whose folds all come to the same, the paired difference varies as the best does.
     near = a_trial(1, [0.1 - 0.9 * error] * 4, _plan(2.0))
     light = a_trial(2, [0.1 - 0.9 * error] * 4, _plan(2.0, 0.25))
     far = a_trial(3, [0.1 - 1.1 * error] * 4, _plan(0.25))
     assert select([best, near, light, far]) == (light, best)
     assert select([best, near, far]) == (near, best)
     assert select([best, far]) == (best, best)
+    assert near_best([far, light, best, near]) == [best, light, near]
+
+
+def test_a_trial_that_is_behind_on_every_fold_is_behind_however_much_folds_vary():
+    best = a_trial(0, [0.5, 0.1, 0.0, -0.1], _plan(5.0))
+    behind = a_trial(1, [0.48, 0.08, -0.02, -0.12], _plan(2.0))
+    mixed = a_trial(2, [0.40, 0.12, 0.05, -0.12], _plan(3.0))
+    assert select([best, behind]) == (best, best)
+    assert select([best, behind, mixed]) == (mixed, best)
 
 
 def test_pruned_trials_are_not_selected():
@@ -551,7 +561,7 @@ class TestFixedSettings:
 def test_repetitions_are_no_more_rows():
     """The rule is as wide with four repetitions as with one: they are the same rows again."""
     best = Trial(0, "a", MixPlan((("a", 4.0),)), {}, (0.1,) * 20, (0.02, 0.08) * 10, "complete")
-    light = Trial(1, "b", MixPlan((("a", 1.0),)), {}, (0.1,) * 20, (0.02, 0.06) * 10, "complete")
+    light = Trial(1, "b", MixPlan((("a", 1.0),)), {}, (0.1,) * 20, (0.04, 0.04) * 10, "complete")
     assert select([best, light])[0] is best
     assert select([best, light], folds=5)[0] is light
 

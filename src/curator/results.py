@@ -15,6 +15,7 @@ from curator.prepare import Setup
 from curator.records import ArmResult, Trial, shown_decimals
 from curator.rundir import FORMAT_VERSION
 from curator.score.pool import Pool, load_pool
+from curator.search import near_best
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -92,6 +93,7 @@ def results(
             "complete": sum(t.state == "complete" for t in trials),
             "pruned": sum(t.state == "pruned" for t in trials),
             "fits": sum(len(t.scores) for t in trials),
+            "near_best": sorted({t.number for t in near_best([*trials, best], setup.recipe.task.folds)} - {-1}),
         },
         "arms": [*map(arm, ladder.values()), mix_arm],
         "composition": dict(composition),

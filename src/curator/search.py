@@ -26,7 +26,7 @@ from curator.space import HIGHEST, HIGHEST_WEIGHT, LOWEST_WEIGHT, STEP, Params, 
 
 # Trials proposed together; fixed, whatever the number of workers.
 BATCH = 8
-PRUNE_BELOW = 0.1
+PRUNE_BELOW = 0.2
 STARTUP_TRIALS = 12
 # What the recent past is, for judging whether more trials are worth their time.
 RECENT = 24
@@ -220,9 +220,9 @@ def rungs(folds: int) -> list[int]:
     Examples
     --------
     >>> rungs(3), rungs(5), rungs(10)
-    ([1, 2, 3], [1, 2, 5], [2, 4, 10])
+    ([1, 2, 3], [1, 2, 3, 5], [2, 4, 6, 10])
     """
-    return sorted({-(-folds // 5), -(-folds * 2 // 5), folds})
+    return sorted({*(-(-folds * fifths // 5) for fifths in (1, 2, 3)), folds})
 
 
 def _spread(history: Sequence[Trial], leader: Trial) -> float | None:
@@ -246,7 +246,7 @@ def worth_going_on(history: Sequence[Trial], named: int, trials: int) -> bool:
         return True
     best = max(complete, key=lambda t: (t.delta, -t.number))
     others = sorted((t for t in complete if t.plan != best.plan), key=lambda t: (-t.delta, t.number))[:_RIVALS]
-    noise = [standard_error(np.subtract(best.deltas, t.deltas).tolist()) for t in others]
+    noise = [_paired_error(best, t) for t in others]
     shortfalls = [float(np.mean(np.subtract(t.deltas, best.deltas[: len(t.deltas)]))) for t in recent]
     return not noise or expected_gain(shortfalls, trials - len(history)) >= float(np.median(noise))
 
@@ -254,15 +254,26 @@ def worth_going_on(history: Sequence[Trial], named: int, trials: int) -> bool:
 def select(trials: Sequence[Trial], folds: int | None = None) -> tuple[Trial, Trial]:
     """Return the selected trial and the raw best.
 
-    Among trials within one standard error of the best (over its folds), the one with the least synthetic mass: the
-    best of many noisy estimates looks better than it is, and less synthetic data is less to go wrong. `folds` is the
-    number of folds of one repetition; more repetitions make no more independent rows.
+    Among trials within one standard error of the best, the one with the least synthetic mass: the best of many noisy
+    estimates looks better than it is, and less synthetic data is less to go wrong. The error is that of the paired
+    difference to the best: trials share their folds, so that most of what moves one moves the other too, and a trial
+    that is behind on every fold is behind. `folds` is the number of folds of one repetition; more repetitions make no
+    more independent rows.
     """
+    near = near_best(trials, folds)
+    selected = min(near, key=lambda t: (t.plan.mass, t.plan.rare_exponent > 0, -t.delta, t.number))
+    return selected, near[0]
+
+
+def near_best(trials: Sequence[Trial], folds: int | None = None) -> list[Trial]:
+    """Return the raw best, and after it the trials within one standard error of it: those that `select` chooses from."""
     complete = [t for t in trials if t.state == "complete"]
     best = max(complete, key=lambda t: (t.delta, -t.plan.mass, -t.number))
-    near = [t for t in complete if t.delta >= best.delta - standard_error(best.deltas, folds)]
-    selected = min(near, key=lambda t: (t.plan.mass, t.plan.rare_exponent > 0, -t.delta, t.number))
-    return selected, best
+    return [best, *(t for t in complete if t is not best and best.delta - t.delta <= _paired_error(best, t, folds))]
+
+
+def _paired_error(one: Trial, other: Trial, folds: int | None = None) -> float:
+    return standard_error(np.subtract(one.deltas, other.deltas).tolist(), folds)
 
 
 def _frozen(space: Space, trial: Trial) -> Any:

@@ -33,6 +33,8 @@ _CHUNK, _COPIES = 20_000_000, 6
 _LONG_TO_READ = 5.0
 # Cores that others keep busy, from which on it is worth saying.
 _BUSY = 0.3
+# Of the trials at a rung, about so many are not pruned there.
+_GOING_ON = 0.67
 
 
 @dataclass(frozen=True)
@@ -189,14 +191,15 @@ class _Run:
         return costs.process.get("open", 0.0) + first + each * (trials - len(named)) + overhead
 
     def batch(self, ratios: Sequence[float], *, prunes: bool) -> float:
-        """One batch, rung by rung. About half of the trials stop at the first rung, and hardly any further on."""
+        """One batch, rung by rung."""
         folds = self.setup.splits.folds
         going = [[self.fit(ratio, fold) for fold in folds] for ratio in ratios if ratio > 0]
         steps = rungs(len(folds)) if prunes and self.setup.recipe.search.pruning else [len(folds)]
         total, begun = 0.0, 0
         for step in steps:
             total += self.wall([s for own in going for s in own[begun:step]])
-            going, begun = going[:: 2 if begun == 0 else 1], step
+            kept = max(1, round(_GOING_ON * len(going)))
+            going, begun = going[:: max(1, len(going) // kept)][:kept], step
         return total
 
     def certification(self) -> float:

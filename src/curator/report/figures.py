@@ -99,7 +99,7 @@ def history_figure(trials: pd.DataFrame, results: Mapping[str, Any]) -> Figure |
         *_rings(frame, results, "number"),
     ]  # fmt: skip
     xaxis = _axis("trial", range=_from_zero(frame["number"]))
-    layout = _layout(380, xaxis=xaxis, yaxis=_gain_axis(floor), shapes=_one_error(results))
+    layout = _layout(380, xaxis=xaxis, yaxis=_gain_axis(floor))
     alt = f"Gain over real rows alone for each of {len(frame)} trials in the order of the search, and the best so far."
     return Figure("figure-history", alt, 380, _spec(data, layout, {**layout, "height": 400}))
 
@@ -118,7 +118,7 @@ def mass_figure(trials: pd.DataFrame, results: Mapping[str, Any]) -> Figure | No
     data.extend(_rings(frame, results, "mass"))
     title = "synthetic weight asked for per unit of real weight"
     xaxis = _axis(title, range=_from_zero(frame["mass"]))
-    layout = _layout(380, xaxis=xaxis, yaxis=_gain_axis(floor), shapes=_one_error(results))
+    layout = _layout(380, xaxis=xaxis, yaxis=_gain_axis(floor))
     alt = "Gain over real rows alone against the synthetic mass of each trial's plan."
     return Figure("figure-mass", alt, 380, _spec(data, layout, {**layout, "height": 400}))
 
@@ -199,8 +199,15 @@ def _trials(name: str, frame: pd.DataFrame, x: str, colour: str, symbol: str | l
 
 
 def _rings(frame: pd.DataFrame, results: Mapping[str, Any], x: str) -> list[dict[str, Any]]:
-    """Mark the selected trial and the raw best."""
-    out = []
+    """Mark the selected trial, the raw best, and those that cannot be told from the best."""
+    near = frame[frame["number"].isin(results["search"].get("near_best", []))]
+    marker = {"symbol": "circle-open", "size": 11, "color": TEAL, "line": {"width": 1.2}}
+    out: list[dict[str, Any]] = [
+        {
+            "type": "scatter", "mode": "markers", "name": "within one standard error of the best", "hoverinfo": "skip",
+            "x": near[x].tolist(), "y": near["shown"].tolist(), "marker": marker,
+        }
+    ]  # fmt: skip
     for key, name, size in (("selected", "selected", 17), ("best", "raw best", 23)):
         own = frame[frame["number"] == results[key]["trial"]]
         out.append(
@@ -235,14 +242,6 @@ def off_scale(trials: pd.DataFrame) -> int:
     """Return how many trials are drawn at the lower edge because their delta lies far below."""
     frame, _ = _visible(trials)
     return int((frame["shown"] > frame["delta"]).sum())
-
-
-def _one_error(results: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return a band from the raw best down by its standard error: the trials among which the choice is made."""
-    best = results["best"]
-    if not (known(best["delta"]) and known(best.get("standard_error"))):
-        return []
-    return [_band({"y0": best["delta"] - best["standard_error"], "y1": best["delta"], "yref": "y"}, "x", TEAL)]
 
 
 def _margin_band(margin: Any, low: float) -> list[dict[str, Any]]:
