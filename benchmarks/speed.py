@@ -226,6 +226,8 @@ def jobs(arguments: argparse.Namespace) -> list[Figure]:
         with _cluster(folder, 2) as address:
             dask = run(content, folder / "dask/run", "--scheduler", address)
     work = ("pools", "ladder", "search", "last pools", "certification")
+    for name, done in (("one job", one), ("two jobs", two), ("Dask", dask)):
+        print(f"  {name}: " + ", ".join(f"{s} {done.stages[s]:.1f}" for s in work), flush=True)
     a, b, c = (sum(d.stages[s] for s in work) for d in (one, two, dask))
     search = one.stages["search"] / two.stages["search"]
     return [
@@ -240,7 +242,7 @@ def pruning(arguments: argparse.Namespace) -> list[Figure]:
     if arguments.data is None:
         raise SystemExit("this case needs --data, a folder of tables")
     saved, lost = [], []
-    rows, trials = (400, 24) if arguments.quick else (1500, 100)
+    rows, trials = (400, 24) if arguments.quick else (700, 100)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for table in PRUNED[:2] if arguments.quick else PRUNED:

@@ -266,7 +266,7 @@ def select(trials: Sequence[Trial], folds: int | None = None) -> tuple[Trial, Tr
 
 
 def near_best(trials: Sequence[Trial], folds: int | None = None) -> list[Trial]:
-    """Return the raw best, and after it the trials within one standard error of it: those that `select` chooses from."""
+    """Return the raw best, and after it the trials within one standard error of it: what `select` chooses from."""
     complete = [t for t in trials if t.state == "complete"]
     best = max(complete, key=lambda t: (t.delta, -t.plan.mass, -t.number))
     return [best, *(t for t in complete if t is not best and best.delta - t.delta <= _paired_error(best, t, folds))]
