@@ -13,8 +13,8 @@ import pandas as pd
 
 from benchmarks.runs import TABLES
 from curator.curate import curate, read_recipe
+from curator.estimators import fit, make_estimator, predict
 from curator.evaluate import Arm, Estimator, Metric, Prediction, find_metric, run_fits
-from curator.evaluate.estimators import fit, make_estimator, predict
 from curator.ladder import fit_tasks, ladder_arms
 from curator.parallel import LocalWorkers, one_thread
 from curator.pools import Pools
@@ -84,7 +84,7 @@ def drawn(path: Path, cell: Cell) -> tuple[pd.DataFrame, pd.DataFrame, str]:
     own, rest = frame.iloc[: cell.rows], frame.iloc[cell.rows : cell.rows + MOST_TESTED]
     if not pd.api.types.is_numeric_dtype(frame[target]) or frame[target].nunique() <= 20:
         counts = own[target].value_counts()
-        kept = set(counts[counts >= LEAST_OF_A_CLASS].index)
+        kept = {*counts.index[:2], *counts[counts >= LEAST_OF_A_CLASS].index}
         own, rest = own[own[target].isin(kept)], rest[rest[target].isin(kept)]
     return own.reset_index(drop=True), rest.reset_index(drop=True), target
 

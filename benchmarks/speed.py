@@ -87,8 +87,8 @@ def _adult(table: Path, arguments: argparse.Namespace, **sections: Any) -> dict[
 def overhead(arguments: argparse.Namespace) -> list[Figure]:
     """Time the search stage of a run with one job, then its fits and predictions alone, on arrays made beforehand."""
     from curator.curate import read_recipe
+    from curator.estimators import fit, predict
     from curator.evaluate import Arm, training_rows
-    from curator.evaluate.estimators import fit, predict
     from curator.parallel import one_thread
     from curator.pools import Pools
     from curator.prepare import prepare

@@ -141,7 +141,7 @@ def recording(monkeypatch):
 # The recording model reads the canary off the last column, which the ordinal encoding keeps as it is.
 @pytest.fixture(autouse=True)
 def ordinal(monkeypatch):
-    monkeypatch.setattr("curator.evaluate.estimators._TREE_PLACES", ("test_leaks",))
+    monkeypatch.setattr("curator.estimators._TREE_PLACES", ("test_leaks",))
 
 
 def test_nothing_that_fits_sees_rows_that_judge_it(recording, tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import random
 from dataclasses import replace
 
 import pytest
@@ -41,12 +42,19 @@ def landscape(plan: MixPlan, fold: int) -> float:
 class Bench:
     """Evaluates plans by a known landscape, and remembers what it was asked."""
 
-    def __init__(self, landscape=landscape):
-        self.landscape, self.asked = landscape, []
+    def __init__(self, landscape=landscape, *, order=None, left=math.inf):
+        self.landscape, self.asked, self.order, self.left = landscape, [], order, left
 
-    def __call__(self, pairs):
-        self.asked.extend(pairs)
-        return [(self.landscape(plan, fold), 0.25) for plan, fold in pairs]
+    def __call__(self, pairs, take):
+        """Evaluate pair by pair, in any `order`; interrupted when `left` are done."""
+        waiting = list(pairs)
+        while waiting:
+            if self.left == 0:
+                raise Interrupted
+            self.left -= 1
+            plan, fold = waiting.pop(0 if self.order is None else self.order.randrange(len(waiting)))
+            self.asked.append((plan, fold))
+            waiting += take((plan, fold), (self.landscape(plan, fold), 0.25))
 
 
 def task(trials: int, *, folds: int = 5, **changes) -> SearchTask:
@@ -294,30 +302,30 @@ def test_continued_from_a_database(database, finished, stored):
     assert again.trials() == trials
 
 
-@pytest.mark.parametrize("calls", [1, 4, 7])
-def test_killed_while_evaluating_again_and_again(study, finished, calls):
+@pytest.mark.parametrize("evaluations", [1, 41, 60])
+def test_killed_while_evaluating_again_and_again(study, finished, evaluations):
     trials, _, _ = finished
     broken = study()
     for _ in range(30):
-        bench, left = Bench(), [calls]
-
-        def evaluate(pairs, bench=bench, left=left):
-            if left[0] == 0:
-                raise Interrupted
-            left[0] -= 1
-            return bench(pairs)
-
         try:
-            done = run_search(task(TRIALS), broken, evaluate, Silent())
+            done = run_search(task(TRIALS), broken, Bench(left=evaluations), Silent())
         except Interrupted:
-            if calls == 1:
-                # A batch takes more than one call: nothing is ever finished, and nothing half-done is stored.
-                assert len(broken.trials()) <= BATCH
+            if evaluations == 1:
+                # A batch takes more than one evaluation: nothing is ever finished, and nothing half-done is stored.
+                assert len(broken.trials()) == 0
                 return
             continue
         assert done == trials
         return
     pytest.fail("the search never ended")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_order_in_which_evaluations_end_changes_nothing(study, finished, seed):
+    trials, _, _ = finished
+    bench = Bench(order=random.Random(seed))
+    assert run_search(task(TRIALS), study(), bench, Silent()) == trials
+    assert len(bench.asked) == len(set(bench.asked)), "nothing is asked for twice"
 
 
 def test_a_finished_study_evaluates_nothing(study, finished):
@@ -427,9 +435,7 @@ def test_without_pruning_every_trial_is_complete(study):
 
 def test_a_fold_on_which_the_metric_is_undefined_does_not_end_the_search(database):
     # One class only among the rows that judge: no ranking there, for real-only and for every mix.
-    def evaluate(pairs):
-        return [(math.nan if fold == 2 else landscape(plan, fold), 0.1) for plan, fold in pairs]
-
+    evaluate = Bench(lambda plan, fold: math.nan if fold == 2 else landscape(plan, fold))
     own = task(8)
     reference = tuple(math.nan if k == 2 else r for k, r in enumerate(own.reference))
     trials = run_search(replace(own, reference=reference), database(), evaluate, Silent())

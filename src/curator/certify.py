@@ -31,7 +31,7 @@ from curator.prepare import Setup
 from curator.progress import Progress
 from curator.rare import LEAST_HOLDOUT_ROWS, Slice
 from curator.records import ArmResult, Interval, SliceVerdict, Trial, Verdict, VerdictName, shown_decimals
-from curator.table import strata, to_plain
+from curator.table import strata
 
 CURATED = "curated"
 SLICE_ALPHA = 0.025
@@ -185,11 +185,9 @@ def _slice_test(
 
 
 def _holdout_groups(setup: Setup) -> np.ndarray | None:
-    column = setup.table.with_role("group")
-    if column is None:
+    if setup.groups is None:
         return None
-    words = to_plain(setup.table.frame[column.name], "categorical").to_numpy(object)[setup.splits.holdout]
-    codes: np.ndarray = np.unique(words.astype(str), return_inverse=True)[1]
+    codes: np.ndarray = np.unique(setup.groups[setup.splits.holdout], return_inverse=True)[1]
     return codes
 
 

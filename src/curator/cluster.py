@@ -8,6 +8,7 @@ come back as bytes.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import os
 import queue
@@ -21,7 +22,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from curator.errors import CuratorError, UserError, reason_of
-from curator.parallel import MOST_RESTARTS, ONE_THREAD, Task, longest_first
+from curator.parallel import MOST_RESTARTS, ONE_THREAD, Done, Task, longest_first
 from curator.rundir import atomic_folder, full_disk_explained
 from curator.versions import decisive_versions
 
@@ -91,14 +92,13 @@ class DaskWorkers:
             self._client.close()
             self._client = None
 
-    def map(
-        self, function: Callable[[T], R], tasks: Sequence[T], *, done: Callable[[int, R], None] | None = None
-    ) -> list[R]:
+    def map(self, function: Callable[[T], R], tasks: Sequence[T], *, done: Done[R, T] | None = None) -> list[R]:
         """See `Workers.map`."""
+        waiting = list(tasks)
         results: dict[int, R] = {}
         restarts = 0
-        while len(results) < len(tasks):
-            if self._run(function, tasks, longest_first(tasks, results), results, done):
+        while len(results) < len(waiting):
+            if self._run(function, waiting, results, done):
                 continue
             restarts += 1
             self._sent.clear()  # what the lost workers held is sent again
@@ -107,44 +107,44 @@ class DaskWorkers:
                     f"workers of {self.scheduler} were lost {restarts} times, most likely for want of memory; finished "
                     "work is kept: give each worker more memory, and run the same command again"
                 )
-        return [results[i] for i in range(len(tasks))]
+        return [results[i] for i in range(len(waiting))]
 
-    def _run(
-        self,
-        function: Callable[[T], R],
-        tasks: Sequence[T],
-        missing: Sequence[int],
-        results: dict[int, R],
-        done: Callable[[int, R], None] | None,
-    ) -> bool:
-        """Run the missing tasks; return False when workers were lost for good, with what they held."""
+    def _run(self, function: Callable[[T], R], tasks: list[T], results: dict[int, R], done: Done[R, T] | None) -> bool:
+        """Run the missing tasks, and those that are added; return False when workers were lost, with what they held."""
         from concurrent.futures import CancelledError
 
         from distributed import KilledWorker
         from distributed.client import FutureCancelledError
         from distributed.comm import CommClosedError
 
+        missing = longest_first(tasks, results)
         readers = Counter(folder for i in missing for folder in tasks[i].reads)
         finished: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        futures = {}
+        futures: dict[Any, int] = {}
+
+        def submit(i: int) -> None:
+            folders = tasks[i].reads
+            sent = [self._send(folder, to_all=readers[folder] > 1) for folder in folders]
+            names = [folder.name for folder in folders]
+            future = self._client.submit(
+                _there, function, tasks[i], names, sent, decisive_versions(), pure=False, priority=-next(order)
+            )
+            futures[future] = i
+            future.add_done_callback(finished.put)
+
+        order = itertools.count()
         try:
-            for order, i in enumerate(missing):
-                folders = tasks[i].reads
-                sent = [self._send(folder, to_all=readers[folder] > 1) for folder in folders]
-                names = [folder.name for folder in folders]
-                future = self._client.submit(
-                    _there, function, tasks[i], names, sent, decisive_versions(), pure=False, priority=-order
-                )
-                futures[future] = i
-                future.add_done_callback(finished.put)
-            for _ in missing:
+            for i in missing:
+                submit(i)
+            while futures:
                 future = self._next(finished)
-                i = futures[future]
+                i = futures.pop(future)
                 results[i], written = future.result()
                 self._take_back(written, tasks[i])
-                if done is not None:
-                    done(i, results[i])
                 future.release()
+                for task in (done(i, results[i]) if done is not None else None) or ():
+                    tasks.append(task)
+                    submit(len(tasks) - 1)
         except (KilledWorker, FutureCancelledError, CancelledError, CommClosedError):
             return False
         except (ImportError, RuntimeError) as error:

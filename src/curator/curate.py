@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from curator.certify import Certification, certify
 from curator.cluster import DaskWorkers
 from curator.emit import check_types, emit
 from curator.errors import UserError
-from curator.evaluate import Arm, FitResult, run_fits
+from curator.evaluate import Arm, FitResult, FitTask, run_fits
 from curator.ladder import fit_tasks, run_ladder, tuned_estimator
 from curator.parallel import LocalWorkers, Workers, available_cores
 from curator.pools import Pools
@@ -30,7 +30,7 @@ from curator.report import write_cards, write_report
 from curator.results import manifest, results, trials_frame
 from curator.run import Run
 from curator.rundir import RunDirectory, atomic, full_disk_explained, write_json, write_text
-from curator.search import SearchTask, Study, run_search, select
+from curator.search import Pair, SearchTask, Study, run_search, select
 from curator.space import warm_starts
 from curator.table import Fold
 from curator.worth import dosed_plan, measure_dose, measure_worth
@@ -198,19 +198,19 @@ class _Curation:
         folders = [self.pools.folder(f) for f in setup.splits.folds]
         fitted: dict[Path, dict[str, FitResult]] = {}
 
-        def evaluate(pairs: list[tuple[MixPlan, int]]) -> list[tuple[float, float]]:
-            tasks = [
-                fit_tasks(
-                    [Arm("trial", plan)],
-                    [folders[k]],
-                    setup.estimator,
-                    [setup.metric],
-                    setup.recipe.output.labels,
-                    setup.seed,
-                )[0]
+        def fits(pairs: list[Pair]) -> list[FitTask]:
+            form = setup.recipe.output.labels
+            return [
+                fit_tasks([Arm("trial", plan)], [folders[k]], setup.estimator, [setup.metric], form, setup.seed)[0]
                 for plan, k in pairs
             ]
-            return [(r.scores[metric], r.seconds) for r in run_fits(tasks, self.workers, known=fitted)]
+
+        def evaluate(pairs: list[Pair], take: Callable[[Pair, tuple[float, float]], list[Pair]]) -> None:
+            def more(task: FitTask, result: FitResult) -> list[FitTask]:
+                pair = (task.arm.plan, folders.index(task.folder))
+                return fits(take(pair, (result.scores[metric], result.seconds)))
+
+            run_fits(fits(pairs), self.workers, known=fitted, more=more)
 
         self.progress.stage("search", spec.trials)
         study = self.study()

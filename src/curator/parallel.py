@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -42,6 +42,7 @@ class Task(Protocol):
 
 T = TypeVar("T", bound=Task)
 R = TypeVar("R")
+Done = Callable[[int, R], Sequence[T] | None]
 
 ONE_THREAD = {
     "OMP_NUM_THREADS": "1",
@@ -80,12 +81,11 @@ class Workers(Protocol):
     def slots(self) -> int:
         """How many tasks run at once."""
 
-    def map(
-        self, function: Callable[[T], R], tasks: Sequence[T], *, done: Callable[[int, R], None] | None = None
-    ) -> list[R]:
+    def map(self, function: Callable[[T], R], tasks: Sequence[T], *, done: Done[R, T] | None = None) -> list[R]:
         """Return ``[function(task) for task in tasks]``.
 
-        As each task finishes, `done` is called in this process with its place and its result.
+        As each task finishes, `done` is called in this process with its place and its result. It may return further
+        tasks, which take the next places; their results come after those of `tasks`.
 
         Raises
         ------
@@ -125,17 +125,15 @@ class LocalWorkers:
             self._executor.shutdown(wait=error is None, kill_workers=error is not None)
             self._executor = None
 
-    def map(
-        self, function: Callable[[T], R], tasks: Sequence[T], *, done: Callable[[int, R], None] | None = None
-    ) -> list[R]:
+    def map(self, function: Callable[[T], R], tasks: Sequence[T], *, done: Done[R, T] | None = None) -> list[R]:
         """See `Workers.map`."""
-        if self.jobs == 1 or len(tasks) == 0:
-            return self._here(function, tasks, done)
+        waiting = list(tasks)
+        if self.jobs == 1 or not waiting:
+            return self._here(function, waiting, done)
         results: dict[int, R] = {}
         restarts = 0
-        while len(results) < len(tasks):
-            missing = longest_first(tasks, results)
-            if self._run(function, tasks, missing, results, done):
+        while len(results) < len(waiting):
+            if self._run(function, waiting, results, done):
                 continue
             restarts += 1
             if restarts > MOST_RESTARTS:
@@ -143,38 +141,36 @@ class LocalWorkers:
                     f"worker processes were killed {restarts} times, most likely for want of memory; finished work is "
                     "kept: run the same command with --jobs 1, or with fewer rows"
                 )
-        return [results[i] for i in range(len(tasks))]
+        return [results[i] for i in range(len(waiting))]
 
     @staticmethod
-    def _here(function: Callable[[T], R], tasks: Iterable[T], done: Callable[[int, R], None] | None) -> list[R]:
-        results = []
+    def _here(function: Callable[[T], R], tasks: list[T], done: Done[R, T] | None) -> list[R]:
+        results: list[R] = []
         with one_thread():
-            for place, task in enumerate(tasks):
-                results.append(function(task))
-                if done is not None:
-                    done(place, results[-1])
+            while len(results) < len(tasks):
+                place = len(results)
+                results.append(function(tasks[place]))
+                tasks += (done(place, results[place]) if done is not None else None) or ()
         return results
 
-    def _run(
-        self,
-        function: Callable[[T], R],
-        tasks: Sequence[T],
-        missing: list[int],
-        results: dict[int, R],
-        done: Callable[[int, R], None] | None,
-    ) -> bool:
-        """Run the missing tasks; return False when a worker was killed on the way."""
-        from concurrent.futures import as_completed
+    def _run(self, function: Callable[[T], R], tasks: list[T], results: dict[int, R], done: Done[R, T] | None) -> bool:
+        """Run the tasks without a result, and those that are added; return False when a worker was killed."""
+        from concurrent.futures import FIRST_COMPLETED, wait
 
         from loky.process_executor import TerminatedWorkerError
 
         executor = self._start()
         try:
-            futures = {executor.submit(function, tasks[i]): i for i in missing}
-            for future in as_completed(futures):
-                results[futures[future]] = future.result()
-                if done is not None:
-                    done(futures[future], future.result())
+            futures = {executor.submit(function, tasks[i]): i for i in longest_first(tasks, results)}
+            while futures:
+                finished, _ = wait(futures, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    place = futures.pop(future)
+                    results[place] = future.result()
+                    added = (done(place, results[place]) if done is not None else None) or ()
+                    for task in added:
+                        futures[executor.submit(function, task)] = len(tasks)
+                        tasks.append(task)
         except TerminatedWorkerError:
             executor.shutdown(wait=False, kill_workers=True)
             self._executor = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,14 +23,15 @@ from curator.evaluate import (
 )
 from curator.rare import Slice, declared_slices
 from curator.recipe import EstimatorSpec, Recipe, located, resolved
-from curator.records import LabelPolicy
+from curator.records import LabelPolicy, TaskType
 from curator.rundir import FORMAT_VERSION
 from curator.score import all_scorers
 from curator.score.candidates import MOST_CANDIDATES, Source, TrainingRows
 from curator.score.pool import PoolTask
+from curator.score.teacher import Faculty
 from curator.space import Space, usual_ratio
 from curator.synthesize import check_synthesizer, synthesizer_version
-from curator.table import Fold, Splits, Table, load_table, make_splits
+from curator.table import Fold, Splits, Table, groups_of, load_table, make_splits
 from curator.versions import decisive_versions
 
 if TYPE_CHECKING:
@@ -83,6 +85,7 @@ class Setup:
     metric: Metric
     slices: tuple[Slice, ...]
     sources: tuple[Source, ...]
+    faculty: Faculty
     fingerprint: str
 
     @property
@@ -120,13 +123,20 @@ class Setup:
             plain.iloc[fold.train].reset_index(drop=True), table.y[fold.train], table.weight[fold.train],
             table.categorical, table.task, table.classes,
             None if table.inclusion is None else table.inclusion[fold.train],
+            None if self.groups is None else self.groups[fold.train],
         )  # fmt: skip
         return PoolTask(
             store=store, key=fold.key, known=known, valid=plain.iloc[fold.valid].reset_index(drop=True),
             y_valid=table.y[fold.valid], weight_valid=table.weight[fold.valid], sources=self.sources,
             encoding=self.estimator.encoding, max_ratio=self.max_ratio, seed=seed % 2**31,
             balancing=self.balancing and len(fold.valid) > 0, versions=repr(decisive_versions()),
+            faculty=self.faculty,
         )  # fmt: skip
+
+    @cached_property
+    def groups(self) -> np.ndarray | None:
+        """Which rows belong together, shape (n,), where the recipe says so."""
+        return groups_of(self.table)
 
     @property
     def balancing(self) -> bool:
@@ -172,7 +182,16 @@ def prepare(recipe: Recipe, data: pd.DataFrame | None = None, *, table: Table | 
         raise located(
             recipe, RecipeProblems([Problem(("synthesizers",), "is empty; name at least one, e.g. neighbours")])
         )
-    return Setup(recipe, table, splits, estimator, metric, slices, sources, fingerprint(recipe, table))
+    faculty = _faculty(recipe, table.task)
+    return Setup(recipe, table, splits, estimator, metric, slices, sources, faculty, fingerprint(recipe, table))
+
+
+def _faculty(recipe: Recipe, task: TaskType) -> Faculty:
+    """Resolve the models that the teacher is chosen from."""
+    named = [s for s in recipe.filters.teacher if isinstance(s, EstimatorSpec)]
+    place = "filters.agreement.teacher"
+    made = [make_estimator(s, task, place=place) for s in named]
+    return Faculty("library" in recipe.filters.teacher, tuple((e, e.code) for e in made))
 
 
 def _metric(recipe: Recipe, table: Table) -> Metric:

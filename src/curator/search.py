@@ -144,8 +144,9 @@ class SearchTask:
     timeout: float | None
 
 
-# Scores a list of (plan, fold) pairs: returns (score, seconds) for each.
-Evaluate = Callable[[list[tuple[MixPlan, int]]], list[tuple[float, float]]]
+Pair = tuple[MixPlan, int]
+# Evaluates plans on folds. As each pair is done, the callback is told (score, seconds), and returns further pairs.
+Evaluate = Callable[[list[Pair], Callable[[Pair, tuple[float, float]], list[Pair]]], None]
 
 
 def run_search(task: SearchTask, study: Study, evaluate: Evaluate, progress: Progress) -> list[Trial]:
@@ -177,35 +178,74 @@ def run_search(task: SearchTask, study: Study, evaluate: Evaluate, progress: Pro
 def _evaluated(
     task: SearchTask, batch: list[tuple[str, Params, MixPlan]], history: Sequence[Trial], evaluate: Evaluate
 ) -> list[Trial]:
-    folds = len(task.reference)
-    known = dict(task.known) | {t.plan: (t.scores, t.seconds) for t in history if t.state == "complete"}
-    leader = max((t for t in history if t.state == "complete"), key=lambda t: t.delta, default=None)
-    spread = None if leader is None else _spread(history, leader)
-    scores: list[list[float]] = [list(known[plan][0]) if plan in known else [] for _, _, plan in batch]
-    seconds = [0.0] * len(batch)
-    pruned: set[int] = set()
-    for rung in rungs(folds) if task.pruning else [folds]:
-        wanted = [(i, k) for i in range(len(batch)) if i not in pruned for k in range(len(scores[i]), rung)]
-        # One plan proposed twice in a batch is evaluated once.
-        unique = list(dict.fromkeys((batch[i][2], k) for i, k in wanted))
-        results = dict(zip(unique, evaluate(unique), strict=True))
-        for i, k in wanted:
-            score, cost = results[batch[i][2], k]
-            scores[i].append(score)
-            seconds[i] += cost
-        if leader is None or rung == folds:
-            continue
-        for i in set(range(len(batch))) - pruned:
-            if len(scores[i]) == rung:
-                own = _gains(task, scores[i])
-                if chance_to_catch_up(own, leader.deltas[:rung], folds, spread) < PRUNE_BELOW:
-                    pruned.add(i)
+    plans = _Batch(task, [plan for _, _, plan in batch], history)
+    evaluate(plans.begin(), plans.take)
     trials = []
     for i, (name, params, plan) in enumerate(batch):
-        deltas = tuple(_gains(task, scores[i]))
-        state: Literal["complete", "pruned"] = "pruned" if i in pruned else "complete"
-        trials.append(Trial(len(history) + i, name, plan, params, tuple(scores[i]), deltas, state, seconds[i]))
+        scores, state, seconds = plans.outcome(i)
+        deltas = tuple(_gains(task, scores))
+        trials.append(Trial(len(history) + i, name, plan, params, scores, deltas, state, seconds))
     return trials
+
+
+class _Batch:
+    """Plans on their way through the folds, each at its own pace; whether one is pruned depends on none beside it."""
+
+    def __init__(self, task: SearchTask, plans: Sequence[MixPlan], history: Sequence[Trial]) -> None:
+        complete = [t for t in history if t.state == "complete"]
+        known = dict(task.known) | {t.plan: (t.scores, t.seconds) for t in complete}
+        self._task, self._plans = task, plans
+        self._leader = max(complete, key=lambda t: t.delta, default=None)
+        self._spread = None if self._leader is None else _spread(history, self._leader)
+        self._rungs = rungs(len(task.reference)) if task.pruning else [len(task.reference)]
+        # What is known on all folds anyway is not pruned.
+        self._at = [len(self._rungs) - 1 if plan in known else 0 for plan in plans]
+        self._pruned: set[int] = set()
+        self._found = {
+            (plan, k): (score, 0.0) for plan in plans if plan in known for k, score in enumerate(known[plan][0])
+        }
+        self._asked: set[Pair] = set(self._found)
+
+    def begin(self) -> list[Pair]:
+        """Return what is to be evaluated first; one plan proposed twice in a batch is evaluated once."""
+        return [pair for i in range(len(self._plans)) for pair in self._next(i)]
+
+    def take(self, pair: Pair, result: tuple[float, float]) -> list[Pair]:
+        """Note a result, and return what follows from it."""
+        self._found[pair] = result
+        return [further for i, plan in enumerate(self._plans) if plan == pair[0] for further in self._next(i)]
+
+    def outcome(self, i: int) -> tuple[tuple[float, ...], Literal["complete", "pruned"], float]:
+        """Return the scores of a plan, how it ended, and the seconds it took."""
+        found = self._so_far(i)
+        state: Literal["complete", "pruned"] = "pruned" if i in self._pruned else "complete"
+        return tuple(score for score, _ in found), state, sum(seconds for _, seconds in found)
+
+    def _so_far(self, i: int) -> list[tuple[float, float]]:
+        return [self._found[self._plans[i], k] for k in range(self._rungs[self._at[i]])]
+
+    def _next(self, i: int) -> list[Pair]:
+        """Move a plan on from rung to rung; return the pairs it waits for that nobody has asked for."""
+        folds = len(self._task.reference)
+        while i not in self._pruned:
+            waits = [(self._plans[i], k) for k in range(self._rungs[self._at[i]])]
+            if any(pair not in self._found for pair in waits):
+                asked = [pair for pair in waits if pair not in self._asked]
+                self._asked.update(asked)
+                return asked
+            if len(waits) == folds:
+                break
+            if self._hopeless([score for score, _ in self._so_far(i)]):
+                self._pruned.add(i)
+            else:
+                self._at[i] += 1
+        return []
+
+    def _hopeless(self, scores: Sequence[float]) -> bool:
+        if self._leader is None:
+            return False
+        own, best = _gains(self._task, scores), self._leader.deltas[: len(scores)]
+        return chance_to_catch_up(own, best, len(self._task.reference), self._spread) < PRUNE_BELOW
 
 
 def _gains(task: SearchTask, scores: Sequence[float]) -> list[float]:

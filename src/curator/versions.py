@@ -13,7 +13,7 @@ from curator.errors import UserError
 DECISIVE = ("sdv", "ctgan", "copulas", "rdt", "torch", "scikit-learn", "imbalanced-learn", "numpy", "pandas", "scipy",
             "faiss-cpu")  # fmt: skip
 # Where this package decides what candidates, scores and fits are; the rest only reads and shows them.
-_OWN = ("table", "synthesize", "score", "rare", "mix.py", "evaluate")
+_OWN = ("table", "synthesize", "score", "rare", "mix.py", "estimators.py", "evaluate")
 _OURS = "hybrid-curator"
 
 

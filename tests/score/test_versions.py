@@ -135,7 +135,8 @@ def test_source_code_of_this_package_counts(monkeypatch, tmp_path):
     """In a checkout the version says nothing: code changes between releases."""
     package = tmp_path / "curator"
     (package / "score").mkdir(parents=True)
-    (package / "mix.py").write_text("a = 1")
+    for name in ("mix.py", "estimators.py"):
+        (package / name).write_text("a = 1")
     (package / "score" / "pool.py").write_text("b = 1")
     (package / "cli.py").write_text("c = 1")
     monkeypatch.setattr(versions, "__file__", str(package / "versions.py"))

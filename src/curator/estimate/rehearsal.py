@@ -13,8 +13,8 @@ import numpy as np
 from curator.errors import CuratorError, reason_of
 from curator.estimate.costs import Clock, Costs, Stopwatch
 from curator.estimate.process import NETWORKS, FreshProcess, Watch
+from curator.estimators import fit, predict
 from curator.evaluate import Arm, Prediction, reported_metrics, resampled, training_rows, tuning_draws
-from curator.evaluate.estimators import fit, predict
 from curator.ladder import TUNING_DRAWS, ladder_arms
 from curator.parallel import one_thread
 from curator.prepare import Setup
@@ -114,7 +114,7 @@ def _rehearse(setup: Setup, fold: Fold, clock: Clock, notes: dict[str, str]) -> 
     task = setup.pool_task(fold, Path())
     n, known = len(task.known.y), task.known
     parts = _sources(task, clock, notes)
-    teacher = clock.time("pool/teacher", n, fit_teacher, known, task.seed)
+    teacher = clock.time("pool/teacher", n, fit_teacher, task)
     own = parts[: len(task.sources)]
     space = real_space(known, wanted(task.max_ratio, n))
     timed = {name: clock.timed(f"score/{name}", n, scorer) for name, scorer in all_scorers().items()}

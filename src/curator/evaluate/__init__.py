@@ -1,7 +1,6 @@
 """Judging mixes: estimators, metrics, and paired inference on real rows."""
 
-from curator.evaluate.cache import run_fits
-from curator.evaluate.estimators import (
+from curator.estimators import (
     ESTIMATORS,
     Estimator,
     Prediction,
@@ -9,6 +8,7 @@ from curator.evaluate.estimators import (
     make_estimator,
     tuning_draws,
 )
+from curator.evaluate.cache import run_fits
 from curator.evaluate.fit import Arm, FitResult, FitTask, run_fit, training_rows
 from curator.evaluate.inference import (
     chance_to_catch_up,

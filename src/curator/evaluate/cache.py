@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,51 +14,74 @@ from curator.rundir import full_disk_explained
 FITS = "fits.jsonl"
 
 
+# What a finished fit makes its caller want to know next.
+More = Callable[[FitTask, FitResult], Sequence[FitTask]]
+_Key = tuple[Path, str, bool]
+
+
 def run_fits(
     tasks: Sequence[FitTask],
     workers: Workers,
     done: Callable[[FitResult], None] | None = None,
     *,
     known: dict[Path, dict[str, FitResult]] | None = None,
+    more: More | None = None,
 ) -> list[FitResult]:
     """Return the result of each task, fitting those alone that no earlier run, or try, has fitted.
 
-    Predictions are not kept on disk, so tasks that ask for them are always done.
+    Predictions are not kept on disk, so tasks that ask for them are always done. One fit asked for twice is done once.
 
     Parameters
     ----------
     known : dict, optional
         What earlier calls have read and fitted, by folder and key, for callers that come again and again; is added to.
+    more : callable, optional
+        Is told each task with its result, and returns further tasks; it is told theirs, too.
     """
     known = {} if known is None else known
-    for folder in {t.folder for t in tasks} - known.keys():
-        known[folder] = read_fits(folder)
-    keys = [task.digest() for task in tasks]
-    results: dict[int, FitResult] = {}
-    missing: dict[tuple[Path, str, bool], list[int]] = {}
-    for i, (task, key) in enumerate(zip(tasks, keys, strict=True)):
-        if not task.keep_prediction and key in known[task.folder]:
-            results[i] = known[task.folder][key]
-            if done is not None:
-                done(results[i])
-        else:
-            # One fit asked for twice is done once.
-            missing.setdefault((task.folder, key, task.keep_prediction), []).append(i)
-    places = list(missing)
-    asked = [tasks[missing[place][0]] for place in places]
+    results: dict[_Key, FitResult] = {}
+    waiting: dict[_Key, list[FitTask]] = {}
+    started: list[_Key] = []
 
-    def keep(number: int, result: FitResult) -> None:
-        folder, key, kept = places[number]
-        if not kept:
-            _append(folder, key, result)
-            known[folder][key] = result
+    def ask(tasks: Iterable[FitTask]) -> list[FitTask]:
+        """Return those of the tasks that must be fitted, and those that follow from what is known of the others."""
+        needed = []
+        for task in tasks:
+            key = _key(task)
+            if task.folder not in known:
+                known[task.folder] = read_fits(task.folder)
+            if not task.keep_prediction and key[1] in known[task.folder]:
+                results[key] = known[task.folder][key[1]]
+            if key in results:
+                needed += tell(task, results[key])
+            elif key in waiting:
+                waiting[key].append(task)
+            else:
+                waiting[key] = [task]
+                started.append(key)
+                needed.append(task)
+        return needed
+
+    def tell(task: FitTask, result: FitResult) -> list[FitTask]:
         if done is not None:
-            for _ in missing[places[number]]:
-                done(result)
+            done(result)
+        return ask(more(task, result)) if more is not None else []
 
-    for place, result in zip(places, workers.map(run_fit, asked, done=keep), strict=True):
-        results |= dict.fromkeys(missing[place], result)
-    return [results[i] for i in range(len(tasks))]
+    def settle(place: int, result: FitResult) -> list[FitTask]:
+        key = started[place]
+        folder, digest, kept = key
+        if not kept:
+            _append(folder, digest, result)
+            known[folder][digest] = result
+        results[key] = result
+        return [further for task in waiting.pop(key) for further in tell(task, result)]
+
+    workers.map(run_fit, ask(tasks), done=settle)
+    return [results[_key(task)] for task in tasks]
+
+
+def _key(task: FitTask) -> _Key:
+    return task.folder, task.digest(), task.keep_prediction
 
 
 def read_fits(folder: Path) -> dict[str, FitResult]:

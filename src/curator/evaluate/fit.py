@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from curator.errors import CuratorError, reason_of
-from curator.evaluate.estimators import Estimator, Prediction, fit, predict
+from curator.estimators import Estimator, Prediction, fit, predict
 from curator.evaluate.metrics import Metric, find_metric
 from curator.mix import Mixture, mix
 from curator.records import LabelForm, MixPlan

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from curator.evaluate.estimators import Prediction
+from curator.estimators import Prediction
 from curator.evaluate.metrics import Metric, one_against_rest
 
 # One chunk of the weight matrix holds at most this many numbers (160 MB).

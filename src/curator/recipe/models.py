@@ -173,6 +173,43 @@ class SynthesizerSpec(_Model):
         return self
 
 
+class AgreementSpec(_Model):
+    """Agreement with more than a threshold: the teacher that judges, and that relabels."""
+
+    threshold: Threshold = "search"
+    teacher: tuple[EstimatorSpec | Literal["library"], ...] = Field(
+        ("library",),
+        description="Models that the teacher is chosen from, by name or import path; library: the seven built-in ones.",
+    )
+
+    _read_off = field_validator("threshold", mode="before")(_off)
+
+    @field_validator("teacher", mode="before")
+    @classmethod
+    def _several(cls, value: Any) -> Any:
+        values = value if isinstance(value, list | tuple) else [value]
+        return [v if v == "library" or not isinstance(v, str) else _model_named(v) for v in values]
+
+    @field_validator("teacher")
+    @classmethod
+    def _known(cls, value: tuple[EstimatorSpec | str, ...], info: ValidationInfo) -> Any:
+        if not value:
+            raise ValueError("is empty; name a model, or leave it out")
+        labels = [v if isinstance(v, str) else v.label for v in value]
+        twice = sorted({x for x in labels if labels.count(x) > 1 and x == "library"})
+        if twice:
+            raise ValueError("library is named twice")
+        for spec in value:
+            if isinstance(spec, EstimatorSpec):
+                vocabulary_of(info).check_estimator(spec)
+        return value
+
+
+def _model_named(text: str) -> dict[str, str]:
+    """Return a model's spec from one word: a short name, or an import path, which has a dot."""
+    return {"class": text} if "." in text else {"name": text}
+
+
 class FilterSpec(_Model):
     """Least score of a candidate, by scorer; `search` lets the study choose, `off` keeps all.
 
@@ -183,7 +220,7 @@ class FilterSpec(_Model):
     __pydantic_extra__: dict[str, Threshold] = Field(init=False)
 
     realism: Threshold = "search"
-    agreement: Threshold = "search"
+    agreement: Threshold | AgreementSpec = "search"
     novelty: Threshold = "search"
     typicality: Threshold = "search"
 
@@ -201,7 +238,13 @@ class FilterSpec(_Model):
     @property
     def settings(self) -> dict[str, float | Literal["search", "off"]]:
         """Every scorer's threshold, by name."""
-        return self.model_dump()
+        own = self.agreement.threshold if isinstance(self.agreement, AgreementSpec) else self.agreement
+        return {**self.model_dump(), "agreement": own}
+
+    @property
+    def teacher(self) -> tuple[EstimatorSpec | Literal["library"], ...]:
+        """The models that the teacher is chosen from."""
+        return self.agreement.teacher if isinstance(self.agreement, AgreementSpec) else ("library",)
 
 
 class SliceSpec(_Model):

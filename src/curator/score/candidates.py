@@ -60,6 +60,8 @@ class TrainingRows:
     weight : array of shape (n,)
     inclusion : array of shape (n,), optional
         How many rows of a larger table each stands for, relative to the mean; `weight` counts it already.
+    group : int array of shape (n,), optional
+        Rows that belong together.
     """
 
     rows: pd.DataFrame
@@ -69,6 +71,7 @@ class TrainingRows:
     task: TaskType
     classes: tuple[str, ...]
     inclusion: np.ndarray | None = None
+    group: np.ndarray | None = None
 
     @property
     def has_classes(self) -> bool:
@@ -95,7 +98,8 @@ class TrainingRows:
         np.maximum.at(highest, code, self.inclusion)
         kept = np.flatnonzero(np.random.default_rng([seed, 29]).random(len(code)) < self.inclusion / highest[code])
         rows = self.rows.iloc[kept].reset_index(drop=True)
-        return replace(self, rows=rows, y=self.y[kept], weight=self.weight[kept], inclusion=None)
+        group = None if self.group is None else self.group[kept]
+        return replace(self, rows=rows, y=self.y[kept], weight=self.weight[kept], inclusion=None, group=group)
 
     def digest(self) -> str:
         """Return the SHA-256 of everything here."""
@@ -105,8 +109,9 @@ class TrainingRows:
         found.update(pd.util.hash_pandas_object(self.rows, index=False).to_numpy().tobytes())
         found.update(np.ascontiguousarray(self.y).tobytes())
         found.update(np.ascontiguousarray(self.weight, dtype=float).tobytes())
-        if self.inclusion is not None:
-            found.update(np.ascontiguousarray(self.inclusion, dtype=float).tobytes())
+        for name, values in (("inclusion", self.inclusion), ("group", self.group)):
+            if values is not None:
+                found.update(name.encode() + np.ascontiguousarray(values, dtype=float).tobytes())
         return found.hexdigest()
 
 

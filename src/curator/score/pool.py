@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ from curator.score.candidates import (
     wanted,
 )
 from curator.score.context import RealSpace, ScoringContext
-from curator.score.teacher import Teacher
+from curator.score.teacher import Faculty, Teacher
 from curator.table import ENCODERS, Encoding
 from curator.versions import check_same_code
 
@@ -64,6 +64,8 @@ class PoolTask:
         Names the packages that candidates and scores depend on.
     scorers : tuple of (str, str)
         Every scorer, and the version of its code.
+    faculty : Faculty
+        What the teacher is chosen from.
     """
 
     store: Path
@@ -79,6 +81,7 @@ class PoolTask:
     balancing: bool = False
     versions: str = ""
     scorers: tuple[tuple[str, str], ...] = field(default_factory=scorer_versions)
+    faculty: Faculty = Faculty()  # noqa: RUF009  # frozen
 
     @cached_property
     def _known_digest(self) -> str:
@@ -99,8 +102,9 @@ class PoolTask:
     @property
     def judged(self) -> dict[str, Path]:
         """Where the scores of each source's candidates are, by source."""
+        judges = [self.scorers, asdict(self.faculty), self.seed]
         return {
-            p.source.name: self.store / self._name(f"{self.key}-scores", p.folder.name, self.scorers, self.seed)
+            p.source.name: self.store / self._name(f"{self.key}-scores", p.folder.name, *judges)
             for p in self.parts
             if p.source.name != BALANCING
         }
@@ -112,7 +116,8 @@ class PoolTask:
             self.valid, self.y_valid, self.weight_valid, self.known.categorical, self.known.task, self.known.classes
         )
         parts = [p.folder.name for p in self.parts]
-        return self.store / self._name(self.key, parts, self.scorers, self.encoding, valid.digest())
+        content = [parts, self.scorers, asdict(self.faculty), self.encoding, valid.digest()]
+        return self.store / self._name(self.key, *content)
 
     def _name(self, start: str, *content: Any) -> str:
         text = json.dumps([CACHE_VERSION, self.versions, self._known_digest, *content], sort_keys=True, default=str)
@@ -247,7 +252,7 @@ def _score_parts(task: PoolTask, parts: Sequence[Candidates]) -> None:
     if not waiting:
         return
     check_same_code("the set of scorers", str(task.scorers), str(scorer_versions()))
-    teacher = fit_teacher(task.known, task.seed)
+    teacher = fit_teacher(task)
     # How many will be looked up decides the method: a figure that is the same whichever sources are still waiting.
     every = real_space(task.known, wanted(task.max_ratio, len(task.known.y)))
     for made, seed, folder in waiting:
@@ -262,9 +267,11 @@ def real_space(known: TrainingRows, queries: int) -> RealSpace:
     return RealSpace(known.rows, known.categorical, queries)
 
 
-def fit_teacher(known: TrainingRows, seed: int) -> Teacher:
+def fit_teacher(task: PoolTask) -> Teacher:
     """Fit the teacher of a training set."""
-    return Teacher(known.task, len(known.classes), known.categorical, seed).fit(known.rows, known.y, known.weight)
+    known = task.known
+    teacher = Teacher(known.task, len(known.classes), known.categorical, task.seed, task.faculty)
+    return teacher.fit(known.rows, known.y, known.weight, known.group)
 
 
 def score(

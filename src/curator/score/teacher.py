@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from curator.errors import CuratorError, reason_of
+from curator.estimators import Estimator, predict
 from curator.records import TaskType
 from curator.table import ENCODERS, Encoding
+from curator.versions import check_same_code
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,11 +27,42 @@ _LEAST_CHANCE = 1e-6
 
 @dataclass(frozen=True)
 class Member:
-    """One model of the library."""
+    """One model of the library; `build` is told the columns of codes, and a seed."""
 
     name: str
     encoding: Encoding
     build: Callable[[list[int], int], Any]
+    takes_weights: bool = True
+
+
+@dataclass(frozen=True)
+class Faculty:
+    """The models that a teacher is chosen from.
+
+    Attributes
+    ----------
+    library : bool
+        Whether the built-in ones are among them.
+    models : tuple of (Estimator, str)
+        What the recipe brings along, each with the version of its code.
+    """
+
+    library: bool = True
+    models: tuple[tuple[Estimator, str], ...] = ()
+
+    def members(self, task: TaskType) -> list[Member]:
+        """Return every model; two of one name are told apart by a number."""
+        found = library(task) if self.library else []
+        for estimator, code in self.models:
+            check_same_code(estimator.path, code, estimator.code)
+            taken = sum(m.name.split("#")[0] == estimator.label for m in found)
+            name = f"{estimator.label}#{taken + 1}" if taken else estimator.label
+            found.append(Member(name, estimator.encoding, _builder(estimator), estimator.takes_weights))
+        return found
+
+
+def _builder(estimator: Estimator) -> Callable[[list[int], int], Any]:
+    return lambda codes, seed: estimator.build(seed, tuple(codes))
 
 
 def library(task: TaskType) -> list[Member]:
@@ -76,10 +110,13 @@ class Teacher:
         Share of each chosen member.
     """
 
-    def __init__(self, task: TaskType, n_classes: int, categorical: tuple[str, ...], seed: int) -> None:
+    def __init__(
+        self, task: TaskType, n_classes: int, categorical: tuple[str, ...], seed: int, faculty: Faculty | None = None
+    ) -> None:
         self.task, self.n_classes, self.categorical, self.seed = task, n_classes, categorical, seed
+        self._faculty = faculty or Faculty()
 
-    def fit(self, rows: pd.DataFrame, y: np.ndarray, weight: np.ndarray) -> Teacher:
+    def fit(self, rows: pd.DataFrame, y: np.ndarray, weight: np.ndarray, group: np.ndarray | None = None) -> Teacher:
         """Choose the ensemble out of fold, then refit its members on all rows.
 
         Parameters
@@ -87,11 +124,18 @@ class Teacher:
         rows : DataFrame
             Plain features, shape (n, n_features).
         y, weight : arrays of shape (n,)
+        group : int array of shape (n,), optional
+            Rows of one group are never on both sides of an inner fold.
+
+        Raises
+        ------
+        CuratorError
+            When a model that the recipe brings along fails.
         """
-        members = library(self.task)
+        members = self._faculty.members(self.task)
         shape = (len(y),) if self.task == "regression" else (len(y), self.n_classes)
         guesses = np.zeros((len(members), *shape))
-        for learn, judge in self._inner_folds(y):
+        for learn, judge in self._inner_folds(y, group):
             part, rest = rows.iloc[learn], rows.iloc[judge]
             if self.task != "regression" and len(np.unique(y[learn])) == 1:
                 guesses[:, judge, y[learn][0]] = 1.0  # nothing to tell apart here
@@ -120,30 +164,36 @@ class Teacher:
         total: np.ndarray = sum(share * self._guess(model, encoded[m.encoding]) for m, model, share in self._members)  # type: ignore[assignment]
         return total
 
-    def _inner_folds(self, y: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-        from sklearn.model_selection import KFold, StratifiedKFold
+    def _inner_folds(self, y: np.ndarray, group: np.ndarray | None = None) -> list[tuple[np.ndarray, np.ndarray]]:
+        from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
         folds = 5 if len(y) < 500 else 3
+        # Of fewer than two groups nothing can be told apart; then rows are what there is.
+        groups = 0 if group is None else len(np.unique(group))
+        grouped = groups >= 2
+        folds = min(folds, groups) if grouped else folds
         # Stratifying needs one class at least that is as large as the number of folds.
         plain = self.task == "regression" or np.bincount(y).max() < folds
-        kind = KFold if plain else StratifiedKFold
+        kind: Any = (GroupKFold if plain else StratifiedGroupKFold) if grouped else KFold if plain else StratifiedKFold
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # classes rarer than the folds: their probability comes from the others
-            return list(kind(n_splits=folds, shuffle=True, random_state=self.seed).split(y, y))
+            split = kind(n_splits=folds, shuffle=True, random_state=self.seed).split(y, y, group)
+            return [(learn, judge) for learn, judge in split if len(learn) and len(judge)]
 
     def _fit(self, member: Member, codes: list[int], X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Any:
         model = member.build(codes, self.seed)
+        extra = {"sample_weight": weight} if member.takes_weights else {}
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a linear model that stops early is one opinion among seven
-            return model.fit(X, y, sample_weight=weight)
+            warnings.simplefilter("ignore")  # a linear model that stops early is one opinion among several
+            try:
+                return model.fit(X, y, **extra)
+            except (ValueError, TypeError, ArithmeticError, RuntimeError) as error:
+                said = f"the teacher's {member.name} failed on {len(y)} rows: {reason_of(error)}"
+                raise CuratorError(said) from error
 
     def _guess(self, model: Any, X: np.ndarray) -> np.ndarray:
-        if self.task == "regression":
-            values: np.ndarray = model.predict(X)
-            return values
-        chances = np.zeros((len(X), self.n_classes))
-        chances[:, model.classes_] = model.predict_proba(X)
-        return chances
+        found = predict(model, X, self.n_classes)
+        return found.value if found.chance is None else found.chance
 
     def _select(self, guesses: np.ndarray, y: np.ndarray, weight: np.ndarray) -> dict[int, float]:
         counts = np.zeros(len(guesses), dtype=int)

@@ -7,7 +7,7 @@ from curator.table.load import load_table
 from curator.table.model import PROVENANCE, Table, to_plain
 from curator.table.nearest import CHUNK, NearestRows
 from curator.table.restore import conform, restore
-from curator.table.splits import Fold, Splits, make_splits, strata
+from curator.table.splits import Fold, Splits, groups_of, make_splits, strata
 from curator.table.whole import Whole
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "Table",
     "Whole",
     "conform",
+    "groups_of",
     "load_table",
     "make_splits",
     "members",

@@ -88,7 +88,8 @@ def _repeats(rows: int) -> int:
     return next((repeats for limit, repeats in REPEATS_BY_ROWS if rows < limit), 1)
 
 
-def _groups(table: Table) -> np.ndarray | None:
+def groups_of(table: Table) -> np.ndarray | None:
+    """Return which rows belong together, as numbers of shape (n,); None without a group column."""
     import pandas as pd
 
     column = table.with_role("group")
@@ -117,7 +118,7 @@ def strata(table: Table, task: TaskSpec) -> np.ndarray:
 
 
 def _shuffled_holdout(table: Table, task: TaskSpec, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    groups, bands = _groups(table), strata(table, task)
+    groups, bands = groups_of(table), strata(table, task)
     if groups is None:
         held = _stratified(bands, task.holdout, seed, least=2 if table.task != "regression" else 1)
         return np.flatnonzero(~held), np.flatnonzero(held)
@@ -163,7 +164,7 @@ def _shuffled_folds(
 
     from sklearn.model_selection import StratifiedKFold
 
-    groups, bands, folds = _groups(table), strata(table, task)[development], task.folds
+    groups, bands, folds = groups_of(table), strata(table, task)[development], task.folds
     if len(development) < 2 * folds:
         raise DataError(f"task.folds is {folds}, but there are only {len(development)} development rows; lower it")
     most = int(np.bincount(bands).max())
@@ -190,7 +191,7 @@ def _forward(table: Table, share: float, folds: int) -> Splits:
     assert column is not None  # noqa: S101  # the caller asked for it
     numeric = is_numeric_dtype(table.frame[column.name].dtype)
     stamp = to_plain(table.frame[column.name], "numerical" if numeric else "datetime").to_numpy(float)
-    groups = _groups(table)
+    groups = groups_of(table)
     units = np.arange(len(table)) if groups is None else groups
     latest = np.full(int(units.max()) + 1, -np.inf)
     np.maximum.at(latest, units, stamp)

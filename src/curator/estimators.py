@@ -178,8 +178,8 @@ class Estimator:
         return kind(**params)
 
 
-def make_estimator(spec: EstimatorSpec, task: TaskType) -> Estimator:
-    """Resolve a recipe's estimator for a task.
+def make_estimator(spec: EstimatorSpec, task: TaskType, *, place: str = "task.estimator") -> Estimator:
+    """Resolve a recipe's estimator for a task; `place` is where the recipe names it.
 
     Raises
     ------
@@ -192,7 +192,7 @@ def make_estimator(spec: EstimatorSpec, task: TaskType) -> Estimator:
         path = entry.regressor if regression else entry.classifier
         if path is None:
             other = "ridge" if regression else "logistic_regression"
-            raise UserError(f"task.estimator: {spec.name} cannot do {task}; take {other}, or another one")
+            raise UserError(f"{place}: {spec.name} cannot do {task}; take {other}, or another one")
         encoding, fixed = entry.encoding, dict(entry.fixed)
     else:
         path, fixed = str(spec.class_), {}
@@ -204,14 +204,14 @@ def make_estimator(spec: EstimatorSpec, task: TaskType) -> Estimator:
         )
         built = estimator.build(0, ())
     except (ValueError, TypeError) as error:
-        raise UserError(f"task.estimator: {error}") from None
+        raise UserError(f"{place}: {error}") from None
     if not regression and not hasattr(built, "predict_proba") and not hasattr(built, "decision_function"):
-        raise UserError(f"task.estimator: {spec.label} gives no class probabilities; is it a classifier?")
-    _probe(estimator)
+        raise UserError(f"{place}: {spec.label} gives no class probabilities; is it a classifier?")
+    _probe(estimator, place)
     return estimator
 
 
-def _probe(estimator: Estimator) -> None:
+def _probe(estimator: Estimator, place: str) -> None:
     """Fit a tiny table, so that settings a model refuses only at fit are found before a long run."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 3))
@@ -220,7 +220,7 @@ def _probe(estimator: Estimator) -> None:
         model = fit(estimator, X, y, None, seed=0, categorical=())
         predict(model, X, 0 if estimator.task == "regression" else 2)
     except Exception as error:  # any class may be named here, and any of them may raise anything
-        raise UserError(f"task.estimator: {estimator.label} cannot be fitted: {reason_of(error)}") from None
+        raise UserError(f"{place}: {estimator.label} cannot be fitted: {reason_of(error)}") from None
 
 
 def _takes_weights(kind: Any) -> bool:

@@ -11,8 +11,8 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LinearRegression
 
 from curator.errors import UserError
+from curator.estimators import fit, predict
 from curator.evaluate import ESTIMATORS, check_estimator, make_estimator, tuning_draws
-from curator.evaluate.estimators import fit, predict
 from curator.recipe import EstimatorSpec
 from curator.table import ENCODERS
 
