@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -181,7 +180,7 @@ class _Judged:
     def covered(self, run: Run, jobs: int) -> bool | None:
         """Whether the holdout's interval covers the difference here, for the plan as it was certified."""
         verdict, plan = run.results["verdict"], run.results["selected"]["plan"]
-        selected = _plan(plan)
+        selected = MixPlan.from_json(plan)
         if selected.real_only or verdict["difference"]["low"] is None:
             return None
         task = self._task(Pools(self.setup, RunDirectory(run.path)), self.setup.splits.certification)
@@ -248,9 +247,3 @@ class _Judged:
             draws[i] = shape(one[rows].mean()) - shape(two[rows].mean())
         low, high = np.quantile(draws, [0.025, 0.975])
         return float(shape(one.mean()) - shape(two.mean())), float(low), float(high)
-
-
-def _plan(raw: Mapping[str, Any]) -> MixPlan:
-    given = json.loads(json.dumps(raw))
-    return MixPlan(**{**given, "ratios": tuple(map(tuple, given["ratios"])),
-                      "thresholds": tuple(map(tuple, given["thresholds"]))})  # fmt: skip

@@ -139,6 +139,21 @@ def test_folders_travel_there_and_back(two, tmp_path):
     assert [(tmp_path / f"made-{i}" / "value").read_text() for i in range(6)] == [str(v) for v in found]
 
 
+def test_a_result_may_ask_for_further_tasks(two, tmp_path):
+    given = tmp_path / "given-more"
+    given.mkdir()
+    (given / "value").write_text("0")
+
+    def go_on(place, result):
+        value = round(result**0.5)
+        return [Job(value + 1, tmp_path / f"more-{place}-{value + 1}", (given,))] if value < 4 else []
+
+    with DaskWorkers(two.address) as workers:
+        found = workers.map(square, [Job(i, tmp_path / f"first-{i}", (given,)) for i in (3, 1)], done=go_on)
+    assert found[:2] == [9, 1]
+    assert sorted(found[2:]) == [4, 9, 16, 16]
+
+
 def test_folders_with_files_of_one_name_are_kept_apart(two, tmp_path):
     given = [tmp_path / f"apart-{i}" for i in range(4)]
     for i, folder in enumerate(given):

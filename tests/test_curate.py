@@ -130,6 +130,112 @@ def test_tuning_is_used_on_both_sides(tmp_path):
     assert run.results["estimator_params"].keys() >= {"C"}
 
 
+def test_settings_are_searched_together_with_the_mix(a_mix_is_selected, tmp_path):
+    tune = {"C": [0.01, 0.1, 1.0, 10.0], "fit_intercept": [True, False]}
+    changed = recipe(tmp_path, task={"tune": tune}, search={"trials": 24, "max_ratio": 4, "early_stop": False})
+    run = curate(changed, table(), jobs=1)
+    trials = run.trials[run.trials["ratio"] > 0]
+    drawn = trials["param.setting.C"].dropna()
+    assert drawn.between(0.01, 10.0).all()
+    assert len(set(drawn) - set(tune["C"])) > 1, "numbers span a range"
+    assert set(trials["param.setting.fit_intercept"].dropna()) == {True, False}
+    names = set(run.trials["name"])
+    assert any(name.endswith("_untuned") for name in names) == (run.results["reference_params"].get("C", 1.0) != 1.0)
+    # The real rows alone have the settings that they were tuned to; the dataset has its own.
+    selected = dict(run.results["selected"]["plan"]["settings"])
+    assert run.results["estimator_params"] == {**run.results["reference_params"], **selected}
+    real_only = next(a for a in run.results["arms"] if a["name"] == "real_only")
+    assert run.trials.loc[run.trials["ratio"] == 0, "score.0"].iloc[0] == pytest.approx(
+        _fold_scores(run, real_only)[0]
+    ), "a plan of real rows alone is the reference, whatever settings were drawn"
+
+
+def _fold_scores(run, arm):
+    return run.trials.loc[run.trials["name"] == arm["name"], "score.0"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("task", "said"),
+    [
+        ({"tune": {"c": [0.1, 1.0]}}, "did you mean 'C'"),
+        ({"tune": {"C": [1.0]}}, "two values or more"),
+        ({"tune": {}}, "two values or more"),
+    ],
+)
+def test_settings_to_tune_are_checked(tmp_path, task, said):
+    with pytest.raises(UserError, match=said):
+        curate(recipe(tmp_path, task=task), table(), jobs=1)
+
+
+def test_other_models_are_told_of(a_mix_is_selected, tmp_path):
+    run = curate(recipe(tmp_path), table(), jobs=1)
+    transfer = run.results["transfer"]
+    assert [t["estimator"] for t in transfer] == ["hist_gradient_boosting", "random_forest"]
+    for found in transfer:
+        gain = found["real_only"]["mean"] - found["curated"]["mean"]
+        assert found["difference"]["mean"] == pytest.approx(gain)
+        assert found["difference"]["low"] <= gain <= found["difference"]["high"]
+        assert found["verdict"] in {"better", "not_worse", "undecided", "worse"}
+    assert "For other models" not in run.results["verdict"]["sentence"]
+    page = run.report_path.read_text()
+    assert "For other models" in page
+    assert "random_forest" in page
+
+
+def test_of_real_rows_alone_no_other_model_is_asked(tmp_path):
+    run = curate(recipe(tmp_path, search={"trials": 1, "max_ratio": 4}), table(), jobs=1)
+    assert (run.results["transfer"] == []) == (run.results["verdict"]["emitted"] == "real_only")
+
+
+class Oracle:
+    """A teacher of one's own: knows the rule behind the table."""
+
+    def __init__(self, shift=0.0):
+        self.shift = shift
+
+    def get_params(self, deep=True):
+        return {"shift": self.shift}
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        return self.predict_proba(X).argmax(axis=1)
+
+    def predict_proba(self, X):
+        return np.tile([0.125 + self.shift, 0.875 - self.shift], (len(X), 1))
+
+
+def test_a_teacher_of_ones_own(a_mix_is_selected, tmp_path):
+    own = {"agreement": {"teacher": {"class": "test_curate.Oracle", "params": {"shift": 0.125}}}}
+    run = curate(recipe(tmp_path, labels="relabel", filters=own), table(), jobs=1)
+    assert run.results["teacher"] == {"test_curate.Oracle": 1.0}
+    made = run.data[run.data["origin"] != "real"]
+    share = made.groupby("y")["sample_weight"].sum() / made["sample_weight"].sum()
+    assert share.to_dict() == pytest.approx({"no": 0.25, "yes": 0.75})
+
+
+def test_a_teacher_beside_the_library_must_earn_its_place(tmp_path):
+    both = {"agreement": {"teacher": ["library", "test_curate.Oracle"]}}
+    run = curate(recipe(tmp_path, filters=both), table(), jobs=1)
+    assert run.results["teacher"].get("linear", 0) > run.results["teacher"].get("test_curate.Oracle", 0)
+
+
+@pytest.mark.parametrize(
+    ("teacher_named", "said"),
+    [
+        ("random_forst", "did you mean 'random_forest'"),
+        ("no.such.Model", "cannot be imported"),
+        ([], "is empty"),
+        (["library", "library"], "twice"),
+    ],
+)
+def test_a_teacher_that_is_none_is_refused(tmp_path, teacher_named, said):
+    with pytest.raises(UserError, match=said):
+        curate(recipe(tmp_path, filters={"agreement": {"teacher": teacher_named}}), table(), jobs=1)
+
+
 @pytest.mark.parametrize("form", ["weighted", "sampled", "argmax"])
 def test_forms_of_soft_labels(a_mix_is_selected, tmp_path, form):
     fixed = {"realism": "off", "agreement": "off", "novelty": "off", "typicality": "off"}

@@ -107,6 +107,21 @@ def test_each_result_is_told_once(workers):
     assert sorted(told) == list(enumerate(results)) == [(i, i * i) for i in range(8)]
 
 
+def test_a_result_may_ask_for_further_tasks(workers):
+    """Each number asks for the next one up to 5: chains that go on at their own pace."""
+    told = {}
+
+    def go_on(place, result):
+        told[place] = result
+        value = round(result**0.5)
+        return jobs([value + 1]) if value < 5 else None
+
+    found = workers.map(square, jobs([4, 1]), done=go_on)
+    assert found[:2] == [16, 1], "what was asked for first keeps its place"
+    assert sorted(found[2:]) == [4, 9, 16, 25, 25]
+    assert told == dict(enumerate(found))
+
+
 def test_errors_of_tasks_reach_the_caller(workers):
     with pytest.raises(DataError, match="column 'a' is odd"):
         workers.map(refused, jobs(list(range(4))))
@@ -165,6 +180,16 @@ def test_a_killed_worker_is_replaced_and_its_tasks_run_again(tmp_path):
         assert there.map(square, jobs([3])) == [9]
     assert (tmp_path / "killed").exists()
     assert sorted(told) == [(i, i * i) for i in range(6)]
+
+
+def test_further_tasks_survive_a_killed_worker(tmp_path):
+    mark = str(tmp_path / "killed")
+
+    def go_on(_, result):
+        return jobs([(mark, round(result**0.5) + 1)]) if result < 25 else ()
+
+    with LocalWorkers(2) as there:
+        assert sorted(there.map(killed_once, jobs([(mark, 1), (mark, 3)]), done=go_on)) == [1, 4, 9, 9, 16, 16, 25, 25]
 
 
 def test_a_worker_killed_between_two_maps_is_replaced():

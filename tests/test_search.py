@@ -323,7 +323,7 @@ def test_killed_while_evaluating_again_and_again(study, finished, evaluations):
 @pytest.mark.parametrize("seed", range(4))
 def test_the_order_in_which_evaluations_end_changes_nothing(study, finished, seed):
     trials, _, _ = finished
-    bench = Bench(order=random.Random(seed))
+    bench = Bench(order=random.Random(seed))  # noqa: S311
     assert run_search(task(TRIALS), study(), bench, Silent()) == trials
     assert len(bench.asked) == len(set(bench.asked)), "nothing is asked for twice"
 

@@ -80,15 +80,18 @@ def certify(
     tasks = fit_tasks(arms, [folder], setup.estimator, metrics, setup.recipe.output.labels, setup.seed, keep=True)
     results = run_fits(tasks, workers, lambda _: progress.advance())
     predictions = {arm.name: r.prediction for arm, r in zip(arms, results, strict=True) if r.prediction is not None}
-    intervals, deltas = _on_holdout(setup, predictions, metrics)
+    intervals, deltas = on_holdout(setup, predictions, metrics)
     checked = _check_slices(setup, slices, predictions["real_only"], predictions[CURATED])
     return Certification(_verdict(setup, selected, intervals, deltas[CURATED], checked), intervals, deltas)
 
 
-def _on_holdout(
+def on_holdout(
     setup: Setup, predictions: Mapping[str, Prediction], metrics: Sequence[Metric]
 ) -> tuple[dict[str, dict[str, Interval]], dict[str, Interval]]:
-    """Bootstrap every arm and metric with the same resamples."""
+    """Return each arm's metrics on the holdout, and its paired difference to real-only in the first of them.
+
+    Every arm and metric is bootstrapped with the same resamples.
+    """
     table, rows = setup.table, setup.splits.holdout
     y, weight = table.y[rows], table.weight[rows]
     groups = _holdout_groups(setup)

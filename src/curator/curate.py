@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -18,7 +18,7 @@ from curator.cluster import DaskWorkers
 from curator.emit import check_types, emit
 from curator.errors import UserError
 from curator.evaluate import Arm, FitResult, FitTask, run_fits
-from curator.ladder import fit_tasks, run_ladder, tuned_estimator
+from curator.ladder import fit_tasks, run_ladder, tuned, untuned
 from curator.parallel import LocalWorkers, Workers, available_cores
 from curator.pools import Pools
 from curator.prepare import Registries, Setup, fingerprint, load, prepare
@@ -33,6 +33,7 @@ from curator.rundir import RunDirectory, atomic, full_disk_explained, write_json
 from curator.search import Pair, SearchTask, Study, run_search, select
 from curator.space import warm_starts
 from curator.table import Fold
+from curator.transfer import measure_transfer
 from curator.worth import dosed_plan, measure_dose, measure_worth
 
 if TYPE_CHECKING:
@@ -144,8 +145,7 @@ class _Curation:
         self.make_pools(self.setup.splits.folds, "pools")
         if self.setup.recipe.task.tune:
             with self.timed("tuning"):
-                tuned = tuned_estimator(self.setup, self.pools, self.workers, self.progress)
-                self.setup = replace(self.setup, estimator=tuned)
+                self.setup = tuned(self.setup, self.pools, self.workers, self.progress)
         with self.timed("ladder"):
             ladder = run_ladder(self.setup, self.pools, self.workers, self.progress)
         with self.timed("search"):
@@ -186,7 +186,7 @@ class _Curation:
         task = SearchTask(
             space=setup.space,
             metric=setup.metric,
-            named=tuple(warm_starts(setup.space, mixes)),
+            named=tuple(warm_starts(setup.space, mixes, untuned(setup))),
             reference=ladder["real_only"].scores[metric],
             known={plan.canonical(): (ladder[name].scores[metric], 0.0) for name, plan in mixes},
             trials=spec.trials,
@@ -238,7 +238,7 @@ class _Curation:
     def explanation(
         self, reference: ArmResult, selected: Trial, best: Trial, certification: Certification
     ) -> dict[str, Any]:
-        """Measure what no decision hangs on, but every reader asks: what is it worth, and where does it stop."""
+        """Measure what no decision hangs on, but every reader asks: what is it worth, where does it stop, for whom."""
         if not self.setup.recipe.output.explain:
             return {}
         gain = None if selected.plan.real_only else certification.verdict.difference
@@ -246,7 +246,11 @@ class _Curation:
             worth = measure_worth(self.setup, gain, self.pools, self.workers, self.progress)
             plan = dosed_plan(selected.plan, best.plan)
             dose = measure_dose(self.setup, plan, reference, self.pools, self.workers, self.progress)
-        return {"worth": worth, "dose": dose}
+            margin = certification.verdict.margin
+            mixed = certification.verdict.emitted == "mix"
+            plan = selected.plan if mixed else MixPlan()
+            transfer = measure_transfer(self.setup, plan, margin, self.pools, self.workers, self.progress)
+        return {"worth": worth, "dose": dose, "transfer": transfer}
 
     def emission(self, plan: MixPlan, *, mixed: bool) -> dict[str, Any]:
         with self.timed("emission"):

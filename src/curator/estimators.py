@@ -162,6 +162,11 @@ class Estimator:
         merged = tuple({**dict(self.params), **params}.items())
         return Estimator(self.label, self.path, merged, self.encoding, self.takes_weights, self.task)
 
+    def setting(self, name: str) -> Any:
+        """Return what a setting is, given or by default; None where the model does not tell."""
+        built = self.build(0, ())
+        return built.get_params().get(name) if hasattr(built, "get_params") else dict(self.params).get(name)
+
     def build(self, seed: int, categorical: tuple[int, ...]) -> Any:
         """Return an unfitted instance; `categorical` are the columns of codes, told to models that ask."""
         kind = _import(self.path)
@@ -287,15 +292,24 @@ def _softmax(margin: np.ndarray) -> np.ndarray:
     return chances
 
 
-def tuning_draws(spec: EstimatorSpec, n: int, seed: int) -> list[dict[str, Any]]:
-    """Return the default and `n` different random settings; just the default where no space is known."""
+def tuning_space(spec: EstimatorSpec, asked: Mapping[str, tuple[Any, ...]] | None = None) -> dict[str, tuple[Any, ...]]:
+    """Return what each setting of an estimator may be when it is tuned; empty where that is not known.
+
+    Settings that the recipe fixes stay as they are. `asked` is the recipe's own space, in place of the short name's.
+    """
     entry = ESTIMATORS.get(spec.name or "")
-    if entry is None:
+    space = asked if asked is not None else entry.space if entry is not None else {}
+    return {name: tuple(values) for name, values in space.items() if name not in spec.params}
+
+
+def tuning_draws(space: Mapping[str, tuple[Any, ...]], n: int, seed: int) -> list[dict[str, Any]]:
+    """Return the default and `n` different random settings; just the default where there is no space."""
+    if not space:
         return [{}]
     rng = np.random.default_rng(seed)
     draws: list[dict[str, Any]] = [{}]
     for _ in range(20 * n):
-        draw = {k: v[int(rng.integers(len(v)))] for k, v in entry.space.items() if k not in spec.params}
+        draw = {k: v[int(rng.integers(len(v)))] for k, v in space.items()}
         if draw not in draws:
             draws.append(draw)
         if len(draws) > n:

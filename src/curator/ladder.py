@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from curator.evaluate import Arm, Estimator, FitResult, FitTask, Metric, reported_metrics, run_fits, tuning_draws
+from curator.evaluate import (
+    Arm,
+    Estimator,
+    FitResult,
+    FitTask,
+    Metric,
+    make_estimator,
+    reported_metrics,
+    run_fits,
+    tuning_draws,
+)
 from curator.parallel import Workers
 from curator.pools import Pools
 from curator.prepare import Setup
 from curator.progress import Progress
 from curator.records import ArmResult, LabelForm, MixPlan
-from curator.space import spread
+from curator.space import Tuning, spread
 
 TUNING_DRAWS = 20
 CLLM_LEAST_AGREEMENT = 0.2
@@ -30,16 +41,16 @@ def ladder_arms(setup: Setup) -> list[tuple[Arm, str]]:
     if not threshold and task != "binary":
         threshold = "one threshold needs two classes"
     weights = "" if setup.estimator.takes_weights else f"{setup.estimator.label} takes no sample weights"
-    tuned = "task.tune is on: every arm has the tuned settings" if setup.recipe.task.tune else ""
-    if len(tuning_draws(setup.recipe.task.estimator, 2, 0)) == 1:
-        tuned = f"no settings to tune are known for {setup.estimator.label}"
+    twice = "task.tune is on: every arm has the tuned settings" if setup.recipe.task.tune else ""
+    if not setup.tuning_space:
+        twice = f"no settings to tune are known for {setup.estimator.label}"
     return [
         (Arm("real_only"), ""),
         (Arm("real_class_weight", MixPlan(rare_exponent=1.0)), balanced or weights),
         (Arm("real_tuned_threshold", special="threshold"), threshold),
         (Arm("random_oversampling", special="oversampling"), balanced),
         (Arm("smote", special="smote"), balanced),
-        (Arm("real_tuned"), tuned),
+        (Arm("real_tuned"), twice),
         *((Arm(f"{s}_naive_1x", MixPlan(((s, 1.0),))), "") for s in sources),
         (Arm("filtered", MixPlan(mixed, "filter", thresholds=(("agreement", CLLM_LEAST_AGREEMENT),))), ""),
         (Arm(f"relabelled_{total:g}x", MixPlan(mixed, "relabel")), ""),
@@ -66,15 +77,15 @@ def run_ladder(setup: Setup, pools: Pools, workers: Workers, progress: Progress)
     metrics = reported_metrics(setup.metric, setup.table.task)
     folders = [pools.folder(f) for f in setup.splits.folds]
     arms = ladder_arms(setup)
-    tuned: Mapping[str, Any] = {}
+    best: Mapping[str, Any] = {}
     draws_wanted = any(arm.name == "real_tuned" and not why for arm, why in arms)
     one_round = folders[: setup.recipe.task.folds]
     running = [arm for arm, why in arms if not why]
-    draws = tuning_draws(setup.recipe.task.estimator, _draws(setup), setup.seed) if draws_wanted else []
+    draws = tuning_draws(setup.tuning_space, _draws(setup), setup.seed) if draws_wanted else []
     progress.stage("ladder", len(running) * len(folders) + len(draws) * len(one_round))
     if draws:
-        tuned = tune(setup, draws, one_round, workers, progress)
-    arms = [(_settled(arm, tuned), why) for arm, why in arms]
+        best = tune(setup, draws, one_round, workers, progress)
+    arms = [(_settled(arm, best), why) for arm, why in arms]
     running = [arm for arm, why in arms if not why]
     tasks = fit_tasks(running, folders, setup.estimator, metrics, setup.recipe.output.labels, setup.seed)
     done = run_fits(tasks, workers, lambda _: progress.advance())
@@ -97,12 +108,25 @@ def tune(
     return draws[max(range(len(draws)), key=lambda i: (gains[i], -i))]
 
 
-def tuned_estimator(setup: Setup, pools: Pools, workers: Workers, progress: Progress) -> Estimator:
-    """Return the estimator with the settings tuned on the real rows of the folds, for ``task.tune``."""
+def tuned(setup: Setup, pools: Pools, workers: Workers, progress: Progress) -> Setup:
+    """Return the setup with the estimator tuned on the real rows of the folds, and ready to be tuned with the mix."""
     folders = [pools.folder(f) for f in setup.splits.folds][: setup.recipe.task.folds]
-    draws = tuning_draws(setup.recipe.task.estimator, _draws(setup), setup.seed)
+    draws = tuning_draws(setup.tuning_space, _draws(setup), setup.seed)
     progress.stage("tuning", len(draws) * len(folders))
-    return setup.estimator.with_params(tune(setup, draws, folders, workers, progress))
+    best = setup.estimator.with_params(tune(setup, draws, folders, workers, progress))
+    base = {name: best.setting(name) for name in setup.tuning_space}
+    # What the defaults are may not be among the values that are known to be good.
+    values = {name: tuple(dict.fromkeys([*known, base[name]])) for name, known in setup.tuning_space.items()}
+    return replace(setup, estimator=best, tuning=Tuning(values, base))
+
+
+def untuned(setup: Setup) -> tuple[tuple[str, Any], ...]:
+    """Return the settings by which the recipe's estimator differs from what the real rows have tuned it to."""
+    if setup.tuning is None:
+        return ()
+    before = make_estimator(setup.recipe.task.estimator, setup.table.task)
+    settings = {name: before.setting(name) for name in setup.tuning.base}
+    return tuple((name, value) for name, value in settings.items() if value != setup.tuning.base[name])
 
 
 def _draws(setup: Setup) -> int:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from curator.parallel import Workers
 from curator.prepare import Setup
 from curator.progress import Progress
 from curator.rundir import RunDirectory
-from curator.score.candidates import ABOUT, make_candidates
-from curator.score.pool import PoolTask, build_pool
-from curator.table import Fold
+from curator.score.candidates import ABOUT, CandidateTask, make_candidates
+from curator.score.pool import ChoiceTask, PoolTask, build_pool, choose_teacher
+from curator.table import Encoding, Fold
+
+Step = CandidateTask | ChoiceTask | PoolTask
+
+
+def do_step(step: Step) -> None:
+    """Do one step toward a pool."""
+    if isinstance(step, CandidateTask):
+        make_candidates(step)
+    elif isinstance(step, ChoiceTask):
+        choose_teacher(step)
+    else:
+        build_pool(step)
 
 
 class Pools:
@@ -19,36 +31,60 @@ class Pools:
 
     def __init__(self, setup: Setup, directory: RunDirectory) -> None:
         self._setup, self._directory = setup, directory
-        self._tasks: dict[str, PoolTask] = {}
+        self._tasks: dict[tuple[str, Encoding], PoolTask] = {}
 
-    def task(self, fold: Fold) -> PoolTask:
-        """Return what builds the pool of a fold."""
-        if fold.key not in self._tasks:
-            self._tasks[fold.key] = self._setup.pool_task(fold, self._directory.pool)
-        return self._tasks[fold.key]
+    def task(self, fold: Fold, encoding: Encoding | None = None) -> PoolTask:
+        """Return what builds the pool of a fold, by default in the encoding of the recipe's estimator."""
+        key = (fold.key, encoding or self._setup.estimator.encoding)
+        if key not in self._tasks:
+            self._tasks[key] = self._setup.pool_task(fold, self._directory.pool, key[1])
+        return self._tasks[key]
 
-    def folder(self, fold: Fold) -> Path:
+    def folder(self, fold: Fold, encoding: Encoding | None = None) -> Path:
         """Return where the pool of a fold is."""
-        return self.task(fold).folder
+        return self.task(fold, encoding).folder
 
-    def make(self, folds: Sequence[Fold], workers: Workers, progress: Progress, stage: str) -> None:
+    def make(
+        self,
+        folds: Sequence[Fold],
+        workers: Workers,
+        progress: Progress,
+        stage: str,
+        *,
+        encodings: Iterable[Encoding | None] = (None,),
+    ) -> None:
         """Build the pools of `folds`, less whatever is there already, here or in a run beside this one.
 
-        Candidates come first, a task a source and fold, since some sources take many times as long as others.
+        What a pool is made of is made first, a task for each source's candidates and one for the choice of the teacher,
+        since some take many times as long as others. A pool is built as soon as all of its parts are there.
         """
-        tasks = [self.task(f) for f in folds]
-        parts = [part for task in tasks for part in task.parts]
-        progress.stage(stage, len(parts) + len(tasks))
-        waiting = [task for task in tasks if not self._found(task.folder)]
-        needed = [part for task in tasks for part in task.parts if not self._found(part.folder)]
+        pools = [self.task(f, e) for f in folds for e in encodings]
+        waiting = [task for task in pools if not self._found(task.folder)]
+        parts: dict[Path, Step] = {part.folder: part for task in pools for part in task.parts}
+        parts |= {task.choice.folder: task.choice for task in waiting}
+        progress.stage(stage, len(parts) + len(pools))
+        missing = {folder: part for folder, part in parts.items() if not self._found(folder)}
         for task in waiting:
             for folder in task.judged.values():
                 self._found(folder)
-        progress.advance(len(parts) + len(tasks) - len(needed) - len(waiting))
-        workers.map(make_candidates, needed, done=lambda *_: progress.advance())
-        workers.map(build_pool, waiting, done=lambda *_: progress.advance())
+        progress.advance(len(parts) + len(pools) - len(missing) - len(waiting))
+
+        def ready() -> list[Step]:
+            """Take the pools that wait for nothing any more off the list."""
+            found = [t for t in waiting if not missing.keys() & {t.choice.folder, *(p.folder for p in t.parts)}]
+            waiting[:] = [t for t in waiting if t not in found]
+            return list(found)
+
+        steps: list[Step] = [*missing.values(), *ready()]
+
+        def done(place: int, _: None) -> list[Step]:
+            progress.advance()
+            missing.pop(steps[place].folder, None)
+            further = ready()
+            steps.extend(further)
+            return further
+
+        workers.map(do_step, steps[:], done=done)
 
     def _found(self, folder: Path) -> bool:
         return (folder / ABOUT).is_file() or self._directory.borrow(folder, ABOUT)
-
-

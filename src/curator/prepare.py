@@ -20,6 +20,7 @@ from curator.evaluate import (
     check_metric,
     make_estimator,
     resolve_metric,
+    tuning_space,
 )
 from curator.rare import Slice, declared_slices
 from curator.recipe import EstimatorSpec, Recipe, located, resolved
@@ -29,9 +30,9 @@ from curator.score import all_scorers
 from curator.score.candidates import MOST_CANDIDATES, Source, TrainingRows
 from curator.score.pool import PoolTask
 from curator.score.teacher import Faculty
-from curator.space import Space, usual_ratio
+from curator.space import Space, Tuning, usual_ratio
 from curator.synthesize import check_synthesizer, synthesizer_version
-from curator.table import Fold, Splits, Table, groups_of, load_table, make_splits
+from curator.table import Encoding, Fold, Splits, Table, groups_of, load_table, make_splits
 from curator.versions import decisive_versions
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ class Setup:
         SHA-256 of resolved recipe, data and format version: what decides the result.
     slices : tuple of Slice
         The declared ones; discovery waits for the run.
+    tuning : Tuning, optional
+        The estimator's settings that are searched together with the mix, once they are tuned on the real rows.
     """
 
     recipe: Recipe
@@ -87,6 +90,7 @@ class Setup:
     sources: tuple[Source, ...]
     faculty: Faculty
     fingerprint: str
+    tuning: Tuning | None = None
 
     @property
     def seed(self) -> int:
@@ -113,10 +117,17 @@ class Setup:
             rare_weights=recipe.rare.weights,
             classes=classes,
             max_ratio=self.max_ratio,
+            tuning=self.tuning,
         )
 
-    def pool_task(self, fold: Fold, store: Path) -> PoolTask:
-        """Return what builds the pool of one fold, in the folder `store`."""
+    @property
+    def tuning_space(self) -> dict[str, tuple[Any, ...]]:
+        """What each setting of the estimator may be when it is tuned."""
+        tune = self.recipe.task.tune
+        return tuning_space(self.recipe.task.estimator, tune if isinstance(tune, dict) else None)
+
+    def pool_task(self, fold: Fold, store: Path, encoding: Encoding | None = None) -> PoolTask:
+        """Return what builds the pool of one fold, in the folder `store`; in the estimator's encoding by default."""
         table, seed = self.table, int.from_bytes(hashlib.sha256(f"{self.seed}/{fold.key}".encode()).digest()[:4], "big")
         plain = table.plain
         known = TrainingRows(
@@ -128,7 +139,7 @@ class Setup:
         return PoolTask(
             store=store, key=fold.key, known=known, valid=plain.iloc[fold.valid].reset_index(drop=True),
             y_valid=table.y[fold.valid], weight_valid=table.weight[fold.valid], sources=self.sources,
-            encoding=self.estimator.encoding, max_ratio=self.max_ratio, seed=seed % 2**31,
+            encoding=encoding or self.estimator.encoding, max_ratio=self.max_ratio, seed=seed % 2**31,
             balancing=self.balancing and len(fold.valid) > 0, versions=repr(decisive_versions()),
             faculty=self.faculty,
         )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 TaskType = Literal["binary", "multiclass", "regression"]
 Kind = Literal["numerical", "categorical", "boolean", "datetime", "id", "text"]
@@ -35,6 +35,8 @@ class MixPlan:
         Rows of a class weigh ``(1 / share) ** exponent``, capped and normalised; 0 switches this off.
     thresholds : tuple of (str, float)
         Least score by scorer; a candidate below it is dropped. See `curator.score` for each scorer's scale.
+    settings : tuple of (str, value)
+        Settings of the estimator that this mix was searched with (``task.tune``); empty: those of the reference.
     """
 
     ratios: tuple[tuple[str, float], ...] = ()
@@ -43,6 +45,20 @@ class MixPlan:
     class_tilt: float = 0.0
     rare_exponent: float = 0.0
     thresholds: tuple[tuple[str, float], ...] = ()
+    settings: tuple[tuple[str, Any], ...] = ()
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> MixPlan:
+        """Return the plan that ``dataclasses.asdict`` and JSON have made this of."""
+        return cls(
+            tuple((str(s), float(r)) for s, r in raw["ratios"]),
+            raw["labels"],
+            float(raw["synthetic_weight"]),
+            float(raw["class_tilt"]),
+            float(raw["rare_exponent"]),
+            tuple((str(n), float(v)) for n, v in raw["thresholds"]),
+            tuple((str(n), v) for n, v in raw.get("settings", ())),
+        )
 
     @property
     def ratio(self) -> float:
@@ -62,7 +78,7 @@ class MixPlan:
     def canonical(self) -> MixPlan:
         """Return the plan without settings that have no effect, so that equal mixes compare equal."""
         if self.ratio == 0:
-            return MixPlan(rare_exponent=self.rare_exponent)
+            return MixPlan(rare_exponent=self.rare_exponent, settings=tuple(sorted(self.settings)))
         thresholds = tuple(
             sorted((k, v) for k, v in self.thresholds if v > 0 and (k != "agreement" or self.labels == "filter"))
         )
@@ -70,7 +86,10 @@ class MixPlan:
         # A filter of labels without a threshold lets every label pass.
         idle = self.labels == "filter" and "agreement" not in dict(thresholds)
         labels: LabelPolicy = "keep" if idle else self.labels
-        return MixPlan(ratios, labels, self.synthetic_weight, self.class_tilt, self.rare_exponent, thresholds)
+        return MixPlan(
+            ratios, labels, self.synthetic_weight, self.class_tilt, self.rare_exponent, thresholds,
+            tuple(sorted(self.settings)),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,12 @@ def results(
         "classes": list(table.classes),
         "features": [c.name for c in table.features],
         "estimator": setup.estimator.label,
-        "estimator_params": dict(setup.estimator.params),
+        # Those that go with the curated dataset: searched together with its mix where task.tune says so.
+        "estimator_params": {
+            **dict(setup.estimator.params),
+            **(dict(selected.plan.settings) if certification.verdict.emitted == "mix" else {}),
+        },
+        "reference_params": dict(setup.estimator.params),
         "metric": {"name": setup.metric.name, "greater_is_better": setup.metric.greater_is_better},
         "metrics": metrics,
         "rows": {"table": table.total, "development": len(splits.development), "holdout": len(splits.holdout)},

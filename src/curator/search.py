@@ -22,7 +22,7 @@ from curator.errors import CuratorError, UserError, reason_of
 from curator.evaluate import Metric, chance_to_catch_up, expected_gain, standard_error
 from curator.progress import Progress
 from curator.records import MixPlan, Trial
-from curator.space import HIGHEST, HIGHEST_WEIGHT, LOWEST_WEIGHT, STEP, Params, Space
+from curator.space import HIGHEST, HIGHEST_WEIGHT, LOWEST_WEIGHT, SETTING, STEP, Params, Range, Space
 
 # Trials proposed together; fixed, whatever the number of workers.
 BATCH = 8
@@ -328,6 +328,8 @@ def _frozen(space: Space, trial: Trial) -> Any:
             distributions[name] = FloatDistribution(0.0, space.top, step=STEP)
         elif name == "synthetic_weight":
             distributions[name] = FloatDistribution(LOWEST_WEIGHT, HIGHEST_WEIGHT, log=True)
+        elif name.startswith(SETTING) and space.tuning is not None:
+            distributions[name] = _of_setting(space.tuning.values[name.removeprefix(SETTING)])
         else:
             high = HIGHEST.get(name.removeprefix("threshold."), 0.5) if name.startswith("threshold.") else 1.0
             distributions[name] = FloatDistribution(0.0, high)
@@ -344,12 +346,19 @@ def _frozen(space: Space, trial: Trial) -> Any:
     )  # fmt: skip
 
 
+def _of_setting(values: tuple[Any, ...]) -> Any:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    span = Range.of(values)
+    if span is None:
+        return CategoricalDistribution(list(values))
+    if span.whole:
+        return IntDistribution(int(span.low), int(span.high), log=span.log)
+    return FloatDistribution(span.low, span.high, log=span.log)
+
+
 def _thawed(number: int, attributes: Mapping[str, Any], params: Params) -> Trial:
-    raw = json.loads(attributes["plan"])
-    plan = MixPlan(
-        tuple((str(s), float(r)) for s, r in raw["ratios"]), raw["labels"], raw["synthetic_weight"], raw["class_tilt"],
-        raw["rare_exponent"], tuple((str(n), float(v)) for n, v in raw["thresholds"]),
-    )  # fmt: skip
+    plan = MixPlan.from_json(json.loads(attributes["plan"]))
     return Trial(
         number, attributes["name"], plan, params, tuple(attributes["scores"]), tuple(attributes["deltas"]),
         attributes["state"], attributes["seconds"],

@@ -18,7 +18,45 @@ GOLDEN_WEIGHT_AT_5X = 0.36
 _USUAL_ROWS, _MOST_USUAL, _LEAST_USUAL = 20_000, 10.0, 5.0
 
 Setting = float | Literal["search", "off"]
-Params = dict[str, float | str]
+Params = dict[str, Any]
+# What a parameter of the study that sets the estimator is called.
+SETTING = "setting."
+
+
+@dataclass(frozen=True)
+class Range:
+    """The values of a numeric setting, from low to high."""
+
+    low: float
+    high: float
+    log: bool
+    whole: bool
+
+    @classmethod
+    def of(cls, values: Sequence[Any]) -> Range | None:
+        """Return the range that values span; None where they are to be chosen among one by one."""
+        numbers = all(isinstance(v, int | float) and not isinstance(v, bool) for v in values)
+        if not numbers or len(values) < 3:
+            return None
+        low, high = min(values), max(values)
+        # From zero on, no scale fits: half of a range of 0 to 10 lies above 5.
+        return Range(low, high, high / low >= 10, all(isinstance(v, int) for v in values)) if low > 0 else None
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Settings of the estimator that are searched together with the mix.
+
+    Attributes
+    ----------
+    values : mapping of str to tuple
+        By setting: what it may be. Three numbers or more above zero span a range, others are choices.
+    base : mapping of str to value
+        What the reference has been tuned to: trials carry settings only where they differ from it.
+    """
+
+    values: Mapping[str, tuple[Any, ...]]
+    base: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -42,6 +80,7 @@ class Space:
     rare_weights: Setting
     classes: bool
     max_ratio: float
+    tuning: Tuning | None = None
 
     def suggest(self, trial: Any) -> MixPlan:
         """Read one plan off an Optuna trial."""
@@ -64,7 +103,24 @@ class Space:
             )
             thresholds.append((name, float(value)))
         scaled = tuple((s, r * shrink) for s, r in zip(self.sources, ratios, strict=True))
-        return MixPlan(scaled, labels, weight, tilt, exponent, tuple(thresholds)).canonical()
+        settings = self._settings(trial)
+        return MixPlan(scaled, labels, weight, tilt, exponent, tuple(thresholds), settings).canonical()
+
+    def _settings(self, trial: Any) -> tuple[tuple[str, Any], ...]:
+        if self.tuning is None:
+            return ()
+        found = []
+        for name, values in self.tuning.values.items():
+            span, key = Range.of(values), f"{SETTING}{name}"
+            if span is None:
+                value = trial.suggest_categorical(key, list(values))
+            elif span.whole:
+                value = trial.suggest_int(key, int(span.low), int(span.high), log=span.log)
+            else:
+                value = trial.suggest_float(key, span.low, span.high, log=span.log)
+            if value != self.tuning.base[name]:
+                found.append((name, value))
+        return tuple(found)
 
     @property
     def top(self) -> float:
@@ -116,6 +172,9 @@ class Space:
         if self.classes:
             params["class_tilt"] = plan.class_tilt
         params["synthetic_weight"] = plan.synthetic_weight
+        if self.tuning is not None:
+            settings = {**self.tuning.base, **dict(plan.settings)}
+            params |= {f"{SETTING}{name}": settings[name] for name in self.tuning.values}
         return params
 
 
@@ -145,8 +204,13 @@ def spread(sources: Sequence[str], total: float) -> tuple[tuple[str, float], ...
     return tuple((s, STEP * (steps // len(sources) + (i < steps % len(sources)))) for i, s in enumerate(sources))
 
 
-def warm_starts(space: Space, ladder: Sequence[tuple[str, MixPlan]]) -> list[tuple[str, Params]]:
-    """Return named trials to begin with: the ladder's mixes that the space holds, then settings known to do well."""
+def warm_starts(
+    space: Space, ladder: Sequence[tuple[str, MixPlan]], untuned: tuple[tuple[str, Any], ...] = ()
+) -> list[tuple[str, Params]]:
+    """Return named trials to begin with: the ladder's mixes that the space holds, then settings known to do well.
+
+    `untuned` are the estimator's settings before any tuning, to be tried as well where they are searched.
+    """
     five, ten, two = (min(total, space.max_ratio) for total in (5.0, 10.0, 2.0))
     several = space.sources if len(space.sources) > 1 else ()
     ideas = [
@@ -156,6 +220,9 @@ def warm_starts(space: Space, ladder: Sequence[tuple[str, MixPlan]]) -> list[tup
         (f"relabelled_{five:g}x_golden", MixPlan(spread(space.sources, five), "relabel", GOLDEN_WEIGHT_AT_5X)),
         (f"relabelled_{two:g}x_light", MixPlan(spread(space.sources, two), "relabel", 0.3)),
     ]
+    if untuned:
+        # With more rows, what was best on the real ones alone may be too cautious.
+        ideas += [(f"{name}_untuned", replace(plan, settings=untuned)) for name, plan in ideas if plan.ratio > 0]
     named, seen = [], set()
     for name, plan in ideas:
         params = space.params_of(space.with_fixed(plan))

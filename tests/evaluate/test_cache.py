@@ -29,14 +29,15 @@ class Hands:
         self.asked, self.scores, self.fails_at = [], scores or {}, fails_at
 
     def map(self, function, tasks, *, done=None):
-        results = []
-        for place, task in enumerate(tasks):
+        waiting, results = list(tasks), []
+        while len(results) < len(waiting):
+            place = len(results)
             if len(self.asked) == self.fails_at:
                 raise CuratorError("worker processes were killed")
-            self.asked.append(task)
-            results.append(self.answer(task))
+            self.asked.append(waiting[place])
+            results.append(self.answer(waiting[place]))
             if done is not None:
-                done(place, results[-1])
+                waiting += done(place, results[-1]) or ()
         return results
 
     def answer(self, task):
@@ -206,6 +207,30 @@ def test_a_fit_that_is_asked_for_twice_is_done_once(task):
     assert hands.asked == [one, other]
     assert [r.scores["log_loss"] for r in found] == [1, 2, 1, 1]
     assert len(read_fits(one.folder)) == 1
+
+
+@pytest.mark.parametrize("known", [0, 1, 4])
+def test_a_fit_may_be_followed_by_others_whether_it_was_known_or_not(task, known):
+    chain = some(task, 4)
+    run_fits(chain[:known], Hands())
+    hands, told = Hands(), []
+
+    def more(this, result):
+        told.append((this.arm.name, result.scores["log_loss"]))
+        place = int(this.arm.name.split()[1])
+        # The last asks for one that is known by then.
+        return (
+            chain[place + 1 : place + 2] if place < 3 else [replace(chain[0], arm=replace(chain[0].arm, name="mix 9"))]
+        )
+
+    def last(this, result):
+        return [] if this.arm.name == "mix 9" else more(this, result)
+
+    done = run_fits(chain[:1], hands, more=last)
+    assert len(done) == 1
+    assert [t.arm.name for t in hands.asked] == [f"mix {i}" for i in range(known, 4)]
+    assert [name for name, _ in told] == [f"mix {i}" for i in range(4)]
+    assert len(read_fits(chain[0].folder)) == 4
 
 
 @pytest.mark.parametrize("known", [False, True])

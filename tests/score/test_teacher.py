@@ -165,3 +165,27 @@ def test_a_column_with_hardly_any_value(quick_teacher, real_rows):
     frame = rows.frame.assign(sparse=np.r_[1.5, np.full(59, np.nan)])
     teacher = Teacher("binary", 2, rows.categorical, 0).fit(frame, rows.y, np.ones(60))
     assert np.isfinite(teacher.predict(frame)).all()
+
+
+def test_rows_of_a_group_are_never_on_both_sides(real_rows):
+    rows = real_rows(60, "binary")
+    group = np.arange(60) // 4
+    folds = Teacher("binary", 2, rows.categorical, 0)._inner_folds(rows.y, group)
+    assert len(folds) > 1
+    assert sorted(np.concatenate([judge for _, judge in folds])) == list(range(60))
+    for learn, judge in folds:
+        assert not set(group[learn]) & set(group[judge])
+
+
+def test_twins_in_a_group_give_nothing_away():
+    """Each row is there twice, with a label that is noise: only who ignores the group believes to know it."""
+    rng = np.random.default_rng(0)
+    x, y = np.repeat(rng.normal(size=(60, 4)), 2, axis=0), np.repeat(rng.integers(0, 2, 60), 2)
+    rows, weight = pd.DataFrame(x, columns=list("abcd")), np.ones(120)
+
+    def loss(group):
+        found = Teacher("binary", 2, (), 0).fit(rows, y, weight, group)
+        return found._loss(found.out_of_fold, y, weight)
+
+    assert loss(np.repeat(np.arange(60), 2)) > 0.65
+    assert loss(None) < 0.6

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from curator.records import shown_decimals
-from curator.report.words import worth_words
+from curator.report.words import settings_words, transfer_words, worth_words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,6 +40,9 @@ def show_run(run: Run, console: Console) -> None:
     worth = worth_words(results)
     if worth:
         console.print(f"Worth: {worth}", markup=False, highlight=False)
+    transfer = transfer_words(results)
+    if transfer:
+        console.print(f"For other models: {transfer}", markup=False, highlight=False)
     console.print("")
     for label, path in (("dataset", run.data_path), ("report", run.report_path), ("everything", run.path)):
         console.print(f"{label:<10} {path}", soft_wrap=True, markup=False, highlight=False)
@@ -62,7 +65,11 @@ def plan_in_words(plan: Mapping[str, Any]) -> str:
     if plan["class_tilt"] > 0.005:
         parts.append(f"class tilt {plan['class_tilt']:.2f}")
     parts.extend(f"{name} >= {value:.2f}" for name, value in plan["thresholds"])
-    return ", ".join([*parts, rare] if rare else parts)
+    if rare:
+        parts.append(rare)
+    if plan.get("settings"):
+        parts.append(f"estimator with {settings_words(plan['settings'])}")
+    return ", ".join(parts)
 
 
 def _number(value: float | None, places: int = 4) -> str:

@@ -87,7 +87,11 @@ class PartTask:
     table: Table
     schema: Any
 
-    reads: tuple[Path, ...] = ()
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """Which teacher was chosen, where that is known."""
+        folder = self.pool.choice.folder
+        return (folder,) if (folder / ABOUT).is_file() else ()
 
     @property
     def writes(self) -> tuple[Path, ...]:
@@ -306,7 +310,7 @@ def _pool(task: PartTask, parts: list[CandidateTask], made: list[Candidates]) ->
     scorers = {name: scorer for name, scorer in all_scorers().items() if name in dict(plan.thresholds)}
     scored = []
     if scorers or plan.labels == "relabel":
-        teacher = keep_fit(f"teacher {task.pool.folder.name}", lambda: fit_teacher(task.pool))
+        teacher = keep_fit(f"teacher {task.pool.folder.name}", lambda: fit_teacher(task.pool.choice))
         space = keep_fit(f"space {task.pool.folder.name}", lambda: real_space(known, CANDIDATES_A_PART))
         scored = [score(known, m, teacher, space, _seed(task, p), scorers) for p, m in zip(parts, made, strict=True)]
     else:

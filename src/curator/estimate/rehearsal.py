@@ -114,7 +114,7 @@ def _rehearse(setup: Setup, fold: Fold, clock: Clock, notes: dict[str, str]) -> 
     task = setup.pool_task(fold, Path())
     n, known = len(task.known.y), task.known
     parts = _sources(task, clock, notes)
-    teacher = clock.time("pool/teacher", n, fit_teacher, task)
+    teacher = clock.time("pool/teacher", n, fit_teacher, task.choice)
     own = parts[: len(task.sources)]
     space = real_space(known, wanted(task.max_ratio, n))
     timed = {name: clock.timed(f"score/{name}", n, scorer) for name, scorer in all_scorers().items()}
@@ -235,7 +235,7 @@ def _time_draws(setup: Setup, pool: Pool, clock: Clock) -> float:
     """Return what a draw of the tuning takes beside the recipe's settings: the mean of a few."""
     n = len(pool.y)
     usual = clock.curve("fit").at(n) + clock.curve("predict").at(n) * len(pool.y_valid)
-    drawn = tuning_draws(setup.recipe.task.estimator, TUNING_DRAWS, setup.seed)[1::5]
+    drawn = tuning_draws(setup.tuning_space, TUNING_DRAWS, setup.seed)[1::5]
     seconds = [_time_fit(setup, pool, Arm("draw", params=tuple(d.items())), clock, {}) for d in drawn]
     known = [s for s in seconds if s > 0]
     return sum(known) / len(known) / usual if known and usual > 0 else 1.0

@@ -174,7 +174,7 @@ class _Run:
 
     def tuning(self, folds: Sequence[Fold]) -> float:
         wanted = min(TUNING_DRAWS, self.setup.recipe.search.trials)
-        count = len(tuning_draws(self.setup.recipe.task.estimator, wanted, self.setup.seed))
+        count = len(tuning_draws(self.setup.tuning_space, wanted, self.setup.seed))
         return self.wall([self.costs.draw * self.fit(1.0, f) for f in folds] * count) if count > 1 else 0.0
 
     def arms(self, folds: Sequence[Fold]) -> float:

@@ -7,6 +7,7 @@ from curator.estimators import (
     check_estimator,
     make_estimator,
     tuning_draws,
+    tuning_space,
 )
 from curator.evaluate.cache import run_fits
 from curator.evaluate.fit import Arm, FitResult, FitTask, run_fit, training_rows
@@ -52,4 +53,5 @@ __all__ = [
     "standard_error",
     "training_rows",
     "tuning_draws",
+    "tuning_space",
 ]

@@ -107,7 +107,8 @@ def run_fit(task: FitTask) -> FitResult:
     X, y, weight, counts = training_rows(
         pool, task.arm, task.form, weights=task.estimator.takes_weights, seed=task.seed
     )
-    estimator = task.estimator.with_params(dict(task.arm.params)) if task.arm.params else task.estimator
+    settings = {**dict(task.arm.plan.settings), **dict(task.arm.params)}
+    estimator = task.estimator.with_params(settings) if settings else task.estimator
     started = time.perf_counter()
     try:
         model = fit(estimator, X, y, weight, seed=task.seed, categorical=pool.categorical)

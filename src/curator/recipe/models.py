@@ -107,7 +107,11 @@ class TaskSpec(_Model):
     holdout: float = Field(0.25, gt=0, lt=0.9, description="Share of rows kept for certification.")
     folds: int = Field(5, ge=2, le=50)
     repeats: int | Literal["auto"] = Field("auto", description="Repetitions of the folds; auto: more for small tables.")
-    tune: bool = Field(default=False, description="Tune the estimator on real rows; used on both sides.")
+    tune: bool | dict[str, tuple[Any, ...]] = Field(
+        default=False,
+        description="Tune the estimator on the real rows, and again together with the mix. Instead of true, the values "
+        "that each setting may have: three numbers or more above zero span a range, others are choices.",
+    )
 
     @field_validator("estimator", mode="before")
     @classmethod
@@ -122,6 +126,18 @@ class TaskSpec(_Model):
     @classmethod
     def _known_estimator(cls, value: EstimatorSpec, info: ValidationInfo) -> EstimatorSpec:
         vocabulary_of(info).check_estimator(value)
+        return value
+
+    @field_validator("tune")
+    @classmethod
+    def _known_settings(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, dict):
+            if not value or any(len(values) < 2 for values in value.values()):
+                raise ValueError("names the settings to tune with two values or more each, e.g. {max_depth: [3, 6, 9]}")
+            spec = info.data.get("estimator")
+            if spec is not None:
+                tried = {name: values[0] for name, values in value.items()}
+                vocabulary_of(info).check_estimator(spec.model_copy(update={"params": {**spec.params, **tried}}))
         return value
 
     @field_validator("metric")

@@ -185,6 +185,9 @@ def _settings(plans: Mapping[str, Any], task: str) -> list[tuple[str, list[str]]
     for n in scorers:
         found = [dict(p.thresholds).get(n) for p in both]
         rows.append((f"least {n}", ["off" if v is None else f"{v:.3f}" for v in found]))
+    for n in dict.fromkeys(n for p in both for n, _ in p.settings):
+        chosen = [dict(p.settings).get(n, words.MISSING) for p in both]
+        rows.append((f"the estimator's {n}", [f"{v:.3g}" if isinstance(v, float) else str(v) for v in chosen]))
     return rows
 
 

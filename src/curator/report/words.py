@@ -109,14 +109,7 @@ def joined(names: Iterable[str]) -> str:
 
 def plan_of(raw: Mapping[str, Any]) -> MixPlan:
     """Return a plan from its JSON form, less the settings that have no effect."""
-    return MixPlan(
-        tuple((str(s), float(r)) for s, r in raw["ratios"]),
-        raw["labels"],
-        float(raw["synthetic_weight"]),
-        float(raw["class_tilt"]),
-        float(raw["rare_exponent"]),
-        tuple((str(n), float(v)) for n, v in raw["thresholds"]),
-    ).canonical()
+    return MixPlan.from_json(raw).canonical()
 
 
 def arm_words(name: str) -> str:
@@ -209,7 +202,20 @@ def plan_words(plan: MixPlan, task: str, form: str) -> list[str]:
         out.append(f"Candidates are dropped at {limits}.")
     else:
         out.append("No candidate is dropped for its scores.")
+    if plan.settings:
+        out.append(f"The estimator that goes with it: {settings_words(plan.settings)}.")
     return out
+
+
+def settings_words(settings: Iterable[tuple[str, Any]]) -> str:
+    """Return settings of an estimator, three digits of each number.
+
+    Examples
+    --------
+    >>> settings_words([("C", 0.12345), ("max_iter", 50)])
+    'C 0.123 and max_iter 50'
+    """
+    return joined(f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}" for name, value in settings)
 
 
 def label_words(policy: str, task: str, form: str) -> str:
@@ -263,3 +269,13 @@ def worth_words(results: Mapping[str, Any]) -> str:
         return f"{start} more than {farthest:,} real rows alone{least}"
     end = f"over {farthest:,}" if high is None else f"{high:,}"
     return f"{start} about {worth['equivalent_rows']:,} real rows alone (95 %: {low:,} to {end})"
+
+
+def transfer_words(results: Mapping[str, Any]) -> str:
+    """Return how the dataset does for other models, in a line; empty where that was not measured."""
+    parts = []
+    for found in results.get("transfer") or ():
+        places = decimals_for(found["real_only"]["mean"], found["curated"]["mean"])
+        verdict = VERDICTS.get(found["verdict"], found["verdict"]).lower()
+        parts.append(f"{found['estimator']} {signed(found['difference']['mean'], places)} ({verdict})")
+    return ", ".join(parts)

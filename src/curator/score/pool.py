@@ -29,7 +29,7 @@ from curator.score.candidates import (
     wanted,
 )
 from curator.score.context import RealSpace, ScoringContext
-from curator.score.teacher import Faculty, Teacher
+from curator.score.teacher import Choice, Faculty, Teacher
 from curator.table import ENCODERS, Encoding
 from curator.versions import check_same_code
 
@@ -99,10 +99,16 @@ class PoolTask:
         name = self._name(f"{self.key}-{source.name}", *how, self.max_ratio, seed)
         return CandidateTask(self.store / name, self.known, source, self.max_ratio, seed)
 
+    @cached_property
+    def choice(self) -> ChoiceTask:
+        """What chooses the teacher."""
+        name = self._name(f"{self.key}-teacher", asdict(self.faculty), self.seed)
+        return ChoiceTask(self.store / name, self.known, self.faculty, self.seed)
+
     @property
     def judged(self) -> dict[str, Path]:
         """Where the scores of each source's candidates are, by source."""
-        judges = [self.scorers, asdict(self.faculty), self.seed]
+        judges = [self.scorers, self.choice.folder.name, self.seed]
         return {
             p.source.name: self.store / self._name(f"{self.key}-scores", p.folder.name, *judges)
             for p in self.parts
@@ -116,7 +122,7 @@ class PoolTask:
             self.valid, self.y_valid, self.weight_valid, self.known.categorical, self.known.task, self.known.classes
         )
         parts = [p.folder.name for p in self.parts]
-        content = [parts, self.scorers, asdict(self.faculty), self.encoding, valid.digest()]
+        content = [parts, self.scorers, self.choice.folder.name, self.encoding, valid.digest()]
         return self.store / self._name(self.key, *content)
 
     def _name(self, start: str, *content: Any) -> str:
@@ -126,12 +132,16 @@ class PoolTask:
     @property
     def reads(self) -> tuple[Path, ...]:
         """Folders that building the pool begins with, where they are there."""
-        return tuple(f for f in (*(p.folder for p in self.parts), *self.judged.values()) if (f / ABOUT).is_file())
+        return tuple(f for f in self._inputs if (f / ABOUT).is_file())
+
+    @property
+    def _inputs(self) -> tuple[Path, ...]:
+        return (*(p.folder for p in self.parts), self.choice.folder, *self.judged.values())
 
     @property
     def writes(self) -> tuple[Path, ...]:
         """Folders that it leaves behind."""
-        return (*(p.folder for p in self.parts), *self.judged.values(), self.folder)
+        return (*self._inputs, self.folder)
 
     @property
     def cost(self) -> float:
@@ -141,6 +151,37 @@ class PoolTask:
     def moved(self, store: Path) -> PoolTask:
         """Return the task as it is done in another place."""
         return replace(self, store=store)
+
+
+@dataclass(frozen=True, eq=False)
+class ChoiceTask:
+    """The choice of the teacher of one training set; models live in memory only, so that each user trains them anew."""
+
+    folder: Path
+    known: TrainingRows
+    faculty: Faculty
+    seed: int
+
+    reads: tuple[Path, ...] = ()
+
+    @property
+    def writes(self) -> tuple[Path, ...]:
+        """The folder that is made."""
+        return (self.folder,)
+
+    @property
+    def cost(self) -> float:
+        """About what a quick source takes."""
+        return float(len(self.known.y))
+
+    def moved(self, store: Path) -> ChoiceTask:
+        """Return the task as it is done in another place."""
+        return replace(self, folder=store / self.folder.name)
+
+    def teacher(self) -> Teacher:
+        """Return a teacher that has learned nothing yet."""
+        known = self.known
+        return Teacher(known.task, len(known.classes), known.categorical, self.seed, self.faculty)
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,6 +246,7 @@ def build_pool(task: PoolTask) -> None:
     started = time.perf_counter()
     for part in task.parts:
         make_candidates(part)
+    choose_teacher(task.choice)
     parts = [load_candidates(part.folder) for part in task.parts]
     _score_parts(task, parts)
     judged = [_load_scores(folder) for folder in task.judged.values()]
@@ -252,14 +294,14 @@ def _score_parts(task: PoolTask, parts: Sequence[Candidates]) -> None:
     if not waiting:
         return
     check_same_code("the set of scorers", str(task.scorers), str(scorer_versions()))
-    teacher = fit_teacher(task)
+    teacher = fit_teacher(task.choice)
     # How many will be looked up decides the method: a figure that is the same whichever sources are still waiting.
     every = real_space(task.known, wanted(task.max_ratio, len(task.known.y)))
     for made, seed, folder in waiting:
         space = every.apart()
         prediction, scores = score(task.known, made, teacher, space, seed, all_scorers())
         _write(folder, {"prediction": prediction, **{f"score-{k}": v for k, v in scores.items()}},
-               {"scores": list(scores), "teacher": teacher.weights, "neighbours": space.index.facts})  # fmt: skip
+               {"scores": list(scores), "teacher": dict(teacher.weights), "neighbours": space.index.facts})  # fmt: skip
 
 
 def real_space(known: TrainingRows, queries: int) -> RealSpace:
@@ -267,11 +309,32 @@ def real_space(known: TrainingRows, queries: int) -> RealSpace:
     return RealSpace(known.rows, known.categorical, queries)
 
 
-def fit_teacher(task: PoolTask) -> Teacher:
-    """Fit the teacher of a training set."""
+def choose_teacher(task: ChoiceTask) -> None:
+    """Choose the teacher and write which it is, unless that was done before."""
+    if (task.folder / ABOUT).is_file():
+        return
+    started, known = time.perf_counter(), task.known
+    choice = task.teacher().choose(known.rows, known.y, known.weight, known.group)
+    about = {"weights": dict(choice.weights), "seconds": time.perf_counter() - started}
+    _write(task.folder, {"out_of_fold": choice.out_of_fold}, about)
+
+
+def fit_teacher(task: ChoiceTask) -> Teacher:
+    """Train the teacher of a training set, as it was chosen; choosing it first where nobody has."""
     known = task.known
-    teacher = Teacher(known.task, len(known.classes), known.categorical, task.seed, task.faculty)
-    return teacher.fit(known.rows, known.y, known.weight, known.group)
+    if (task.folder / ABOUT).is_file():
+        choice = _load_choice(task.folder)
+    else:
+        choice = task.teacher().choose(known.rows, known.y, known.weight, known.group)
+    return task.teacher().train(known.rows, known.y, known.weight, choice)
+
+
+def _load_choice(folder: Path) -> Choice:
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        return Choice(about["weights"], np.load(folder / "out_of_fold.npy", allow_pickle=False))
+    except (OSError, ValueError, KeyError) as error:
+        raise damaged(folder, error) from None
 
 
 def score(

@@ -6,7 +6,7 @@ Greedy selection with replacement after Caruana et al., "Ensemble selection from
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -99,6 +99,14 @@ def library(task: TaskType) -> list[Member]:
     ]
 
 
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """Which models make a teacher, with the share of each, and what they say of rows that they have not seen."""
+
+    weights: Mapping[str, float]
+    out_of_fold: np.ndarray
+
+
 class Teacher:
     """Predicts targets; knows how it does on rows it has not seen.
 
@@ -117,7 +125,11 @@ class Teacher:
         self._faculty = faculty or Faculty()
 
     def fit(self, rows: pd.DataFrame, y: np.ndarray, weight: np.ndarray, group: np.ndarray | None = None) -> Teacher:
-        """Choose the ensemble out of fold, then refit its members on all rows.
+        """Choose the ensemble out of fold, then train its members on all rows; see `choose`."""
+        return self.train(rows, y, weight, self.choose(rows, y, weight, group))
+
+    def choose(self, rows: pd.DataFrame, y: np.ndarray, weight: np.ndarray, group: np.ndarray | None = None) -> Choice:
+        """Choose the ensemble by what each model says of rows that it has not seen.
 
         Parameters
         ----------
@@ -146,14 +158,19 @@ class Teacher:
                 model = self._fit(member, encoder.categorical, encoder.transform(part), y[learn], weight[learn])
                 guesses[i, judge] = self._guess(model, encoder.transform(rest))
         chosen = self._select(guesses, y, weight)
-        self.weights = {members[i].name: share for i, share in chosen.items()}
-        self.out_of_fold = sum(share * guesses[i] for i, share in chosen.items())
+        out_of_fold = np.asarray(sum(share * guesses[i] for i, share in chosen.items()))
+        return Choice({members[i].name: float(share) for i, share in chosen.items()}, out_of_fold)
+
+    def train(self, rows: pd.DataFrame, y: np.ndarray, weight: np.ndarray, choice: Choice) -> Teacher:
+        """Train the chosen members on all rows."""
+        self.weights, self.out_of_fold = choice.weights, choice.out_of_fold
         self._encoders = {name: kind(self.categorical).fit(rows) for name, kind in ENCODERS.items()}
         self._members = []
-        for i, share in chosen.items():
-            encoder = self._encoders[members[i].encoding]
-            model = self._fit(members[i], encoder.categorical, encoder.transform(rows), y, weight)
-            self._members.append((members[i], model, share))
+        for member in self._faculty.members(self.task):
+            if member.name in choice.weights:
+                encoder = self._encoders[member.encoding]
+                model = self._fit(member, encoder.categorical, encoder.transform(rows), y, weight)
+                self._members.append((member, model, choice.weights[member.name]))
         return self
 
     def predict(self, rows: pd.DataFrame) -> np.ndarray:

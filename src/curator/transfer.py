@@ -1,0 +1,66 @@
+"""Transfer: how a mix that was searched for one model does for the other usual ones."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import Any
+
+from curator.certify import CURATED, on_holdout
+from curator.estimators import Estimator, make_estimator
+from curator.evaluate import Arm, judge, run_fits
+from curator.ladder import fit_tasks
+from curator.parallel import Workers
+from curator.pools import Pools
+from curator.prepare import Setup
+from curator.progress import Progress
+from curator.recipe import EstimatorSpec
+from curator.records import MixPlan
+
+
+def other_models(setup: Setup) -> list[Estimator]:
+    """Return the models that a dataset is asked about, but for the recipe's own: boosting, a linear one, a forest."""
+    regression = setup.table.task == "regression"
+    names = ("hist_gradient_boosting", "ridge" if regression else "logistic_regression", "random_forest")
+    made = [make_estimator(EstimatorSpec(name=name), setup.table.task) for name in names]
+    return [e for e in made if e.path != setup.estimator.path]
+
+
+def measure_transfer(
+    setup: Setup, plan: MixPlan, margin: float, pools: Pools, workers: Workers, progress: Progress
+) -> list[dict[str, Any]]:
+    """Train the other models on the real rows and on the mix, and compare them on the holdout.
+
+    Nothing is decided by it. The models have their default settings.
+
+    Returns
+    -------
+    list of dict
+        For each model ``estimator``, ``real_only`` and ``curated`` (intervals of the metric), ``difference`` (paired,
+        positive when the mix is better) and ``verdict``; empty for the real rows alone.
+    """
+    if plan.real_only:
+        return []
+    models, fold, form = other_models(setup), setup.splits.certification, setup.recipe.output.labels
+    pools.make((fold,), workers, progress, "transfer", encodings=sorted({m.encoding for m in models}))
+    # Settings belong to the model that they were searched for.
+    arms = [Arm("real_only"), Arm(CURATED, replace(plan, settings=()))]
+    progress.stage("transfer", len(models) * len(arms))
+    tasks = [
+        task
+        for model in models
+        for task in fit_tasks(arms, [pools.folder(fold, model.encoding)], model, [setup.metric], form, setup.seed,
+                              keep=True)
+    ]  # fmt: skip
+    done = run_fits(tasks, workers, lambda _: progress.advance())
+    found = []
+    for i, model in enumerate(models):
+        pair = dict(zip((a.name for a in arms), done[i * len(arms) : (i + 1) * len(arms)], strict=True))
+        predictions = {name: r.prediction for name, r in pair.items() if r.prediction is not None}
+        intervals, deltas = on_holdout(setup, predictions, [setup.metric])
+        found.append({
+            "estimator": model.label,
+            **{name: asdict(intervals[name][setup.metric.name]) for name in predictions},
+            "difference": asdict(deltas[CURATED]),
+            "verdict": judge(deltas[CURATED], margin),
+        })  # fmt: skip
+    return found
