@@ -115,7 +115,8 @@ def recording(monkeypatch):
 
         monkeypatch.setattr(owner, name, wrapped)
 
-    record(Teacher, "fit", "teacher", "canary")
+    record(Teacher, "choose", "choice of the teacher", "canary")
+    record(Teacher, "train", "teacher", "canary")
     for kind in (encode.OrdinalRows, encode.OneHotRows, DistanceRows):
         record(kind, "fit", "encoder", "canary")
 
@@ -133,6 +134,7 @@ def recording(monkeypatch):
 
     # Folders are called after their fold: r0f0-neighbours-1a2b..., r0f0-3c4d...
     during(pools, "make_candidates", lambda task: task.folder.name.split("-")[0])
+    during(pools, "choose_teacher", lambda task: task.folder.name.split("-")[0])
     during(pools, "build_pool", lambda task: task.key)
     during(cache, "run_fit", lambda task: task.folder.name.split("-")[0])
     return RECORDER
@@ -149,7 +151,7 @@ def test_nothing_that_fits_sees_rows_that_judge_it(recording, tmp_path):
     run = curate(recipe(tmp_path), table())
     assert run.results["verdict"]["emitted"] in {"mix", "real_only"}
     folds = {f.key: f for f in (*setup.splits.folds, setup.splits.certification)}
-    whos = {"synthesizer", "scorer", "teacher", "encoder", "model"}
+    whos = {"synthesizer", "scorer", "choice of the teacher", "teacher", "encoder", "model"}
     for key, fold in folds.items():
         held_out = set(np.arange(ROWS)[fold.valid] + 0.5)
         allowed = set(np.arange(ROWS)[fold.train] + 0.5)

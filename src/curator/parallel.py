@@ -51,6 +51,8 @@ ONE_THREAD = {
     "NUMEXPR_NUM_THREADS": "1",
     "VECLIB_MAXIMUM_THREADS": "1",
 }
+# loky takes a worker that has grown by 300 MB for leaking, restarts it and warns; SDV and torch alone are larger.
+_WORKER = {**ONE_THREAD, "TQDM_DISABLE": "1", "LOKY_MAX_MEMORY_LEAK_SIZE": "1e15"}
 # A killed worker is replaced and its tasks run again this often before the run gives up.
 MOST_RESTARTS = 3
 
@@ -182,7 +184,7 @@ class LocalWorkers:
             from loky import ProcessPoolExecutor
 
             self._executor = ProcessPoolExecutor(
-                max_workers=self.jobs, initializer=_start_worker, env={**ONE_THREAD, "TQDM_DISABLE": "1"}, timeout=None
+                max_workers=self.jobs, initializer=_start_worker, env=_WORKER, timeout=None
             )
         return self._executor
 

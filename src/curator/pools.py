@@ -10,7 +10,8 @@ from curator.prepare import Setup
 from curator.progress import Progress
 from curator.rundir import RunDirectory
 from curator.score.candidates import ABOUT, CandidateTask, make_candidates
-from curator.score.pool import ChoiceTask, PoolTask, build_pool, choose_teacher
+from curator.score.choice import ChoiceTask, choose_teacher
+from curator.score.pool import PoolTask, build_pool
 from curator.table import Encoding, Fold
 
 Step = CandidateTask | ChoiceTask | PoolTask

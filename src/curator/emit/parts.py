@@ -44,7 +44,8 @@ from curator.score.candidates import (
     keep_fit,
     sample_source,
 )
-from curator.score.pool import Pool, PoolTask, fit_teacher, load_pool, real_space, score
+from curator.score.choice import fit_teacher
+from curator.score.pool import Pool, PoolTask, load_pool, real_space, score
 from curator.synthesize import Synthesizer
 from curator.table import Table, Whole, restore
 

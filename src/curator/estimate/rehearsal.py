@@ -32,7 +32,8 @@ from curator.score.candidates import (
     sample_source,
     wanted,
 )
-from curator.score.pool import Pool, PoolTask, fit_teacher, real_space, score
+from curator.score.choice import fit_teacher
+from curator.score.pool import Pool, PoolTask, real_space, score
 from curator.search import BATCH, STARTUP_TRIALS, Study, propose
 from curator.space import warm_starts
 from curator.synthesize import TARGET, ClassSampler, Synthesizer

@@ -194,6 +194,14 @@ def draws(n: int, seed: int) -> np.ndarray:
     return np.random.default_rng([seed, 7]).random(n)
 
 
+def write_arrays(folder: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
+    """Write arrays, and what there is to know about them, into a new folder: all of it or nothing."""
+    with full_disk_explained(folder), atomic_folder(folder) as part:
+        for name, values in arrays.items():
+            np.save(part / f"{name}.npy", np.ascontiguousarray(values), allow_pickle=False)
+        (part / ABOUT).write_text(json.dumps(about), encoding="utf-8")
+
+
 def load_candidates(folder: Path) -> Candidates:
     """Read what a source has made."""
     import pandas as pd

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from curator.rundir import atomic_folder, full_disk_explained
 from curator.score import Scorer, all_scorers, scorer_versions
 from curator.score.candidates import (
     ABOUT,
@@ -27,9 +26,11 @@ from curator.score.candidates import (
     make_candidates,
     source_seed,
     wanted,
+    write_arrays,
 )
+from curator.score.choice import ChoiceTask, choose_teacher, fit_teacher
 from curator.score.context import RealSpace, ScoringContext
-from curator.score.teacher import Choice, Faculty, Teacher
+from curator.score.teacher import Faculty, Teacher
 from curator.table import ENCODERS, Encoding
 from curator.versions import check_same_code
 
@@ -154,37 +155,6 @@ class PoolTask:
 
 
 @dataclass(frozen=True, eq=False)
-class ChoiceTask:
-    """The choice of the teacher of one training set; models live in memory only, so that each user trains them anew."""
-
-    folder: Path
-    known: TrainingRows
-    faculty: Faculty
-    seed: int
-
-    reads: tuple[Path, ...] = ()
-
-    @property
-    def writes(self) -> tuple[Path, ...]:
-        """The folder that is made."""
-        return (self.folder,)
-
-    @property
-    def cost(self) -> float:
-        """About what a quick source takes."""
-        return float(len(self.known.y))
-
-    def moved(self, store: Path) -> ChoiceTask:
-        """Return the task as it is done in another place."""
-        return replace(self, folder=store / self.folder.name)
-
-    def teacher(self) -> Teacher:
-        """Return a teacher that has learned nothing yet."""
-        known = self.known
-        return Teacher(known.task, len(known.classes), known.categorical, self.seed, self.faculty)
-
-
-@dataclass(frozen=True, eq=False)
 class Pool:
     """Arrays of one pool, memory-mapped; m candidates beside n real training rows and v rows to judge by.
 
@@ -274,14 +244,7 @@ def build_pool(task: PoolTask) -> None:
         "seeds": {p.source.name: p.seed for p in task.parts if p.source.name != BALANCING},
         "seconds": time.perf_counter() - started,
     }
-    _write(task.folder, arrays, about)
-
-
-def _write(folder: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
-    with full_disk_explained(folder), atomic_folder(folder) as part:
-        for name, values in arrays.items():
-            np.save(part / f"{name}.npy", np.ascontiguousarray(values), allow_pickle=False)
-        (part / ABOUT).write_text(json.dumps(about), encoding="utf-8")
+    write_arrays(task.folder, arrays, about)
 
 
 def _score_parts(task: PoolTask, parts: Sequence[Candidates]) -> None:
@@ -300,41 +263,13 @@ def _score_parts(task: PoolTask, parts: Sequence[Candidates]) -> None:
     for made, seed, folder in waiting:
         space = every.apart()
         prediction, scores = score(task.known, made, teacher, space, seed, all_scorers())
-        _write(folder, {"prediction": prediction, **{f"score-{k}": v for k, v in scores.items()}},
+        write_arrays(folder, {"prediction": prediction, **{f"score-{k}": v for k, v in scores.items()}},
                {"scores": list(scores), "teacher": dict(teacher.weights), "neighbours": space.index.facts})  # fmt: skip
 
 
 def real_space(known: TrainingRows, queries: int) -> RealSpace:
     """Return the real rows as points in which so many candidates will look for their neighbours."""
     return RealSpace(known.rows, known.categorical, queries)
-
-
-def choose_teacher(task: ChoiceTask) -> None:
-    """Choose the teacher and write which it is, unless that was done before."""
-    if (task.folder / ABOUT).is_file():
-        return
-    started, known = time.perf_counter(), task.known
-    choice = task.teacher().choose(known.rows, known.y, known.weight, known.group)
-    about = {"weights": dict(choice.weights), "seconds": time.perf_counter() - started}
-    _write(task.folder, {"out_of_fold": choice.out_of_fold}, about)
-
-
-def fit_teacher(task: ChoiceTask) -> Teacher:
-    """Train the teacher of a training set, as it was chosen; choosing it first where nobody has."""
-    known = task.known
-    if (task.folder / ABOUT).is_file():
-        choice = _load_choice(task.folder)
-    else:
-        choice = task.teacher().choose(known.rows, known.y, known.weight, known.group)
-    return task.teacher().train(known.rows, known.y, known.weight, choice)
-
-
-def _load_choice(folder: Path) -> Choice:
-    try:
-        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        return Choice(about["weights"], np.load(folder / "out_of_fold.npy", allow_pickle=False))
-    except (OSError, ValueError, KeyError) as error:
-        raise damaged(folder, error) from None
 
 
 def score(

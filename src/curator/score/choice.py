@@ -1,0 +1,72 @@
+"""The choice of a teacher, written once for whoever trains it: models live in memory only, never in a file."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from curator.score.candidates import ABOUT, TrainingRows, damaged, write_arrays
+from curator.score.teacher import Choice, Faculty, Teacher
+
+
+@dataclass(frozen=True, eq=False)
+class ChoiceTask:
+    """The choice of the teacher of one training set; a task for any process."""
+
+    folder: Path
+    known: TrainingRows
+    faculty: Faculty
+    seed: int
+
+    reads: tuple[Path, ...] = ()
+
+    @property
+    def writes(self) -> tuple[Path, ...]:
+        """The folder that is made."""
+        return (self.folder,)
+
+    @property
+    def cost(self) -> float:
+        """About what a quick source takes."""
+        return float(len(self.known.y))
+
+    def moved(self, store: Path) -> ChoiceTask:
+        """Return the task as it is done in another place."""
+        return replace(self, folder=store / self.folder.name)
+
+    def teacher(self) -> Teacher:
+        """Return a teacher that has learned nothing yet."""
+        known = self.known
+        return Teacher(known.task, len(known.classes), known.categorical, self.seed, self.faculty)
+
+
+def choose_teacher(task: ChoiceTask) -> None:
+    """Choose the teacher and write which it is, unless that was done before."""
+    if (task.folder / ABOUT).is_file():
+        return
+    started, known = time.perf_counter(), task.known
+    choice = task.teacher().choose(known.rows, known.y, known.weight, known.group)
+    about = {"weights": dict(choice.weights), "seconds": time.perf_counter() - started}
+    write_arrays(task.folder, {"out_of_fold": choice.out_of_fold}, about)
+
+
+def fit_teacher(task: ChoiceTask) -> Teacher:
+    """Train the teacher of a training set, as it was chosen; choosing it first where nobody has."""
+    known = task.known
+    if (task.folder / ABOUT).is_file():
+        choice = _load_choice(task.folder)
+    else:
+        choice = task.teacher().choose(known.rows, known.y, known.weight, known.group)
+    return task.teacher().train(known.rows, known.y, known.weight, choice)
+
+
+def _load_choice(folder: Path) -> Choice:
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        return Choice(about["weights"], np.load(folder / "out_of_fold.npy", allow_pickle=False))
+    except (OSError, ValueError, KeyError) as error:
+        raise damaged(folder, error) from None
