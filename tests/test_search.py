@@ -550,6 +550,16 @@ class TestFixedSettings:
             assert "threshold.novelty" not in params
             assert "rare_exponent" not in params
 
+    def test_a_fixed_weight_and_no_tilt_are_those_of_every_plan(self, study):
+        fixed = space(synthetic_weight=0.5, class_tilt="off")
+        named = warm_starts(fixed, [("relabelled_5x", MixPlan((("a", 5.0),), "relabel"))])
+        assert "relabelled_5x" in dict(named)
+        trials = run_search(task(24, space=fixed, named=tuple(named)), study(), Bench(), Silent())
+        mixes = [t for t in trials if t.plan.ratio > 0]
+        assert len(mixes) > 8
+        assert {(t.plan.synthetic_weight, t.plan.class_tilt) for t in mixes} == {(0.5, 0.0)}
+        assert not {"synthetic_weight", "class_tilt"} & {name for t in trials for name in t.params}
+
     def test_ideas_shrink_with_the_largest_ratio_and_say_so(self):
         names = [name for name, _ in warm_starts(space(max_ratio=1.0), [])]
         assert names

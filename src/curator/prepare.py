@@ -118,6 +118,8 @@ class Setup:
             classes=classes,
             max_ratio=self.max_ratio,
             tuning=self.tuning,
+            synthetic_weight=recipe.search.synthetic_weight,
+            class_tilt=recipe.search.class_tilt,
         )
 
     @property
@@ -187,7 +189,9 @@ def prepare(recipe: Recipe, data: pd.DataFrame | None = None, *, table: Table | 
     _check_metric_on_holdout(metric, table, splits)
     splits = _where_defined(splits, table, metric)
     sources = tuple(
-        Source(s.source, s.name, s.params, s.per_class, synthesizer_version(s.name)) for s in recipe.synthesizers
+        Source(s.source, s.name, s.params, s.per_class, synthesizer_version(s.name))
+        for spec in recipe.synthesizers
+        for s in spec.variants
     )
     if not sources:
         raise located(

@@ -81,6 +81,8 @@ class Space:
     classes: bool
     max_ratio: float
     tuning: Tuning | None = None
+    synthetic_weight: Setting = "search"
+    class_tilt: Setting = "search"
 
     def suggest(self, trial: Any) -> MixPlan:
         """Read one plan off an Optuna trial."""
@@ -91,8 +93,11 @@ class Space:
             return MixPlan(rare_exponent=exponent).canonical()
         shrink = min(1.0, self.max_ratio / total)
         labels = self.labels[0] if len(self.labels) == 1 else trial.suggest_categorical("labels", list(self.labels))
-        weight = trial.suggest_float("synthetic_weight", LOWEST_WEIGHT, HIGHEST_WEIGHT, log=True)
-        tilt = trial.suggest_float("class_tilt", 0.0, 1.0) if self.classes else 0.0
+        weight, tilt = _number(self.synthetic_weight, 1.0), _number(self.class_tilt, 0.0) if self.classes else 0.0
+        if self.synthetic_weight == "search":
+            weight = trial.suggest_float("synthetic_weight", LOWEST_WEIGHT, HIGHEST_WEIGHT, log=True)
+        if self.class_tilt == "search" and self.classes:
+            tilt = trial.suggest_float("class_tilt", 0.0, 1.0)
         thresholds = []
         for name, setting in self.thresholds.items():
             if setting == "off" or (name == "agreement" and labels != "filter"):
@@ -144,7 +149,11 @@ class Space:
                 thresholds[name] = float(setting)
         fixed = self.rare_weights if isinstance(self.rare_weights, float | int) else None
         exponent = plan.rare_exponent if fixed is None or not self.classes else float(fixed)
-        return replace(plan, thresholds=tuple(sorted(thresholds.items())), rare_exponent=exponent)
+        return replace(
+            plan, thresholds=tuple(sorted(thresholds.items())), rare_exponent=exponent,
+            synthetic_weight=_number(self.synthetic_weight, plan.synthetic_weight),
+            class_tilt=_number(self.class_tilt, plan.class_tilt) if self.classes else plan.class_tilt,
+        )  # fmt: skip
 
     def params_of(self, plan: MixPlan) -> Params | None:
         """Return the parameters that give a plan, or None when the space does not hold it."""
@@ -160,22 +169,31 @@ class Space:
             return None
         if plan.ratio == 0:
             return params
-        thresholds = dict(plan.thresholds)
-        for name, setting in self.thresholds.items():
-            applies = name != "agreement" or plan.labels == "filter"
-            if setting == "search" and applies:
-                params[f"threshold.{name}"] = thresholds.get(name, 0.0)
-            elif applies and thresholds.get(name, 0.0) != (0.0 if setting == "off" else setting):
-                return None
+        known = dict(plan.thresholds)
+        chosen = [
+            (f"threshold.{name}", setting, known.get(name, 0.0))
+            for name, setting in self.thresholds.items()
+            if name != "agreement" or plan.labels == "filter"
+        ]
+        if self.classes:
+            chosen.append(("class_tilt", self.class_tilt, plan.class_tilt))
+        chosen.append(("synthetic_weight", self.synthetic_weight, plan.synthetic_weight))
+        if any(value != _number(setting, value) for _, setting, value in chosen):
+            return None
+        params |= {name: value for name, setting, value in chosen if setting == "search"}
         if len(self.labels) > 1:
             params["labels"] = plan.labels
-        if self.classes:
-            params["class_tilt"] = plan.class_tilt
-        params["synthetic_weight"] = plan.synthetic_weight
         if self.tuning is not None:
             settings = {**self.tuning.base, **dict(plan.settings)}
             params |= {f"{SETTING}{name}": settings[name] for name in self.tuning.values}
         return params
+
+
+def _number(setting: Setting, searched: float) -> float:
+    """Return what a setting is fixed to: 0 where it is off, and `searched` where the study chooses."""
+    if setting == "search":
+        return searched
+    return 0.0 if setting == "off" else float(setting)
 
 
 def usual_ratio(n: int) -> float:

@@ -6,6 +6,7 @@ import yaml
 
 from curator.errors import Problem, RecipeError, RecipeProblems, UserError
 from curator.recipe import Recipe, build_recipe, check_names, dump_recipe, load_recipe, located, resolved
+from curator.recipe.models import SynthesizerSpec
 
 FULL = """
 version: 1
@@ -397,3 +398,13 @@ def test_later_problems_are_given_their_place(write):
         f"{path}:1:1: data.time: is odd",
         f"{path}:5:7: data.drop.1: is unknown",
     )
+
+
+def test_several_numbers_of_epochs_are_as_many_sources():
+    spec = SynthesizerSpec(name="tvae", epochs=[10, 20, 10], per_class=True, batch_size=100)
+    assert [(v.source, v.params) for v in spec.variants] == [
+        ("tvae_per_class_10", {"epochs": 10, "batch_size": 100}),
+        ("tvae_per_class_20", {"epochs": 20, "batch_size": 100}),
+    ]
+    assert spec.params["epochs"] == [10, 20, 10], "the recipe stays as it was written"
+    assert SynthesizerSpec(name="neighbours").variants == (SynthesizerSpec(name="neighbours"),)

@@ -174,6 +174,17 @@ class SynthesizerSpec(_Model):
         """Its name in plans, results and the `origin` column."""
         return self.id or (f"{self.name}_per_class" if self.per_class else self.name)
 
+    @property
+    def variants(self) -> tuple[SynthesizerSpec, ...]:
+        """A source a number of epochs, where several are given: the ratio of each then says how long to train."""
+        epochs = self.params.get("epochs")
+        if not isinstance(epochs, list | tuple):
+            return (self,)
+        copies = {e: self.model_copy(update={"id": f"{self.source}_{e}"}) for e in epochs}
+        for e, copy in copies.items():
+            copy.__pydantic_extra__ = {**self.params, "epochs": e}
+        return tuple(copies.values())
+
     @model_validator(mode="after")
     def _known(self, info: ValidationInfo) -> SynthesizerSpec:
         if self.source == "real":
@@ -185,7 +196,10 @@ class SynthesizerSpec(_Model):
             )
         if self.per_class and self.name == "smote":
             raise ValueError("smote works within classes already; leave per_class out")
-        vocabulary_of(info).check_synthesizer(self.name, self.params)
+        if isinstance(self.params.get("epochs"), list | tuple) and not self.params["epochs"]:
+            raise ValueError("epochs is an empty list; name a number of epochs or several")
+        for variant in self.variants:
+            vocabulary_of(info).check_synthesizer(variant.name, variant.params)
         return self
 
 
@@ -304,12 +318,20 @@ class SearchSpec(_Model):
     max_ratio: Annotated[float, Field(gt=0, le=50)] | Literal["auto"] = Field(
         "auto", description="Most synthetic rows per real row; auto: 10 up to 2,000 rows, 5 from 4,000 rows on."
     )
+    synthetic_weight: Annotated[float, Field(gt=0, le=10)] | Literal["search"] = Field(
+        "search", description="Weight of a synthetic row where a real row has 1."
+    )
+    class_tilt: Annotated[float, Field(ge=0, le=1)] | Literal["search", "off"] = Field(
+        "search", description="0 (or off) draws classes in their real proportion, 1 all alike."
+    )
     pruning: bool = Field(default=True, description="Stop a trial early when a paired test says it cannot win.")
     early_stop: bool = Field(
         default=True, description="End the search when more trials are expected to gain less than the folds can tell."
     )
     scheduler: str | None = Field(None, description="A Dask scheduler, e.g. tcp://host:8786, instead of local workers.")
     storage: str | None = Field(None, description="An Optuna storage URL instead of study.db in the run directory.")
+
+    _read_off = field_validator("class_tilt", mode="before")(_off)
 
     @field_validator("jobs")
     @classmethod
@@ -327,7 +349,8 @@ class OutputSpec(_Model):
     policy: Literal["certified", "best", "always"] = "certified"
     labels: Literal["weighted", "sampled", "argmax"] = "weighted"
     explain: bool = Field(
-        default=True, description="Also measure how many real rows the gain is worth, and each source's dose-response."
+        default=True,
+        description="Also measure how many real rows the gain is worth, each source's dose-response, and other models.",
     )
 
 
@@ -358,7 +381,7 @@ class Recipe(_Model):
     @field_validator("synthesizers")
     @classmethod
     def _distinct(cls, value: tuple[SynthesizerSpec, ...]) -> tuple[SynthesizerSpec, ...]:
-        sources = [s.source for s in value]
+        sources = [s.source for spec in value for s in spec.variants]
         twice = sorted({s for s in sources if sources.count(s) > 1})
         if twice:
             raise ValueError(f"two synthesizers are called {twice[0]!r}; give one of them another id")
