@@ -11,7 +11,7 @@ from curator.rare import class_shares, class_weights
 from curator.records import LabelForm, MixPlan
 from curator.score.pool import Pool
 
-# A class to which the teacher gives less than this is folded into the others, and no row is written for it.
+# For a class to which the teacher gives less than this, a row is written for a share of the candidates only.
 LEAST_CHANCE = 0.01
 GOLDEN = 0.6180339887498949
 KEPT, NOT_NEEDED, NOT_USED = "kept", "not_needed", "source_not_used"
@@ -178,18 +178,32 @@ def _labels(
         return chosen, pool.labels[chosen], ones
     if pool.regression:
         return chosen, pool.prediction[chosen], ones
-    raw = np.asarray(pool.prediction[chosen])
-    # Of very many classes all may be unlikely: the likeliest always stays.
-    least = np.minimum(LEAST_CHANCE, raw.max(axis=1, keepdims=True)) if len(raw) else LEAST_CHANCE
-    chance = np.where(raw < least, 0.0, raw)
+    chance = np.asarray(pool.prediction[chosen])
     chance = chance / chance.sum(axis=1, keepdims=True)
     if form == "argmax":
         return chosen, chance.argmax(axis=1), ones
     if form == "sampled":
         drawn = (chance.cumsum(axis=1) <= pool.uniform[chosen, None]).sum(axis=1)
         return chosen, np.minimum(drawn, pool.n_classes - 1), ones
+    chance = _worth_writing(chance, pool.uniform[chosen])
     row, label = np.nonzero(chance)
     return chosen[row], label, chance[row, label]
+
+
+def _worth_writing(chance: np.ndarray, uniform: np.ndarray) -> np.ndarray:
+    """Return probabilities of which the small ones are 0 or 1 %, so that few rows are written; shape (m, n_classes).
+
+    A class below 1 % keeps 1 % where its own draw says so, and is right on average. Cutting small probabilities off
+    would take rare classes out of most synthetic rows, and make a model that is trained on them sure of what is not.
+    """
+    if len(chance) == 0:
+        return chance
+    # Of very many classes all may be unlikely: the likeliest always stays.
+    least = np.minimum(LEAST_CHANCE, chance.max(axis=1, keepdims=True))
+    draws = np.mod(uniform[:, None] + GOLDEN * np.arange(1, chance.shape[1] + 1), 1.0)
+    kept = np.where(chance >= least, chance, np.where(draws * least < chance, least, 0.0))
+    written: np.ndarray = kept / kept.sum(axis=1, keepdims=True)
+    return written
 
 
 def _copies(

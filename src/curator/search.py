@@ -30,6 +30,8 @@ PRUNE_BELOW = 0.2
 STARTUP_TRIALS = 12
 # What the recent past is, for judging whether more trials are worth their time.
 RECENT = 24
+# Plans whose synthetic mass is within so many times the least are alike in that.
+ABOUT_THE_LEAST = 1.5
 # The trials that the best is told apart from.
 _RIVALS = 8
 _LEAST_RIVALS = 4
@@ -294,14 +296,18 @@ def worth_going_on(history: Sequence[Trial], named: int, trials: int) -> bool:
 def select(trials: Sequence[Trial], folds: int | None = None) -> tuple[Trial, Trial]:
     """Return the selected trial and the raw best.
 
-    Among trials within one standard error of the best, the one with the least synthetic mass: the best of many noisy
-    estimates looks better than it is, and less synthetic data is less to go wrong. The error is that of the paired
+    Among trials within one standard error of the best, those with about the least synthetic mass (up to half as much
+    again), and of these the one that does best: the best of many noisy estimates looks better than it is, and less
+    synthetic data is less to go wrong; but the very least is itself a lucky draw. The error is that of the paired
     difference to the best: trials share their folds, so that most of what moves one moves the other too, and a trial
     that is behind on every fold is behind. `folds` is the number of folds of one repetition; more repetitions make no
     more independent rows.
     """
     near = near_best(trials, folds)
-    selected = min(near, key=lambda t: (t.plan.mass, t.plan.rare_exponent > 0, -t.delta, t.number))
+    least = min(t.plan.mass for t in near)
+    light = [t for t in near if t.plan.mass <= ABOUT_THE_LEAST * least]
+    # Without synthetic rows, weights are all that one plan has more than another.
+    selected = min(light, key=lambda t: (least == 0 and t.plan.rare_exponent > 0, -t.delta, t.plan.mass, t.number))
     return selected, near[0]
 
 
