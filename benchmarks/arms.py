@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from curator.prepare import Setup, prepare
 from curator.records import MixPlan
 from curator.run import Run
 from curator.rundir import RunDirectory
+from curator.score.candidates import Source
 from curator.score.pool import PoolTask, build_pool
 from curator.table import ENCODERS, Fold, load_table, to_plain
 
@@ -88,8 +89,10 @@ def drawn(path: Path, cell: Cell) -> tuple[pd.DataFrame, pd.DataFrame, str]:
     return own.reset_index(drop=True), rest.reset_index(drop=True), target
 
 
-def judge(cell: Cell, data: Path, folder: Path, *, trials: int, tuned: bool, jobs: int) -> Iterator[Outcome]:
-    """Give the rows to every arm and yield what each comes to."""
+def judge(
+    cell: Cell, data: Path, folder: Path, *, trials: int, tuned: bool, jobs: int, naive: Sequence[str] = ()
+) -> Iterator[Outcome]:
+    """Give the rows to every arm and yield what each comes to; `naive` are further synthesizers, to be added at 1x."""
     own, rest, target = drawn(data, cell)
     task = load_table(read_recipe({"data": {"target": target, "budget": None}}), own).task
     content = {
@@ -102,6 +105,8 @@ def judge(cell: Cell, data: Path, folder: Path, *, trials: int, tuned: bool, job
     setup = prepare(read_recipe(content), own)
     judged = _Judged(setup, rest)
     predictions = judged.ladder(run, jobs)
+    for name in naive:
+        predictions |= judged.naive(name, base / "naive")
     predictions[CURATOR] = judged.trained_on(run, setup.estimator)
     if tuned:
         changed = {**content, "task": {**content["task"], "tune": True}}
@@ -154,6 +159,16 @@ class _Judged:
             if not why
         ]
         return self._fitted(task, arms, jobs)
+
+    def naive(self, name: str, store: Path) -> dict[str, Prediction]:
+        """Train on as many rows of a synthesizer as there are real rows, beside these."""
+        task = replace(
+            self.setup.pool_task(self.setup.splits.emission, store), sources=(Source(name, name, {}, False),),
+            max_ratio=1.0, valid=self.plain, y_valid=self.y, weight_valid=np.ones(len(self.y)),
+        )  # fmt: skip
+        with one_thread():
+            build_pool(task)
+        return self._fitted(task, [Arm(f"{name}_naive_1x", MixPlan(((name, 1.0),)))], 1)
 
     def _fitted(self, task: PoolTask, arms: list[Arm], jobs: int) -> dict[str, Prediction]:
         setup = self.setup

@@ -3,7 +3,8 @@
 For each table, size, seed and model, n real rows are given to every arm, and up to 5,000 other rows of the table judge
 what each comes to. Arms: the ladder (real only, class weights, random oversampling, SMOTE, tuned by 20 random draws,
 each source naively at 1x, filtered as in CLLM, relabelled at 5x), and the curator as a whole by its public interface,
-with the estimator's default settings and tuned.
+with the estimator's default settings and tuned. ``--naive`` adds further synthesizers at 1x, which train networks for
+minutes a table.
 
 Cells that ``quality.csv`` in ``--out`` holds already are not done again: an interrupted benchmark goes on where it was.
 ``--quick`` is two tables, 300 rows, one seed and two models.
@@ -43,6 +44,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--models", action="append", choices=sorted(MODELS), help="by default boosting, linear, forest")
     parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--naive", action="append", choices=["tvae", "ctgan", "copula_gan"],
+                        help="a further synthesizer to add at 1x, minutes a cell; repeatable")
     parser.add_argument("--jobs", type=int, default=2)
     given = parser.parse_args()
     tables = given.only or (QUICK_TABLES if given.quick else DEFAULT_TABLES)
@@ -66,7 +69,7 @@ def main() -> None:
 
 def _arguments(given: argparse.Namespace) -> list[str]:
     """Return the arguments as somebody else would give them."""
-    asked = [(name, value) for name in ("only", "rows", "models") for value in getattr(given, name) or ()]
+    asked = [(name, value) for name in ("only", "rows", "models", "naive") for value in getattr(given, name) or ()]
     usual = {"seeds": 3, "trials": 100}
     asked += [(name, getattr(given, name)) for name, value in usual.items() if getattr(given, name) != value]
     parts = [part for name, value in asked for part in (f"--{name}", str(value))]
@@ -79,7 +82,7 @@ def _fill(cell: Cell, path: Path, given: argparse.Namespace) -> None:
     if len(done) and bool((done[list(key)] == pd.Series(key)).all(axis=1).any()):
         return
     found = judge(cell, given.data, given.out / "quality-runs", trials=given.trials, tuned=not given.quick,
-                  jobs=given.jobs)  # fmt: skip
+                  jobs=given.jobs, naive=given.naive or ())  # fmt: skip
     frame = pd.DataFrame([outcome.row() for outcome in found])
     # Written whole beside the old one and renamed: an interruption leaves no half of a cell.
     part = path.with_suffix(".part")

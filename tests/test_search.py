@@ -14,7 +14,7 @@ from curator.evaluate import METRICS, standard_error
 from curator.prepare import prepare
 from curator.progress import Silent
 from curator.records import MixPlan, Trial
-from curator.search import BATCH, RECENT, SearchTask, Study, near_best, propose, run_search, rungs, select
+from curator.search import AHEAD, RECENT, SearchTask, Study, near_best, propose, run_search, rungs, select
 from curator.space import STEP, Space, spread, usual_ratio, warm_starts
 
 LOSS = METRICS["log_loss"]
@@ -285,9 +285,10 @@ def test_continued_after_any_number_of_stored_trials(study, finished, stored):
     bench = Bench()
     assert run_search(task(TRIALS), broken, bench, Silent()) == trials
     assert broken.trials() == trials
-    # Whole batches are not evaluated again.
-    assert len(bench.asked) <= len(asked)
-    assert bench.asked == asked[len(asked) - len(bench.asked) :]
+    # What was stored is not evaluated again.
+    assert set(bench.asked) <= set(asked)
+    later = {t.plan for t in trials[stored:]}
+    assert {plan for plan, _ in bench.asked} <= later
 
 
 @pytest.mark.parametrize("stored", [2, 9, 13])
@@ -311,7 +312,7 @@ def test_killed_while_evaluating_again_and_again(study, finished, evaluations):
             done = run_search(task(TRIALS), broken, Bench(left=evaluations), Silent())
         except Interrupted:
             if evaluations == 1:
-                # A batch takes more than one evaluation: nothing is ever finished, and nothing half-done is stored.
+                # A trial takes more than one evaluation: nothing is ever finished, and nothing half-done is stored.
                 assert len(broken.trials()) == 0
                 return
             continue
@@ -346,9 +347,34 @@ def test_more_trials_go_on_from_where_it_ended(study, finished):
     assert run_search(task(TRIALS), own, Bench(), Silent()) == trials
 
 
-def test_a_timeout_stops_between_batches_and_leaves_something(study):
+def test_what_is_under_way_is_told_to_the_sampler(finished):
+    trials, _, _ = finished
+    under_way = [(t.name, dict(t.params), t.plan) for t in trials[8:12]]
+    one, other = (propose(space(), trials[:8], (), 1, 3, pending) for pending in (under_way, under_way[:2]))
+    assert one != other
+    assert one == propose(space(), trials[:8], (), 1, 3, under_way)
+
+
+def test_at_most_eight_trials_are_under_way(study):
+    """Whoever is slow keeps at most seven later ones waiting for their turn."""
+    own, most = study(), 0
+
+    def evaluate(pairs, take):
+        nonlocal most
+        queue = list(pairs)
+        while queue:
+            most = max(most, len({plan for plan, _ in queue}))
+            pair = queue.pop()  # the latest first: the first trials are the slow ones
+            queue += take(pair, (landscape(*pair), 0.1))
+
+    trials = run_search(task(TRIALS), own, evaluate, Silent())
+    assert most <= AHEAD
+    assert own.trials() == trials
+
+
+def test_a_timeout_begins_no_further_trial_and_leaves_something(study):
     trials = run_search(task(40, timeout=1e-9), study(), Bench(), Silent())
-    assert len(trials) == BATCH
+    assert [t.name for t in trials] == [task(1).named[0][0]]
 
 
 # --- evaluation -----------------------------------------------------------------------------------
@@ -412,7 +438,7 @@ def _fold_by_fold(plan, fold):
 
 def test_clear_losers_are_pruned_and_close_ones_are_not(study):
     own = task(24, reference=tuple(_fold_by_fold(MixPlan(), k) for k in range(5)), space=space())
-    trials = run_search(own, study(), Bench(_fold_by_fold), Silent())[BATCH:]
+    trials = run_search(own, study(), Bench(_fold_by_fold), Silent())[AHEAD:]
     losers = [t for t in trials if dict(t.plan.ratios).get("b", 0) > 0]
     assert losers
     assert all(t.state == "pruned" for t in losers)
@@ -463,7 +489,6 @@ def test_a_search_that_has_found_the_best_ends_early(study):
     told = Silent()
     ended = run_search(own, study(), Bench(flat), told)
     assert len(own.named) + RECENT <= len(ended) < 120
-    assert len(ended) % BATCH == 0
     assert len(run_search(replace(own, early_stop=False, trials=120), study(), Bench(flat), told)) == 120
 
 

@@ -184,7 +184,9 @@ def _labels(
         return chosen, chance.argmax(axis=1), ones
     if form == "sampled":
         drawn = (chance.cumsum(axis=1) <= pool.uniform[chosen, None]).sum(axis=1)
-        return chosen, np.minimum(drawn, pool.n_classes - 1), ones
+        # Rounding may leave the sum below a draw: then it is the last class that has a chance.
+        last = pool.n_classes - 1 - (chance[:, ::-1] > 0).argmax(axis=1)
+        return chosen, np.minimum(drawn, last), ones
     chance = _worth_writing(chance, pool.uniform[chosen])
     row, label = np.nonzero(chance)
     return chosen[row], label, chance[row, label]

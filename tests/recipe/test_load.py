@@ -117,6 +117,7 @@ def test_source_and_target_are_enough(write):
         "rare": {"slices": [], "discover": True, "weights": "search", "tolerance": 0.01},
         "search": {
             "trials": 100, "timeout": None, "seed": 0, "jobs": "auto", "max_ratio": "auto", "pruning": True,
+            "synthetic_weight": "search", "class_tilt": "search",
             "early_stop": True, "scheduler": None, "storage": None,
         },
         "output": {

@@ -119,7 +119,7 @@ class Costs:
         candidates, and their ``prediction`` by the teacher), ``pool/<piece>`` (teacher, encoding) and ``emission``.
         By real rows of a large table: ``rewrite``.
         By the rows that the estimator is trained on: ``fit``, and ``predict`` (of one row). By the trials before it:
-        ``propose`` (a batch of trials).
+        ``propose`` (one trial).
     arms : mapping of str to float
         Rows to train on per real row, by arm of the ladder.
     named, random : tuples of float

@@ -34,7 +34,7 @@ from curator.score.candidates import (
 )
 from curator.score.choice import fit_teacher
 from curator.score.pool import Pool, PoolTask, real_space, score
-from curator.search import BATCH, STARTUP_TRIALS, Study, propose
+from curator.search import AHEAD, STARTUP_TRIALS, Study, propose
 from curator.space import warm_starts
 from curator.synthesize import TARGET, ClassSampler, Synthesizer
 from curator.table import ENCODERS, Fold, Whole, restore, strata
@@ -264,9 +264,9 @@ def _count(setup: Setup, pool: Pool) -> _Counts:
     mixes = [(a.name, a.plan) for a in running if not a.special and a.name != "real_tuned"]
     named = warm_starts(setup.space, mixes)
     drawn = propose(setup.space, [], named, len(named), setup.seed)
-    for place in range(PLANS // BATCH):
+    for place in range(PLANS // AHEAD):
         # Before the sampler has seen a trial, it draws at random.
-        drawn += propose(setup.space, [], [], BATCH, setup.seed + place)
+        drawn += propose(setup.space, [], [], AHEAD, setup.seed + place)
     known = {plan.canonical() for _, plan in mixes}
     arms = [Arm("trial", plan) for _, _, plan in drawn]
     ratios = [0.0 if arm.plan in known else ratio(arm) for arm in arms]
@@ -287,13 +287,13 @@ def _count(setup: Setup, pool: Pool) -> _Counts:
 
 def _time_search(setup: Setup, trials: Sequence[Trial], clock: Clock) -> float:
     """Time proposals after some trials and after more; return the seconds to store a trial."""
-    for count in (STARTUP_TRIALS + BATCH, len(trials)):
-        clock.time("propose", count, propose, setup.space, trials[:count], [], BATCH, setup.seed)
+    for count in (STARTUP_TRIALS + AHEAD, len(trials)):
+        clock.time("propose", count, propose, setup.space, trials[:count], [], 1, setup.seed)
     study = Study(Path(), "sqlite://", "estimate", setup.space)
     watch = Stopwatch()
-    for trial in trials[:BATCH]:
+    for trial in trials[:AHEAD]:
         study.add(trial)
-    seconds = watch.seconds() / BATCH
+    seconds = watch.seconds() / AHEAD
     study.close()
     return seconds
 

@@ -20,7 +20,7 @@ from curator.ladder import TUNING_DRAWS
 from curator.parallel import available_cores
 from curator.prepare import Setup
 from curator.score.candidates import BALANCING
-from curator.search import BATCH, RECENT, STARTUP_TRIALS, rungs
+from curator.search import AHEAD, RECENT, STARTUP_TRIALS, rungs
 from curator.table import Fold
 from curator.table.whole import BATCH_ROWS, WholeFrame
 from curator.worth import DOSES, SHARES
@@ -95,7 +95,7 @@ def forecast(setup: Setup, costs: Costs, jobs: int) -> Estimate:
     seconds["ladder"] = run.arms(splits.folds) + (0.0 if task.tune else tuning)
     seconds["search"] = run.search(spec.trials)
     if spec.timeout is not None:
-        seconds["search"] = min(seconds["search"], spec.timeout + run.batch(costs.random[:BATCH], prunes=True))
+        seconds["search"] = min(seconds["search"], spec.timeout + run.some(AHEAD) / jobs)
     seconds["last pools"] = run.pools(last)
     seconds["certification"] = run.certification()
     if setup.recipe.output.explain:
@@ -107,7 +107,7 @@ def forecast(setup: Setup, costs: Costs, jobs: int) -> Estimate:
             f"other processes keep {costs.others:.1f} of the {os.cpu_count()} cores busy; these figures are for when "
             "they go on"
         )
-    least = -(-(len(costs.named) + max(RECENT, STARTUP_TRIALS)) // BATCH) * BATCH
+    least = len(costs.named) + max(RECENT, STARTUP_TRIALS) + AHEAD - 1
     if spec.early_stop and least < spec.trials:
         total = sum(seconds.values()) - seconds["search"] + min(seconds["search"], run.search(least))
         notes.append(
@@ -181,26 +181,25 @@ class _Run:
         return self.wall([self.fit(ratio, fold) for ratio in self.costs.arms.values() for fold in folds])
 
     def search(self, trials: int) -> float:
-        costs = self.costs
-        named = costs.named[:trials]
-        first = sum(self.batch(named[i : i + BATCH], prunes=i > 0) for i in range(0, len(named), BATCH))
-        # Trials that the sampler proposes take what random ones take, on average.
-        batches = [costs.random[i : i + BATCH] for i in range(0, len(costs.random), BATCH)]
-        each = sum(self.batch(b, prunes=True) for b in batches) / len(costs.random)
-        overhead = costs.at("propose", trials / 2) * trials / BATCH + costs.store * trials
-        return costs.process.get("open", 0.0) + first + each * (trials - len(named)) + overhead
+        costs, named = self.costs, self.costs.named[:trials]
+        # The first know no leader yet. Trials that the sampler proposes take what random ones take, on average.
+        fits = [self.trial(ratio, prunes=i >= AHEAD) for i, ratio in enumerate(named)]
+        fits += [self.some(1) for _ in range(trials - len(named))]
+        # With several jobs, the others fit while this process proposes.
+        overhead = (costs.at("propose", trials / 2) + costs.store) * trials / self.jobs
+        return costs.process.get("open", 0.0) + self._crowd * sum(fits) / self.jobs + overhead
 
-    def batch(self, ratios: Sequence[float], *, prunes: bool) -> float:
-        """One batch, rung by rung."""
-        folds = self.setup.splits.folds
-        going = [[self.fit(ratio, fold) for fold in folds] for ratio in ratios if ratio > 0]
-        steps = rungs(len(folds)) if prunes and self.setup.recipe.search.pruning else [len(folds)]
-        total, begun = 0.0, 0
-        for step in steps:
-            total += self.wall([s for own in going for s in own[begun:step]])
-            kept = max(1, round(_GOING_ON * len(going)))
-            going, begun = going[:: max(1, len(going) // kept)][:kept], step
-        return total
+    def some(self, trials: int) -> float:
+        """So many trials of the sampler's, in one process."""
+        return trials * sum(self.trial(ratio, prunes=True) for ratio in self.costs.random) / len(self.costs.random)
+
+    def trial(self, ratio: float, *, prunes: bool) -> float:
+        """One trial, rung by rung; one that the ladder has evaluated costs nothing."""
+        folds, total, begun, share = self.setup.splits.folds, 0.0, 0, 1.0
+        for step in rungs(len(folds)) if prunes and self.setup.recipe.search.pruning else [len(folds)]:
+            total += share * sum(self.fit(ratio, fold) for fold in folds[begun:step])
+            begun, share = step, share * _GOING_ON
+        return total if ratio > 0 else 0.0
 
     def certification(self) -> float:
         """Fit the ladder and a mix on all development rows, then resample the holdout in one process."""

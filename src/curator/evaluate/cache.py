@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -45,15 +46,16 @@ def run_fits(
 
     def ask(tasks: Iterable[FitTask]) -> list[FitTask]:
         """Return those of the tasks that must be fitted, and those that follow from what is known of the others."""
-        needed = []
-        for task in tasks:
+        needed, queue = [], deque(tasks)
+        while queue:
+            task = queue.popleft()
             key = _key(task)
             if task.folder not in known:
                 known[task.folder] = read_fits(task.folder)
             if not task.keep_prediction and key[1] in known[task.folder]:
                 results[key] = known[task.folder][key[1]]
             if key in results:
-                needed += tell(task, results[key])
+                queue.extend(tell(task, results[key]))
             elif key in waiting:
                 waiting[key].append(task)
             else:
@@ -62,10 +64,10 @@ def run_fits(
                 needed.append(task)
         return needed
 
-    def tell(task: FitTask, result: FitResult) -> list[FitTask]:
+    def tell(task: FitTask, result: FitResult) -> Sequence[FitTask]:
         if done is not None:
             done(result)
-        return ask(more(task, result)) if more is not None else []
+        return more(task, result) if more is not None else ()
 
     def settle(place: int, result: FitResult) -> list[FitTask]:
         key = started[place]
@@ -74,7 +76,7 @@ def run_fits(
             _append(folder, digest, result)
             known[folder][digest] = result
         results[key] = result
-        return [further for task in waiting.pop(key) for further in tell(task, result)]
+        return ask([further for task in waiting.pop(key) for further in tell(task, result)])
 
     workers.map(run_fit, ask(tasks), done=settle)
     return [results[_key(task)] for task in tasks]

@@ -312,7 +312,7 @@ class SearchSpec(_Model):
     """The budget of the study, and where it runs."""
 
     trials: int = Field(100, ge=1, le=100_000)
-    timeout: float | None = Field(None, gt=0, description="Seconds after which no new batch of trials starts.")
+    timeout: float | None = Field(None, gt=0, description="Seconds after which no new trial starts.")
     seed: int = Field(0, ge=0, lt=2**31)
     jobs: int | Literal["auto"] = Field("auto", description="Worker processes; auto: the cores this process may use.")
     max_ratio: Annotated[float, Field(gt=0, le=50)] | Literal["auto"] = Field(

@@ -1,0 +1,74 @@
+"""What trials tell: which plan to take, and whether more trials are worth their time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from curator.evaluate import expected_gain, standard_error
+from curator.records import Trial
+from curator.search.study import STARTUP_TRIALS
+
+# What the recent past is, for judging whether more trials are worth their time.
+RECENT = 24
+# Plans whose synthetic mass is within so many times the least are alike in that.
+ABOUT_THE_LEAST = 1.5
+# The trials that the best is told apart from.
+_RIVALS = 8
+_LEAST_RIVALS = 4
+
+
+def select(trials: Sequence[Trial], folds: int | None = None) -> tuple[Trial, Trial]:
+    """Return the selected trial and the raw best.
+
+    Among trials within one standard error of the best, those with about the least synthetic mass (up to half as much
+    again), and of these the one that does best: the best of many noisy estimates looks better than it is, and less
+    synthetic data is less to go wrong; but the very least is itself a lucky draw. The error is that of the paired
+    difference to the best: trials share their folds, so that most of what moves one moves the other too, and a trial
+    that is behind on every fold is behind. `folds` is the number of folds of one repetition; more repetitions make no
+    more independent rows.
+    """
+    near = near_best(trials, folds)
+    least = min(t.plan.mass for t in near)
+    light = [t for t in near if t.plan.mass <= ABOUT_THE_LEAST * least]
+    # Without synthetic rows, weights are all that one plan has more than another.
+    selected = min(light, key=lambda t: (least == 0 and t.plan.rare_exponent > 0, -t.delta, t.plan.mass, t.number))
+    return selected, near[0]
+
+
+def near_best(trials: Sequence[Trial], folds: int | None = None) -> list[Trial]:
+    """Return the raw best, and after it the trials within one standard error of it: what `select` chooses from."""
+    complete = [t for t in trials if t.state == "complete"]
+    best = max(complete, key=lambda t: (t.delta, -t.plan.mass, -t.number))
+    return [best, *(t for t in complete if t is not best and best.delta - t.delta <= _paired_error(best, t, folds))]
+
+
+def _paired_error(one: Trial, other: Trial, folds: int | None = None) -> float:
+    return standard_error(np.subtract(one.deltas, other.deltas).tolist(), folds)
+
+
+def fold_spread(history: Sequence[Trial], leader: Trial) -> float | None:
+    """Return how much the difference between a trial and the leader varies from fold to fold, as trials go."""
+    rivals = [t for t in history if t.state == "complete" and t.plan != leader.plan]
+    if len(rivals) < _LEAST_RIVALS or len(leader.deltas) < 2:
+        return None
+    return float(np.median([np.std(np.subtract(t.deltas, leader.deltas), ddof=1) for t in rivals]))
+
+
+def worth_going_on(history: Sequence[Trial], named: int, trials: int) -> bool:
+    """Whether the trials that are left may be expected to gain more than the folds can tell apart.
+
+    What they gain is `expected_gain` over the last 24 proposals of the sampler, pruned ones included (by how far they
+    were behind the best on the folds they had). What the folds can tell is the standard error of the paired difference
+    between the best trial and another: the median over the eight that come next.
+    """
+    recent = history[max(named, len(history) - RECENT) :]
+    complete = [t for t in history if t.state == "complete"]
+    if len(recent) < RECENT or len(history) < named + STARTUP_TRIALS or len(complete) < _LEAST_RIVALS:
+        return True
+    best = max(complete, key=lambda t: (t.delta, -t.number))
+    others = sorted((t for t in complete if t.plan != best.plan), key=lambda t: (-t.delta, t.number))[:_RIVALS]
+    noise = [_paired_error(best, t) for t in others]
+    shortfalls = [float(np.mean(np.subtract(t.deltas, best.deltas[: len(t.deltas)]))) for t in recent]
+    return not noise or expected_gain(shortfalls, trials - len(history)) >= float(np.median(noise))
