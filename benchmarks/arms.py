@@ -34,6 +34,16 @@ MODELS = {
     "forest": ("random_forest", "random_forest"),
     "lightgbm": ("lightgbm", "lightgbm"),
 }
+# What a search without one of its dimensions is given, to see what that dimension contributes.
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "without label policies": {"labels": "relabel"},
+    "without filters": {"filters": dict.fromkeys(("realism", "agreement", "novelty", "typicality"), "off")},
+    "without class tilt": {"search": {"class_tilt": "off"}},
+    "without synthetic weight": {"search": {"synthetic_weight": 1.0}},
+    "without class weights": {"rare": {"weights": "off"}},
+    "with neighbours alone": {"synthesizers": ["neighbours"]},
+    "with gaussian_copula alone": {"synthesizers": ["gaussian_copula"]},
+}
 CURATOR, CURATOR_TUNED, REAL, TUNED = "curator", "curator_tuned", "real_only", "real_tuned"
 
 
@@ -90,7 +100,15 @@ def drawn(path: Path, cell: Cell) -> tuple[pd.DataFrame, pd.DataFrame, str]:
 
 
 def judge(
-    cell: Cell, data: Path, folder: Path, *, trials: int, tuned: bool, jobs: int, naive: Sequence[str] = ()
+    cell: Cell,
+    data: Path,
+    folder: Path,
+    *,
+    trials: int,
+    tuned: bool,
+    jobs: int,
+    naive: Sequence[str] = (),
+    ablate: bool = False,
 ) -> Iterator[Outcome]:
     """Give the rows to every arm and yield what each comes to; `naive` are further synthesizers, to be added at 1x."""
     own, rest, target = drawn(data, cell)
@@ -112,6 +130,10 @@ def judge(
         changed = {**content, "task": {**content["task"], "tune": True}}
         again = curate(changed, own, out=base / f"{cell.model}-tuned", jobs=jobs)
         predictions[CURATOR_TUNED] = judged.trained_on(again, _with_settings(setup, again))
+    for name, changes in ABLATIONS.items() if ablate else ():
+        less = {**content, **{k: {**content.get(k, {}), **v} if isinstance(v, dict) else v for k, v in changes.items()}}
+        done = curate(less, own, out=base / f"{cell.model}-{name.replace(' ', '-')}", jobs=jobs)
+        predictions[name] = judged.trained_on(done, setup.estimator)
     reference = predictions[REAL]
     for arm, prediction in predictions.items():
         yield Outcome(cell, arm, judged.scores(prediction), judged.worse(prediction, reference, cell.seed))

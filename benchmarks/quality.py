@@ -4,7 +4,7 @@ For each table, size, seed and model, n real rows are given to every arm, and up
 what each comes to. Arms: the ladder (real only, class weights, random oversampling, SMOTE, tuned by 20 random draws,
 each source naively at 1x, filtered as in CLLM, relabelled at 5x), and the curator as a whole by its public interface,
 with the estimator's default settings and tuned. ``--naive`` adds further synthesizers at 1x, which train networks for
-minutes a table.
+minutes a table; ``--ablate`` searches without each dimension in turn.
 
 Cells that ``quality.csv`` in ``--out`` holds already are not done again: an interrupted benchmark goes on where it was.
 ``--quick`` is two tables, 300 rows, one seed and two models.
@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.arms import CURATOR, CURATOR_TUNED, MODELS, REAL, TUNED, Cell, judge
+from benchmarks.arms import ABLATIONS, CURATOR, CURATOR_TUNED, MODELS, REAL, TUNED, Cell, judge
 from benchmarks.common import Figure, close, line, write_docs
 from benchmarks.runs import TABLES
 
@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--naive", action="append", choices=["tvae", "ctgan", "copula_gan"],
                         help="a further synthesizer to add at 1x, minutes a cell; repeatable")
+    parser.add_argument("--ablate", action="store_true", help="also search without each dimension in turn")
     parser.add_argument("--jobs", type=int, default=2)
     given = parser.parse_args()
     tables = given.only or (QUICK_TABLES if given.quick else DEFAULT_TABLES)
@@ -73,7 +74,7 @@ def _arguments(given: argparse.Namespace) -> list[str]:
     usual = {"seeds": 3, "trials": 100}
     asked += [(name, getattr(given, name)) for name, value in usual.items() if getattr(given, name) != value]
     parts = [part for name, value in asked for part in (f"--{name}", str(value))]
-    return ["--data", "DIR", *(["--quick"] if given.quick else []), *parts]
+    return ["--data", "DIR", *(f"--{flag}" for flag in ("quick", "ablate") if getattr(given, flag)), *parts]
 
 
 def _fill(cell: Cell, path: Path, given: argparse.Namespace) -> None:
@@ -82,14 +83,14 @@ def _fill(cell: Cell, path: Path, given: argparse.Namespace) -> None:
     if len(done) and bool((done[list(key)] == pd.Series(key)).all(axis=1).any()):
         return
     found = judge(cell, given.data, given.out / "quality-runs", trials=given.trials, tuned=not given.quick,
-                  jobs=given.jobs, naive=given.naive or ())  # fmt: skip
+                  jobs=given.jobs, naive=given.naive or (), ablate=given.ablate)  # fmt: skip
     frame = pd.DataFrame([outcome.row() for outcome in found])
     # Written whole beside the old one and renamed: an interruption leaves no half of a cell.
     part = path.with_suffix(".part")
     pd.concat([done, frame], ignore_index=True).to_csv(part, index=False)
     part.replace(path)
     losses = frame.set_index("arm")["loss"]
-    best = losses.drop([CURATOR, CURATOR_TUNED], errors="ignore").idxmin()
+    best = losses.drop([CURATOR, CURATOR_TUNED, *ABLATIONS], errors="ignore").idxmin()
     print(f"{cell.name}: real {losses[REAL]:.4f}, curator {losses[CURATOR]:.4f}, best other {best} {losses[best]:.4f}",
           file=sys.stderr, flush=True)  # fmt: skip
 
@@ -119,7 +120,7 @@ def summary(rows: pd.DataFrame) -> list[Figure]:
         if CURATOR_TUNED in losses and TUNED in losses:
             both = losses[CURATOR_TUNED] / losses[TUNED]
             out += _mean(f"{name}: loss, tuned curator / tuned", both[own], 0.97)
-        ranks = losses[own].drop(columns=[CURATOR_TUNED], errors="ignore").dropna(axis=1, how="all").rank(axis=1)
+        ranks = losses[own].drop(columns=[CURATOR_TUNED, *ABLATIONS], errors="ignore").dropna(axis=1, how="all").rank(axis=1)
         first = ranks.mean().sort_values()
         label, others = f"{name}: mean rank of the curator among {ranks.shape[1]} arms", first.drop(CURATOR)
         out.append(Figure("quality", label, first[CURATOR], "", float(others.min()), f"next: {others.index[0]}"))
@@ -133,7 +134,9 @@ def summary(rows: pd.DataFrame) -> list[Figure]:
     harmed = (share > 0.01) & (mixed["worse_low"] > 0)
     out.append(Figure("quality", "cells with harm beyond 1 %, significant", float(harmed.mean()), "", 0.025, cells))
     out.append(Figure("quality", "largest harm of any cell", float(share.max()), "", 0.02))
-    fixed = relative.drop(columns=[CURATOR, CURATOR_TUNED, TUNED], errors="ignore").dropna(axis=1)
+    for name in [name for name in ABLATIONS if name in losses]:
+        out += _mean(f"{name}: loss / curator", losses[name] / losses[CURATOR], None)
+    fixed = relative.drop(columns=[CURATOR, CURATOR_TUNED, TUNED, *ABLATIONS], errors="ignore").dropna(axis=1)
     best = fixed.mean().idxmin()
     out.append(Figure("quality", "mean relative loss, curator", float(relative[CURATOR].mean()), "",
                       float(fixed[best].mean()), f"best fixed arm in hindsight: {best}"))  # fmt: skip

@@ -47,7 +47,7 @@ def recipe(folder, data=None, task=None, **sections):
 
 @pytest.fixture(autouse=True)
 def quick_teacher(monkeypatch):
-    """One member instead of seven: what is tested here is the story, not the teacher."""
+    """One member instead of all: what is tested here is the story, not the teacher."""
     full = teacher.library
 
     def library(task):

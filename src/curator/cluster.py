@@ -142,9 +142,10 @@ class DaskWorkers:
                 results[i], written = future.result()
                 self._take_back(written, tasks[i])
                 future.release()
-                for task in (done(i, results[i]) if done is not None else None) or ():
-                    tasks.append(task)
-                    submit(len(tasks) - 1)
+                before = len(tasks)
+                tasks += (done(i, results[i]) if done is not None else None) or ()
+                for added in range(before, len(tasks)):
+                    submit(added)
         except (KilledWorker, FutureCancelledError, CancelledError, CommClosedError):
             return False
         except (ImportError, RuntimeError) as error:

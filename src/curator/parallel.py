@@ -169,10 +169,10 @@ class LocalWorkers:
                 for future in finished:
                     place = futures.pop(future)
                     results[place] = future.result()
-                    added = (done(place, results[place]) if done is not None else None) or ()
-                    for task in added:
-                        futures[executor.submit(function, task)] = len(tasks)
-                        tasks.append(task)
+                    before = len(tasks)
+                    # All are noted before any is handed over, which fails where a worker has just been killed.
+                    tasks += (done(place, results[place]) if done is not None else None) or ()
+                    futures |= {executor.submit(function, tasks[i]): i for i in range(before, len(tasks))}
         except TerminatedWorkerError:
             executor.shutdown(wait=False, kill_workers=True)
             self._executor = None

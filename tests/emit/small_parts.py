@@ -57,7 +57,7 @@ class Broken:
 
 
 def few_members(task: str) -> list[teacher.Member]:
-    """One member instead of seven: what is tested here is the writing, not the teacher."""
+    """One member instead of all: what is tested here is the writing, not the teacher."""
     return [m for m in FULL_LIBRARY(task) if m.name == "linear"]
 
 

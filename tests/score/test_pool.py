@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from curator.errors import CuratorError
+from curator.estimators import Estimator
 from curator.mix import mix
 from curator.parallel import LocalWorkers
 from curator.records import MixPlan
@@ -21,6 +22,7 @@ from curator.score import candidates as candidates_module
 from curator.score import pool as module
 from curator.score.candidates import ABOUT, BALANCING, Source, load_candidates, source_seed
 from curator.score.pool import build_pool, load_pool
+from curator.score.teacher import Faculty, Teacher
 from curator.synthesize import SYNTHESIZERS, Entry
 from curator.table import ENCODERS
 
@@ -264,11 +266,13 @@ def counted(monkeypatch):
         monkeypatch.setattr(owner, name, wrapped)
 
     count(candidates_module, "fit_source", "synthesizer")
+    count(Teacher, "choose", "choice")
     count(module, "fit_teacher", "teacher")
     count(module, "score", "scores")
     return counts
 
 
+NAIVE = Estimator("naive", "sklearn.naive_bayes.GaussianNB", (), "one_hot", True, "binary")
 CHANGES = {
     "nothing": (lambda t: t, {}),
     "the encoding": (lambda t: replace(t, encoding="one_hot"), {}),
@@ -284,11 +288,19 @@ CHANGES = {
     ),
     "weights": (
         lambda t: known(t, weight=t.known.weight * np.linspace(1, 2, 60)),
-        {"synthesizer": 2, "teacher": 1, "scores": 2},
+        {"synthesizer": 2, "choice": 1, "teacher": 1, "scores": 2},
     ),
     "the ratio": (lambda t: replace(t, max_ratio=2.0), {"synthesizer": 2, "teacher": 1, "scores": 2}),
-    "the seed": (lambda t: replace(t, seed=6), {"synthesizer": 2, "teacher": 1, "scores": 2}),
-    "versions": (lambda t: replace(t, versions="sdv 99"), {"synthesizer": 2, "teacher": 1, "scores": 2}),
+    "groups": (lambda t: known(t, group=np.arange(60) // 2), {"synthesizer": 2, "choice": 1, "teacher": 1, "scores": 2}),
+    "the models of the teacher": (
+        lambda t: replace(t, faculty=Faculty(models=((NAIVE, NAIVE.code),))),
+        {"choice": 1, "teacher": 1, "scores": 2},
+    ),
+    "the seed": (lambda t: replace(t, seed=6), {"synthesizer": 2, "choice": 1, "teacher": 1, "scores": 2}),
+    "versions": (
+        lambda t: replace(t, versions="sdv 99"),
+        {"synthesizer": 2, "choice": 1, "teacher": 1, "scores": 2},
+    ),
 }
 
 

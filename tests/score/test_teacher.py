@@ -77,7 +77,7 @@ def test_the_loss_is_weighted(taught):
 def test_library_is_diverse():
     for task in ("binary", "regression"):
         members = library(task)
-        assert len({m.name for m in members}) == len(members) == 7
+        assert len({m.name for m in members}) == len(members) == 9
         assert {m.encoding for m in members} == {"ordinal", "one_hot"}
 
 

@@ -23,6 +23,7 @@ from curator.score.candidates import BALANCING
 from curator.search import AHEAD, RECENT, STARTUP_TRIALS, rungs
 from curator.table import Fold
 from curator.table.whole import BATCH_ROWS, WholeFrame
+from curator.transfer import other_models
 from curator.worth import DOSES, SHARES
 
 # The bootstrap of the certificate: resamples, and of larger holdouts fewer.
@@ -209,12 +210,15 @@ class _Run:
         return self.wall([self.fit(r, fold) for r in ratios]) + bootstrap
 
     def explanation(self) -> float:
-        """Measure the learning curve, and each source at several doses, rows being relabelled."""
+        """Measure the learning curve, each source at several doses, rows being relabelled, and other models."""
         folds = self.setup.splits.folds[: self.setup.recipe.task.folds]
         name, rows = next(((n, r) for n, r in self.costs.arms.items() if n.startswith("relabelled")), ("", 1.0))
         each = (rows - 1) / float(name.removeprefix("relabelled_").removesuffix("x") or 1)
         doses = [1 + each * d for d in DOSES if d <= self.setup.max_ratio] * len(self.setup.sources)
-        return self.wall([self.fit(ratio, fold) for ratio in (*SHARES, *doses) for fold in folds])
+        # What other models take is taken for what the recipe's own does.
+        others = [self.fit(ratio, self.setup.splits.certification) for ratio in (1.0, rows)]
+        own = [self.fit(ratio, fold) for ratio in (*SHARES, *doses) for fold in folds]
+        return self.wall([*own, *others * len(other_models(self.setup))])
 
     def emission(self) -> float:
         """Candidates in the table's own types, written; of a large table in parts, each sampled and scored anew."""

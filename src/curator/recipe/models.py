@@ -209,7 +209,7 @@ class AgreementSpec(_Model):
     threshold: Threshold = "search"
     teacher: tuple[EstimatorSpec | Literal["library"], ...] = Field(
         ("library",),
-        description="Models that the teacher is chosen from, by name or import path; library: the seven built-in ones.",
+        description="Models that the teacher is chosen from, by name or import path; library: the built-in ones.",
     )
 
     _read_off = field_validator("threshold", mode="before")(_off)

@@ -82,10 +82,12 @@ def library(task: TaskType) -> list[Member]:
     def trees(kind: Any, leaf: int) -> Callable[[list[int], int], Any]:
         return lambda _codes, seed: kind(n_estimators=100, min_samples_leaf=leaf, random_state=seed)
 
-    def boosted(rounds: int, leaves: int, rate: float) -> Callable[[list[int], int], Any]:
+    def boosted(
+        rounds: int, leaves: int, rate: float, *, shrink: float = 0.0, columns: float = 1.0
+    ) -> Callable[[list[int], int], Any]:
         return lambda codes, seed: boost(
-            max_iter=rounds, max_leaf_nodes=leaves, learning_rate=rate, categorical_features=codes,
-            early_stopping=False, random_state=seed,
+            max_iter=rounds, max_leaf_nodes=leaves, learning_rate=rate, l2_regularization=shrink, max_features=columns,
+            categorical_features=codes, early_stopping=False, random_state=seed,
         )  # fmt: skip
 
     return [
@@ -96,6 +98,8 @@ def library(task: TaskType) -> list[Member]:
         Member("extra_trees_smooth", "ordinal", trees(extra, 5)),
         Member("boosting_shallow", "ordinal", boosted(60, 5, 0.1)),
         Member("boosting", "ordinal", boosted(50, 12, 0.1)),
+        Member("boosting_stumps", "ordinal", boosted(150, 2, 0.1)),
+        Member("boosting_slow", "ordinal", boosted(150, 8, 0.05, shrink=1.0, columns=0.5)),
     ]
 
 

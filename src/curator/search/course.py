@@ -77,7 +77,7 @@ class _Search:
         self._ended: dict[int, Trial] = {}
         self._found: dict[Pair, tuple[float, float]] = {}
         self._asked: set[Pair] = set()
-        self._started, self._closed = time.monotonic(), False
+        self._started, self._closed, self._why = time.monotonic(), False, ""
         progress.advance(len(self.history))
 
     def begin(self) -> list[Pair]:
@@ -97,6 +97,8 @@ class _Search:
         while self._may_begin():
             wanted += self._begin_one()
             self._store()  # what is known already ends at once
+        if self._why and len(self.history) == len(self._proposals):
+            self._progress.note(self._why)
         return wanted
 
     def _store(self) -> None:
@@ -117,8 +119,7 @@ class _Search:
         if self._task.timeout is not None and time.monotonic() - self._started > self._task.timeout and number > 0:
             self._closed = True
         elif self._task.early_stop and not worth_going_on(seen, len(self._task.named), self._task.trials):
-            text = "more are expected to gain less than the folds can tell"
-            self._progress.note(f"ended at {number} trials: {text}")
+            self._why = f"ended at {number} trials: more are expected to gain less than the folds can tell"
             self._closed = True
         return not self._closed
 
