@@ -120,7 +120,8 @@ def summary(rows: pd.DataFrame) -> list[Figure]:
         if CURATOR_TUNED in losses and TUNED in losses:
             both = losses[CURATOR_TUNED] / losses[TUNED]
             out += _mean(f"{name}: loss, tuned curator / tuned", both[own], 0.97)
-        ranks = losses[own].drop(columns=[CURATOR_TUNED, *ABLATIONS], errors="ignore").dropna(axis=1, how="all").rank(axis=1)
+        compared = losses[own].drop(columns=[CURATOR_TUNED, *ABLATIONS], errors="ignore").dropna(axis=1, how="all")
+        ranks = compared.rank(axis=1)
         first = ranks.mean().sort_values()
         label, others = f"{name}: mean rank of the curator among {ranks.shape[1]} arms", first.drop(CURATOR)
         out.append(Figure("quality", label, first[CURATOR], "", float(others.min()), f"next: {others.index[0]}"))

@@ -291,7 +291,10 @@ CHANGES = {
         {"synthesizer": 2, "choice": 1, "teacher": 1, "scores": 2},
     ),
     "the ratio": (lambda t: replace(t, max_ratio=2.0), {"synthesizer": 2, "teacher": 1, "scores": 2}),
-    "groups": (lambda t: known(t, group=np.arange(60) // 2), {"synthesizer": 2, "choice": 1, "teacher": 1, "scores": 2}),
+    "groups": (
+        lambda t: known(t, group=np.arange(60) // 2),
+        {"synthesizer": 2, "choice": 1, "teacher": 1, "scores": 2},
+    ),
     "the models of the teacher": (
         lambda t: replace(t, faculty=Faculty(models=((NAIVE, NAIVE.code),))),
         {"choice": 1, "teacher": 1, "scores": 2},
