@@ -128,6 +128,8 @@ def draw(path: Path) -> None:
         place.loglog(sizes, totals, "o-", color="#2a6f97")
         place.set(xlabel=case, ylabel="seconds" if place is places[0][0] else "", xticks=sizes)
         place.set_xticklabels([f"{s:g}" for s in sizes])
+        shown = np.geomspace(min(totals), max(totals), 3)
+        place.set_yticks(shown, [f"{s:.3g}" for s in shown])
         place.minorticks_off()
         place.grid(visible=True, which="major", alpha=0.3)
     figure.tight_layout()

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from curator.certify import CURATED, _check_slices, _on_holdout, _verdict
+from curator.certify import CURATED, _check_slices, _verdict, on_holdout
 from curator.evaluate import METRICS, Prediction, reported_metrics
 from curator.prepare import prepare
 from curator.rare import LEAST_HOLDOUT_ROWS, Slice
@@ -184,7 +184,7 @@ def test_intervals_hold_the_estimate_and_differences_are_paired(binary, regressi
         error = rng.normal(0, 1, n)
         arms = {"real_only": Prediction(None, y + error), CURATED: Prediction(None, y + 0.95 * error)}
     metrics = reported_metrics(setup.metric, task)
-    intervals, deltas = _on_holdout(setup, arms, metrics)
+    intervals, deltas = on_holdout(setup, arms, metrics)
     for name, prediction in arms.items():
         assert set(intervals[name]) == {m.name for m in metrics}
         for metric in metrics:
@@ -204,7 +204,7 @@ def test_intervals_hold_the_estimate_and_differences_are_paired(binary, regressi
 def test_the_holdout_bootstrap_is_reproducible(binary):
     n = len(binary.splits.holdout)
     arms = {"real_only": _chances(binary, np.full(n, 0.7)), CURATED: _chances(binary, 0.7 + _noise(n))}
-    one, other = (_on_holdout(binary, arms, [METRICS["log_loss"]]) for _ in range(2))
+    one, other = (on_holdout(binary, arms, [METRICS["log_loss"]]) for _ in range(2))
     assert one == other
 
 
@@ -213,7 +213,7 @@ def test_a_scorer_of_scikit_learn_as_the_metric():
     n = len(setup.splits.holdout)
     rng = np.random.default_rng(0)
     arms = {"real_only": _chances(setup, rng.random(n)), CURATED: _chances(setup, 0.4 + 0.6 * rng.random(n))}
-    intervals, deltas = _on_holdout(setup, arms, reported_metrics(setup.metric, "binary"))
+    intervals, deltas = on_holdout(setup, arms, reported_metrics(setup.metric, "binary"))
     assert intervals[CURATED]["f1_macro"].low > intervals["real_only"]["f1_macro"].high
     assert deltas[CURATED].low > 0
 
