@@ -12,7 +12,7 @@ from sklearn.linear_model import LinearRegression
 
 from curator.errors import UserError
 from curator.estimators import fit, predict
-from curator.evaluate import ESTIMATORS, check_estimator, make_estimator, tuning_draws
+from curator.evaluate import ESTIMATORS, check_estimator, make_estimator, tuning_draws, tuning_space
 from curator.recipe import EstimatorSpec
 from curator.table import ENCODERS
 
@@ -247,19 +247,22 @@ def test_predict_is_silent_and_flat():
 
 @pytest.mark.parametrize("name", [n for n in ESTIMATORS if n in INSTALLED])
 def test_tuning_draws(name):
-    draws = tuning_draws(spec(name), 6, 3)
+    draws = tuning_draws(tuning_space(spec(name)), 6, 3)
     assert draws[0] == {}
     assert len(draws) == 7
     assert all(d not in draws[:i] for i, d in enumerate(draws))
-    assert draws == tuning_draws(spec(name), 6, 3)
-    assert draws != tuning_draws(spec(name), 6, 4)
+    assert draws == tuning_draws(tuning_space(spec(name)), 6, 3)
+    assert draws != tuning_draws(tuning_space(spec(name)), 6, 4)
     fixed = next(iter(ESTIMATORS[name].space))
     one = EstimatorSpec(name=name, params={fixed: ESTIMATORS[name].space[fixed][0]})
-    assert all(fixed not in d for d in tuning_draws(one, 6, 3)), "what the recipe sets is not tuned"
+    assert all(fixed not in d for d in tuning_draws(tuning_space(one), 6, 3)), "what the recipe sets is not tuned"
 
 
 def test_tuning_needs_a_known_space():
-    assert tuning_draws(by_path("sklearn.naive_bayes.GaussianNB"), 6, 0) == [{}]
+    unknown = by_path("sklearn.naive_bayes.GaussianNB")
+    assert tuning_space(unknown) == {}
+    assert tuning_draws({}, 6, 0) == [{}]
+    assert tuning_space(unknown, {"var_smoothing": (1e-9, 1e-6)}) == {"var_smoothing": (1e-9, 1e-6)}
 
 
 @pytest.mark.parametrize("name", [n for n in INSTALLED if n != "mlp"])
@@ -268,5 +271,5 @@ def test_every_drawn_setting_can_be_fitted(name):
     estimator = make_estimator(spec(name), task)
     X, _, signal, codes = encoded(estimator.encoding)
     y = (signal > 1).astype(int) if task == "binary" else signal
-    for draw in tuning_draws(spec(name), 3, 0):
+    for draw in tuning_draws(tuning_space(spec(name)), 3, 0):
         fit(estimator.with_params({**draw, **QUICK.get(name, {})}), X, y, None, seed=0, categorical=codes)
