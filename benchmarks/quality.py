@@ -43,12 +43,13 @@ def main() -> None:
     parser.add_argument("--rows", type=int, action="append", help="rows that the arms get; by default 300 and 1,000")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--models", action="append", choices=sorted(MODELS), help="by default boosting, linear, forest")
-    parser.add_argument("--trials", type=int, default=100)
+    parser.add_argument("--trials", type=int, help="of each search; by default 100, with --quick 20")
     parser.add_argument("--naive", action="append", choices=["tvae", "ctgan", "copula_gan"],
                         help="a further synthesizer to add at 1x, minutes a cell; repeatable")
     parser.add_argument("--ablate", action="store_true", help="also search without each dimension in turn")
     parser.add_argument("--jobs", type=int, default=2)
     given = parser.parse_args()
+    given.trials = given.trials or (20 if given.quick else 100)
     tables = given.only or (QUICK_TABLES if given.quick else DEFAULT_TABLES)
     rows = given.rows or ([300] if given.quick else [300, 1000])
     models = given.models or (["boosting", "linear"] if given.quick else ["boosting", "linear", "forest"])
@@ -71,7 +72,7 @@ def main() -> None:
 def _arguments(given: argparse.Namespace) -> list[str]:
     """Return the arguments as somebody else would give them."""
     asked = [(name, value) for name in ("only", "rows", "models", "naive") for value in getattr(given, name) or ()]
-    usual = {"seeds": 3, "trials": 100}
+    usual = {"seeds": 3, "trials": 20 if given.quick else 100}
     asked += [(name, getattr(given, name)) for name, value in usual.items() if getattr(given, name) != value]
     parts = [part for name, value in asked for part in (f"--{name}", str(value))]
     return ["--data", "DIR", *(f"--{flag}" for flag in ("quick", "ablate") if getattr(given, flag)), *parts]
