@@ -144,14 +144,11 @@ def test_settings_are_searched_together_with_the_mix(a_mix_is_selected, tmp_path
     # The real rows alone have the settings that they were tuned to; the dataset has its own.
     selected = dict(run.results["selected"]["plan"]["settings"])
     assert run.results["estimator_params"] == {**run.results["reference_params"], **selected}
-    real_only = next(a for a in run.results["arms"] if a["name"] == "real_only")
-    assert run.trials.loc[run.trials["ratio"] == 0, "score.0"].iloc[0] == pytest.approx(
-        _fold_scores(run, real_only)[0]
-    ), "a plan of real rows alone is the reference, whatever settings were drawn"
-
-
-def _fold_scores(run, arm):
-    return run.trials.loc[run.trials["name"] == arm["name"], "score.0"].tolist()
+    real_only = next(a for a in run.results["arms"] if a["name"] == "real_only")["folds"]["log_loss"]["mean"]
+    plain = run.trials[(run.trials["ratio"] == 0) & (run.trials["rare_exponent"] == 0)]
+    assert len(plain) > 0
+    # Whatever settings were drawn for it.
+    assert plain[["score.0", "score.1"]].mean(axis=1).to_numpy() == pytest.approx(real_only)
 
 
 @pytest.mark.parametrize(
@@ -160,6 +157,7 @@ def _fold_scores(run, arm):
         ({"tune": {"c": [0.1, 1.0]}}, "did you mean 'C'"),
         ({"tune": {"C": [1.0]}}, "two values or more"),
         ({"tune": {}}, "two values or more"),
+        ({"tune": {"C": [[1.0], [2.0]]}}, r"the values of a setting must be numbers.*got \[1\.0\]"),
     ],
 )
 def test_settings_to_tune_are_checked(tmp_path, task, said):
@@ -214,6 +212,20 @@ def test_a_teacher_of_ones_own(a_mix_is_selected, tmp_path):
     made = run.data[run.data["origin"] != "real"]
     share = made.groupby("y")["sample_weight"].sum() / made["sample_weight"].sum()
     assert share.to_dict() == pytest.approx({"no": 0.25, "yes": 0.75})
+
+
+class Moody(Oracle):
+    """Knows a probe when it sees one, and fails on anything else."""
+
+    def predict_proba(self, X):
+        if X.shape[1] != 3:
+            raise AttributeError("no such thing")
+        return super().predict_proba(X)
+
+
+def test_a_teacher_that_fails_is_named(tmp_path):
+    with pytest.raises(CuratorError, match=r"the teacher's test_curate\.Moody failed on \d+ rows: no such thing"):
+        curate(recipe(tmp_path, filters={"agreement": {"teacher": "test_curate.Moody"}}), table(), jobs=1)
 
 
 def test_a_teacher_beside_the_library_must_earn_its_place(tmp_path):

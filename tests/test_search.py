@@ -417,7 +417,7 @@ def test_twins_in_a_batch_are_evaluated_once(study):
 
 def test_known_plans_are_not_evaluated(study):
     plan = MixPlan()
-    known = {plan.canonical(): (task(4).reference, 9.0)}
+    known = {plan.canonical(): task(4).reference}
     bench = Bench()
     trials = run_search(task(4, known=known), study(), bench, Silent())
     assert trials[0].plan == plan

@@ -188,7 +188,7 @@ class _Curation:
             metric=setup.metric,
             named=tuple(warm_starts(setup.space, mixes, untuned(setup))),
             reference=ladder["real_only"].scores[metric],
-            known={plan.canonical(): (ladder[name].scores[metric], 0.0) for name, plan in mixes},
+            known={plan.canonical(): ladder[name].scores[metric] for name, plan in mixes},
             trials=spec.trials,
             seed=spec.seed,
             pruning=spec.pruning,

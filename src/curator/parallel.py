@@ -10,6 +10,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
@@ -38,6 +39,27 @@ class Task(Protocol):
 
     def moved(self, store: Path) -> Self:
         """Return the same task with all its folders in `store`."""
+
+
+@dataclass(frozen=True, eq=False)
+class FolderTask:
+    """A task that reads no folder and makes one, whose name is a digest of what decides its content."""
+
+    folder: Path
+
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """Nothing."""
+        return ()
+
+    @property
+    def writes(self) -> tuple[Path, ...]:
+        """The folder that is made."""
+        return (self.folder,)
+
+    def moved(self, store: Path) -> Self:
+        """Return the task as it is done in another place."""
+        return replace(self, folder=store / self.folder.name)
 
 
 T = TypeVar("T", bound=Task)

@@ -41,7 +41,8 @@ def measure_transfer(
     if plan.real_only:
         return []
     models, fold, form = other_models(setup), setup.splits.certification, setup.recipe.output.labels
-    pools.make((fold,), workers, progress, "transfer", encodings=sorted({m.encoding for m in models}))
+    encodings = sorted({m.encoding for m in models} - {setup.estimator.encoding})
+    pools.make((fold,), workers, progress, "encoding", encodings=encodings)
     # Settings belong to the model that they were searched for.
     arms = [Arm("real_only"), Arm(CURATED, replace(plan, settings=()))]
     progress.stage("transfer", len(models) * len(arms))

@@ -23,7 +23,7 @@ from curator.emit.composition import Count, composition, count_rows
 from curator.emit.ledger import candidate_ids, ledger
 from curator.errors import CuratorError, DataError
 from curator.mix import mix
-from curator.parallel import Workers
+from curator.parallel import FolderTask, Workers
 from curator.pools import Pools
 from curator.prepare import Setup
 from curator.progress import Progress
@@ -58,7 +58,7 @@ _TRIED = 50
 
 
 @dataclass(frozen=True, eq=False)
-class PartTask:
+class PartTask(FolderTask):
     """One part of the synthetic rows, for whatever process.
 
     Attributes
@@ -77,7 +77,6 @@ class PartTask:
     schema : pyarrow.Schema
     """
 
-    folder: Path
     pool: PoolTask
     plan: MixPlan
     form: LabelForm
@@ -93,11 +92,6 @@ class PartTask:
         """Which teacher was chosen, where that is known."""
         folder = self.pool.choice.folder
         return (folder,) if (folder / ABOUT).is_file() else ()
-
-    @property
-    def writes(self) -> tuple[Path, ...]:
-        """The folder that it makes."""
-        return (self.folder,)
 
     @property
     def cost(self) -> float:

@@ -184,11 +184,11 @@ class _Run:
     def search(self, trials: int) -> float:
         costs, named = self.costs, self.costs.named[:trials]
         # The first know no leader yet. Trials that the sampler proposes take what random ones take, on average.
-        fits = [self.trial(ratio, prunes=i >= AHEAD) for i, ratio in enumerate(named)]
-        fits += [self.some(1) for _ in range(trials - len(named))]
+        fits = sum(self.trial(ratio, prunes=i >= AHEAD) for i, ratio in enumerate(named))
+        fits += self.some(trials - len(named))
         # With several jobs, the others fit while this process proposes.
         overhead = (costs.at("propose", trials / 2) + costs.store) * trials / self.jobs
-        return costs.process.get("open", 0.0) + self._crowd * sum(fits) / self.jobs + overhead
+        return costs.process.get("open", 0.0) + self._crowd * fits / self.jobs + overhead
 
     def some(self, trials: int) -> float:
         """So many trials of the sampler's, in one process."""

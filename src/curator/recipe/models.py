@@ -134,6 +134,9 @@ class TaskSpec(_Model):
         if isinstance(value, dict):
             if not value or any(len(values) < 2 for values in value.values()):
                 raise ValueError("names the settings to tune with two values or more each, e.g. {max_depth: [3, 6, 9]}")
+            odd = [v for values in value.values() for v in values if isinstance(v, list | tuple | dict | set)]
+            if odd:
+                raise ValueError(f"the values of a setting must be numbers, texts, true, false or null; got {odd[0]!r}")
             spec = info.data.get("estimator")
             if spec is not None:
                 tried = {name: values[0] for name, values in value.items()}
@@ -218,7 +221,10 @@ class AgreementSpec(_Model):
     @classmethod
     def _several(cls, value: Any) -> Any:
         values = value if isinstance(value, list | tuple) else [value]
-        return [v if v == "library" or not isinstance(v, str) else _model_named(v) for v in values]
+        words = (v for v in values if isinstance(v, str) and v != "library")
+        # A model in one word is a short name, or an import path, which has a dot.
+        specs = {w: {"class": w} if "." in w else {"name": w} for w in words}
+        return [specs.get(v, v) if isinstance(v, str) else v for v in values]
 
     @field_validator("teacher")
     @classmethod
@@ -233,11 +239,6 @@ class AgreementSpec(_Model):
             if isinstance(spec, EstimatorSpec):
                 vocabulary_of(info).check_estimator(spec)
         return value
-
-
-def _model_named(text: str) -> dict[str, str]:
-    """Return a model's spec from one word: a short name, or an import path, which has a dot."""
-    return {"class": text} if "." in text else {"name": text}
 
 
 class FilterSpec(_Model):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from curator.errors import CuratorError, reason_of
+from curator.parallel import FolderTask
 from curator.rare import class_shares
 from curator.records import TaskType
 from curator.rundir import atomic_folder, full_disk_explained
@@ -116,30 +117,18 @@ class TrainingRows:
 
 
 @dataclass(frozen=True, eq=False)
-class CandidateTask:
+class CandidateTask(FolderTask):
     """One source on one training set; the folder's name is a digest of what decides its content."""
 
-    folder: Path
     known: TrainingRows
     source: Source
     max_ratio: float
     seed: int
 
-    reads: tuple[Path, ...] = ()
-
-    @property
-    def writes(self) -> tuple[Path, ...]:
-        """The folder that is made."""
-        return (self.folder,)
-
     @property
     def cost(self) -> float:
         """Networks take longest, so they start first."""
         return len(self.known.y) * (100.0 if self.source.synthesizer in {"ctgan", "tvae", "copula_gan"} else 1.0)
-
-    def moved(self, store: Path) -> CandidateTask:
-        """Return the task as it is done in another place."""
-        return replace(self, folder=store / self.folder.name)
 
 
 @dataclass(frozen=True, eq=False)

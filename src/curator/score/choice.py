@@ -4,39 +4,28 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from curator.parallel import FolderTask
 from curator.score.candidates import ABOUT, TrainingRows, damaged, write_arrays
 from curator.score.teacher import Choice, Faculty, Teacher
 
 
 @dataclass(frozen=True, eq=False)
-class ChoiceTask:
+class ChoiceTask(FolderTask):
     """The choice of the teacher of one training set; a task for any process."""
 
-    folder: Path
     known: TrainingRows
     faculty: Faculty
     seed: int
-
-    reads: tuple[Path, ...] = ()
-
-    @property
-    def writes(self) -> tuple[Path, ...]:
-        """The folder that is made."""
-        return (self.folder,)
 
     @property
     def cost(self) -> float:
         """About what a quick source takes."""
         return float(len(self.known.y))
-
-    def moved(self, store: Path) -> ChoiceTask:
-        """Return the task as it is done in another place."""
-        return replace(self, folder=store / self.folder.name)
 
     def teacher(self) -> Teacher:
         """Return a teacher that has learned nothing yet."""
@@ -58,10 +47,8 @@ def fit_teacher(task: ChoiceTask) -> Teacher:
     """Train the teacher of a training set, as it was chosen; choosing it first where nobody has."""
     known = task.known
     if (task.folder / ABOUT).is_file():
-        choice = _load_choice(task.folder)
-    else:
-        choice = task.teacher().choose(known.rows, known.y, known.weight, known.group)
-    return task.teacher().train(known.rows, known.y, known.weight, choice)
+        return task.teacher().train(known.rows, known.y, known.weight, _load_choice(task.folder))
+    return task.teacher().fit(known.rows, known.y, known.weight, known.group)
 
 
 def _load_choice(folder: Path) -> Choice:

@@ -6,7 +6,8 @@ Greedy selection with replacement after Caruana et al., "Ensemble selection from
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,15 @@ class Faculty:
             name = f"{estimator.label}#{taken + 1}" if taken else estimator.label
             found.append(Member(name, estimator.encoding, _builder(estimator), estimator.takes_weights))
         return found
+
+
+@contextmanager
+def _explained(member: Member, rows: int) -> Iterator[None]:
+    """Say whose failure it was: models of one's own may raise anything that code does."""
+    try:
+        yield
+    except (ValueError, TypeError, ArithmeticError, RuntimeError, LookupError, AttributeError) as error:
+        raise CuratorError(f"the teacher's {member.name} failed on {rows} rows: {reason_of(error)}") from error
 
 
 def _builder(estimator: Estimator) -> Callable[[list[int], int], Any]:
@@ -160,7 +170,7 @@ class Teacher:
             for i, member in enumerate(members):
                 encoder = encoded[member.encoding]
                 model = self._fit(member, encoder.categorical, encoder.transform(part), y[learn], weight[learn])
-                guesses[i, judge] = self._guess(model, encoder.transform(rest))
+                guesses[i, judge] = self._guess(member, model, encoder.transform(rest))
         chosen = self._select(guesses, y, weight)
         out_of_fold = np.asarray(sum(share * guesses[i] for i, share in chosen.items()))
         return Choice({members[i].name: float(share) for i, share in chosen.items()}, out_of_fold)
@@ -182,7 +192,7 @@ class Teacher:
         if len(rows) == 0:
             return np.empty((0,) if self.task == "regression" else (0, self.n_classes))
         encoded = {name: encoder.transform(rows) for name, encoder in self._encoders.items()}
-        total: np.ndarray = sum(share * self._guess(model, encoded[m.encoding]) for m, model, share in self._members)  # type: ignore[assignment]
+        total: np.ndarray = sum(share * self._guess(m, model, encoded[m.encoding]) for m, model, share in self._members)  # type: ignore[assignment]
         return total
 
     def _inner_folds(self, y: np.ndarray, group: np.ndarray | None = None) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -204,16 +214,13 @@ class Teacher:
     def _fit(self, member: Member, codes: list[int], X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Any:
         model = member.build(codes, self.seed)
         extra = {"sample_weight": weight} if member.takes_weights else {}
-        with warnings.catch_warnings():
+        with _explained(member, len(y)), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a linear model that stops early is one opinion among several
-            try:
-                return model.fit(X, y, **extra)
-            except (ValueError, TypeError, ArithmeticError, RuntimeError) as error:
-                said = f"the teacher's {member.name} failed on {len(y)} rows: {reason_of(error)}"
-                raise CuratorError(said) from error
+            return model.fit(X, y, **extra)
 
-    def _guess(self, model: Any, X: np.ndarray) -> np.ndarray:
-        found = predict(model, X, self.n_classes)
+    def _guess(self, member: Member, model: Any, X: np.ndarray) -> np.ndarray:
+        with _explained(member, len(X)):
+            found = predict(model, X, self.n_classes)
         return found.value if found.chance is None else found.chance
 
     def _select(self, guesses: np.ndarray, y: np.ndarray, weight: np.ndarray) -> dict[int, float]:

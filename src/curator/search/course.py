@@ -28,7 +28,7 @@ class SearchTask:
     ----------
     reference : tuple of float
         Real-only's score on each fold.
-    known : mapping of MixPlan to (scores, seconds)
+    known : mapping of MixPlan to scores
         Plans that were evaluated on all folds already.
     """
 
@@ -36,7 +36,7 @@ class SearchTask:
     metric: Metric
     named: tuple[tuple[str, Params], ...]
     reference: tuple[float, ...]
-    known: Mapping[MixPlan, tuple[tuple[float, ...], float]]
+    known: Mapping[MixPlan, tuple[float, ...]]
     trials: int
     seed: int
     pruning: bool
@@ -133,9 +133,8 @@ class _Search:
         pending = self._proposals[len(seen) :]
         ((name, params, plan),) = propose(task.space, seen, task.named, 1, task.seed, pending)
         self._proposals.append((name, params, plan))
-        complete = {t.plan: t for t in seen if t.state == "complete"}
-        known = task.known.get(plan) or ((complete[plan].scores, 0.0) if plan in complete else None)
-        self._running[number] = _Run(task, plan, seen, known[0] if known is not None else None)
+        known = {t.plan: t.scores for t in seen if t.state == "complete"} | dict(task.known)
+        self._running[number] = _Run(task, plan, seen, known.get(plan))
         return self._step(number)
 
     def _step(self, number: int) -> list[Pair]:
