@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 import typer
 
 from curator import __version__
+from curator.cli.interrupts import interrupts_kept
 from curator.errors import CuratorError, UserError
 
 if TYPE_CHECKING:
@@ -44,7 +45,8 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            command(*args, **kwargs)
+            with interrupts_kept():
+                command(*args, **kwargs)
         except CuratorError as error:
             for line in str(error).splitlines():
                 typer.echo(f"error: {line}", err=True)
