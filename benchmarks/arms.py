@@ -13,8 +13,8 @@ import pandas as pd
 from benchmarks.runs import TABLES
 from curator.curate import curate, read_recipe
 from curator.estimators import fit, make_estimator, predict
-from curator.evaluate import Arm, Estimator, Metric, Prediction, find_metric, run_fits
-from curator.ladder import fit_tasks, ladder_arms
+from curator.evaluate import Arm, Estimator, Metric, Prediction, find_metric, fit_tasks, run_fits
+from curator.ladder import ladder_arms
 from curator.parallel import LocalWorkers, one_thread
 from curator.pools import Pools
 from curator.prepare import Setup, prepare
@@ -143,7 +143,7 @@ def judge(
 
 
 def _with_settings(setup: Setup, run: Run) -> Estimator:
-    made = make_estimator(setup.recipe.task.estimator, setup.table.task)
+    made = make_estimator(setup.recipe.task.estimator[0], setup.table.task)
     return made.with_params(run.results["estimator_params"])
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from curator.certify import CURATED, _check_slices, _verdict, on_holdout
+from curator.certify import CURATED, _check_slices, _together, _verdict, on_holdout
 from curator.evaluate import METRICS, Prediction, reported_metrics
 from curator.prepare import prepare
 from curator.rare import LEAST_HOLDOUT_ROWS, Slice
@@ -183,7 +183,7 @@ def test_intervals_hold_the_estimate_and_differences_are_paired(binary, regressi
     else:
         error = rng.normal(0, 1, n)
         arms = {"real_only": Prediction(None, y + error), CURATED: Prediction(None, y + 0.95 * error)}
-    metrics = reported_metrics(setup.metric, task)
+    metrics = reported_metrics(setup.metrics, task)
     intervals, deltas = on_holdout(setup, arms, metrics)
     for name, prediction in arms.items():
         assert set(intervals[name]) == {m.name for m in metrics}
@@ -193,12 +193,13 @@ def test_intervals_hold_the_estimate_and_differences_are_paired(binary, regressi
             assert found.low < found.mean < found.high
             assert found.n == n
     main = setup.metric.name
-    assert (deltas["real_only"].low, deltas["real_only"].mean, deltas["real_only"].high) == (0.0, 0.0, 0.0)
+    assert {(d.low, d.mean, d.high) for d in deltas["real_only"].values()} == {(0.0, 0.0, 0.0)}
     gain = intervals["real_only"][main].mean - intervals[CURATED][main].mean
-    assert deltas[CURATED].mean == pytest.approx(gain)
-    assert deltas[CURATED].low > 0, "every row is predicted better"
+    found = deltas[CURATED][main]
+    assert found.mean == pytest.approx(gain)
+    assert found.low > 0, "every row is predicted better"
     alone = intervals[CURATED][main].high - intervals[CURATED][main].low
-    assert deltas[CURATED].high - deltas[CURATED].low < alone / 3, "pairing takes out what rows have in common"
+    assert found.high - found.low < alone / 3, "pairing takes out what rows have in common"
 
 
 def test_the_holdout_bootstrap_is_reproducible(binary):
@@ -213,9 +214,9 @@ def test_a_scorer_of_scikit_learn_as_the_metric():
     n = len(setup.splits.holdout)
     rng = np.random.default_rng(0)
     arms = {"real_only": _chances(setup, rng.random(n)), CURATED: _chances(setup, 0.4 + 0.6 * rng.random(n))}
-    intervals, deltas = on_holdout(setup, arms, reported_metrics(setup.metric, "binary"))
+    intervals, deltas = on_holdout(setup, arms, reported_metrics(setup.metrics, "binary"))
     assert intervals[CURATED]["f1_macro"].low > intervals["real_only"]["f1_macro"].high
-    assert deltas[CURATED].low > 0
+    assert deltas[CURATED]["f1_macro"].low > 0
 
 
 # --- the verdict ----------------------------------------------------------------------------------
@@ -232,7 +233,9 @@ def by_policy(binary):
 def _judged(setup, ends, deltas=CLEAR, plan=PLAN, slices=()):
     holdout = {a: {"log_loss": Interval(0.5, 0.45, 0.55, 400)} for a in ("real_only", CURATED)}
     selected = Trial(0, "trial", plan, {}, deltas, deltas, "complete")
-    return _verdict(setup, selected, holdout, Interval(sum(ends) / 2, *ends, 400), slices)
+    differences = {"log_loss": Interval(sum(ends) / 2, *ends, 400)}
+    (verdict,) = _together(setup, selected, [_verdict(setup, selected, holdout, differences, slices)])
+    return verdict
 
 
 HARMED = (SliceVerdict("old", "x > 1", 40, "log_loss", 0.5, 0.9, Interval(-0.4, -0.5, -0.3, 40), "worse", 0.001),)
@@ -304,6 +307,6 @@ def test_the_fold_interval_is_corrected_with_the_folds_sizes(binary):
 def test_the_margin_is_relative_for_errors_in_target_units(regression):
     holdout = {a: {"rmse": Interval(40.0, 35.0, 45.0, 400)} for a in ("real_only", CURATED)}
     selected = Trial(0, "trial", PLAN, {}, CLEAR, CLEAR, "complete")
-    verdict = _verdict(regression, selected, holdout, Interval(0.1, -0.3, 0.5, 400), ())
+    verdict = _verdict(regression, selected, holdout, {"rmse": Interval(0.1, -0.3, 0.5, 400)}, ())
     assert verdict.margin == pytest.approx(0.4)
     assert verdict.name == "not_worse"

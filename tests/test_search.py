@@ -14,7 +14,7 @@ from curator.evaluate import METRICS, standard_error
 from curator.prepare import prepare
 from curator.progress import Silent
 from curator.records import MixPlan, Trial
-from curator.search import AHEAD, RECENT, SearchTask, Study, near_best, propose, run_search, rungs, select
+from curator.search import AHEAD, RECENT, Objective, SearchTask, Study, near_best, propose, run_search, rungs, select
 from curator.space import STEP, Space, spread, usual_ratio, warm_starts
 
 LOSS = METRICS["log_loss"]
@@ -54,14 +54,15 @@ class Bench:
             self.left -= 1
             plan, fold = waiting.pop(0 if self.order is None else self.order.randrange(len(waiting)))
             self.asked.append((plan, fold))
-            waiting += take((plan, fold), (self.landscape(plan, fold), 0.25))
+            waiting += take((plan, fold), ((self.landscape(plan, fold),), 0.25))
 
 
 def task(trials: int, *, folds: int = 5, **changes) -> SearchTask:
     own = changes.pop("space", space())
-    reference = tuple(landscape(MixPlan(), k) for k in range(folds))
+    reference = changes.pop("reference", None) or tuple(landscape(MixPlan(), k) for k in range(folds))
+    objective = Objective((changes.pop("metric", LOSS),), tuple((r,) for r in reference))
     named = tuple(warm_starts(own, [("real_only", MixPlan()), ("relabelled_5x", MixPlan((("a", 5.0),), "relabel"))]))
-    given = {"space": own, "metric": LOSS, "named": named, "reference": reference, "known": {}, "trials": trials,
+    given = {"space": own, "objective": objective, "named": named, "known": {}, "trials": trials,
              "seed": 3, "pruning": True, "early_stop": False, "timeout": None}  # fmt: skip
     return SearchTask(**{**given, **changes})
 
@@ -365,7 +366,7 @@ def test_at_most_eight_trials_are_under_way(study):
         while queue:
             most = max(most, len({plan for plan, _ in queue}))
             pair = queue.pop()  # the latest first: the first trials are the slow ones
-            queue += take(pair, (landscape(*pair), 0.1))
+            queue += take(pair, ((landscape(*pair),), 0.1))
 
     trials = run_search(task(TRIALS), own, evaluate, Silent())
     assert most <= AHEAD
@@ -382,7 +383,7 @@ def test_a_timeout_begins_no_further_trial_and_leaves_something(study):
 
 def test_deltas_are_paired_and_positive_when_better(finished):
     trials, _, _ = finished
-    reference = task(TRIALS).reference
+    reference = [r for (r,) in task(TRIALS).objective.reference]
     for t in trials:
         assert t.scores == tuple(landscape(t.plan, k) for k in range(len(t.scores)))
         assert t.deltas == pytest.approx([r - s for s, r in zip(t.scores, reference, strict=False)])
@@ -392,10 +393,12 @@ def test_deltas_are_paired_and_positive_when_better(finished):
 
 
 def test_higher_is_better_for_gains(study):
-    higher = replace(task(4), metric=METRICS["roc_auc"])
+    higher = task(4, metric=METRICS["roc_auc"])
     (first, second, *_) = run_search(higher, study(), Bench(), Silent())
     assert set(first.deltas) == {0.0}
-    assert second.deltas == pytest.approx([s - r for s, r in zip(second.scores, higher.reference, strict=False)])
+    assert second.deltas == pytest.approx(
+        [s - r for s, (r,) in zip(second.scores, higher.objective.reference, strict=False)]
+    )
 
 
 def test_one_plan_is_evaluated_once(finished):
@@ -417,11 +420,13 @@ def test_twins_in_a_batch_are_evaluated_once(study):
 
 def test_known_plans_are_not_evaluated(study):
     plan = MixPlan()
-    known = {plan.canonical(): task(4).reference}
+    objective = task(4).objective
+    known = {plan: objective.trial(-1, "real_only", plan, {}, objective.reference)}
     bench = Bench()
     trials = run_search(task(4, known=known), study(), bench, Silent())
     assert trials[0].plan == plan
-    assert trials[0].scores == task(4).reference
+    assert (trials[0].number, trials[0].name, trials[0].seconds) == (0, "real_only", 0.0)
+    assert trials[0].scores == tuple(r for (r,) in objective.reference)
     assert all(asked != plan for asked, _ in bench.asked)
 
 
@@ -462,9 +467,8 @@ def test_without_pruning_every_trial_is_complete(study):
 def test_a_fold_on_which_the_metric_is_undefined_does_not_end_the_search(database):
     # One class only among the rows that judge: no ranking there, for real-only and for every mix.
     evaluate = Bench(lambda plan, fold: math.nan if fold == 2 else landscape(plan, fold))
-    own = task(8)
-    reference = tuple(math.nan if k == 2 else r for k, r in enumerate(own.reference))
-    trials = run_search(replace(own, reference=reference), database(), evaluate, Silent())
+    reference = tuple(math.nan if k == 2 else landscape(MixPlan(), k) for k in range(5))
+    trials = run_search(task(8, reference=reference), database(), evaluate, Silent())
     assert len(trials) == 8
     selected, best = select(trials)
     assert math.isfinite(selected.delta)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,17 +15,19 @@ from curator.evaluate import (
     Metric,
     Prediction,
     find_metric,
+    fit_tasks,
     holm,
     judge,
     nadeau_bengio,
     percentile_interval,
     reported_metrics,
     resampled,
+    resamples_fast,
     resampling_weights,
     rows_needed,
     run_fits,
 )
-from curator.ladder import fit_tasks, ladder_arms
+from curator.ladder import ladder_arms
 from curator.parallel import Workers
 from curator.pools import Pools
 from curator.prepare import Setup
@@ -48,16 +51,38 @@ class Certification:
     verdict : Verdict
     arms : mapping of arm to mapping of metric to Interval
         Each arm's metrics on the holdout.
-    deltas : mapping of arm to Interval
-        Paired difference to real-only in the recipe's metric.
+    deltas : mapping of arm to mapping of metric to Interval
+        Paired differences to real-only.
     """
 
     verdict: Verdict
     arms: Mapping[str, Mapping[str, Interval]]
-    deltas: Mapping[str, Interval]
+    deltas: Mapping[str, Mapping[str, Interval]]
 
 
 def certify(
+    setup: Setup,
+    selected: Trial,
+    ladders: Sequence[Mapping[str, ArmResult]],
+    slices: Sequence[Slice],
+    pools: Pools,
+    workers: Workers,
+    progress: Progress,
+) -> list[Certification]:
+    """Fit the selected mix, real-only and the ladder on the development rows, and compare them on the holdout.
+
+    Only the selected mix is tested; the ladder's figures are shown beside it. There is one certification for each
+    estimator of the recipe. A mix that one of them refuses is emitted for none.
+    """
+    found = [
+        _certify(one, selected.seen_by(i), ladders[i], slices, pools, workers, progress)
+        for i, one in enumerate(setup.each)
+    ]
+    verdicts = _together(setup, selected, [c.verdict for c in found])
+    return [replace(c, verdict=v) for c, v in zip(found, verdicts, strict=True)]
+
+
+def _certify(
     setup: Setup,
     selected: Trial,
     ladder: Mapping[str, ArmResult],
@@ -66,16 +91,13 @@ def certify(
     workers: Workers,
     progress: Progress,
 ) -> Certification:
-    """Fit the selected mix, real-only and the ladder on the development rows, and compare them on the holdout.
-
-    Only the selected mix is tested; the ladder's figures are shown beside it.
-    """
+    """Return what one estimator has to say; the verdict's sentence lacks its end, what the dataset is."""
     arms = [
         Arm(a.name, a.plan, a.special, tuple(ladder[a.name].params.items())) for a, why in ladder_arms(setup) if not why
     ]
     arms.append(Arm(CURATED, selected.plan))
-    metrics = reported_metrics(setup.metric, setup.table.task)
-    folder = pools.folder(setup.splits.certification)
+    metrics = reported_metrics(setup.metrics, setup.table.task)
+    folder = pools.folder(setup.splits.certification, setup.estimator.encoding)
     progress.stage("certification", len(arms))
     tasks = fit_tasks(arms, [folder], setup.estimator, metrics, setup.recipe.output.labels, setup.seed, keep=True)
     results = run_fits(tasks, workers, lambda _: progress.advance())
@@ -87,8 +109,8 @@ def certify(
 
 def on_holdout(
     setup: Setup, predictions: Mapping[str, Prediction], metrics: Sequence[Metric]
-) -> tuple[dict[str, dict[str, Interval]], dict[str, Interval]]:
-    """Return each arm's metrics on the holdout, and its paired difference to real-only in the first of them.
+) -> tuple[dict[str, dict[str, Interval]], dict[str, dict[str, Interval]]]:
+    """Return each arm's metrics on the holdout, and their paired differences to real-only.
 
     Every arm and metric is bootstrapped with the same resamples.
     """
@@ -100,8 +122,7 @@ def on_holdout(
     drawn = 0
     for chunk in resampling_weights(weight, strata(table, setup.recipe.task)[rows], groups, count, setup.seed + 17):
         for metric in metrics:
-            quick = metric.row_losses is not None or metric.name in {m.name for m in metrics[1:]}
-            part = chunk if quick else chunk[: max(0, _SLOW_METRIC_RESAMPLES - drawn)]
+            part = chunk if resamples_fast(metric) else chunk[: max(0, _SLOW_METRIC_RESAMPLES - drawn)]
             for name, prediction in predictions.items():
                 replicates.setdefault((name, metric.name), []).append(resampled(metric, y, prediction, part))
         drawn += len(chunk)
@@ -111,13 +132,12 @@ def on_holdout(
         a: {m.name: percentile_interval(scores[a, m.name], joined[a, m.name], len(rows)) for m in metrics}
         for a in predictions
     }
-    main = metrics[0]
-    deltas = {}
-    for name in predictions:
-        own, reference = joined[name, main.name], joined["real_only", main.name]
-        gains = own - reference if main.greater_is_better else reference - own
-        estimate = main.gain(scores[name, main.name], scores["real_only", main.name])
-        deltas[name] = percentile_interval(estimate, gains, len(rows))
+    deltas: dict[str, dict[str, Interval]] = {name: {} for name in predictions}
+    for name, metric in itertools.product(predictions, metrics):
+        own, reference = joined[name, metric.name], joined["real_only", metric.name]
+        gains = own - reference if metric.greater_is_better else reference - own
+        estimate = metric.gain(scores[name, metric.name], scores["real_only", metric.name])
+        deltas[name][metric.name] = percentile_interval(estimate, gains, len(rows))
     return intervals, deltas
 
 
@@ -198,10 +218,11 @@ def _verdict(
     setup: Setup,
     selected: Trial,
     intervals: Mapping[str, Mapping[str, Interval]],
-    difference: Interval,
+    differences: Mapping[str, Interval],
     slices: tuple[SliceVerdict, ...],
 ) -> Verdict:
     metric, policy = setup.metric, setup.recipe.output.policy
+    difference = differences[metric.name]
     margin = metric.margin(setup.recipe.rare.tolerance, intervals["real_only"][metric.name].mean)
     sizes = [(len(f.train), len(f.valid)) for f in setup.splits.folds]
     n_train, n_valid = (sum(s[i] for s in sizes) // len(sizes) for i in (0, 1))
@@ -220,8 +241,21 @@ def _verdict(
         emit = not harmed and name != "worse" and not (name == "undecided" and folds.low <= 0)
     needed = rows_needed(difference, margin) if name == "undecided" else None
     emitted: Literal["mix", "real_only"] = "mix" if emit else "real_only"
-    sentence = _sentence(setup, selected, name, difference, needed, emitted, harmed, intervals)
+    sentence = _sentence(setup, selected, name, differences, needed, harmed, intervals)
     return Verdict(name, difference, folds, margin, needed, emitted, sentence, slices)
+
+
+def _together(setup: Setup, selected: Trial, verdicts: Sequence[Verdict]) -> list[Verdict]:
+    """Settle what is emitted, which is one thing for all estimators, and finish the sentences."""
+    refused = any(v.emitted == "real_only" for v in verdicts)
+    texts = [v.sentence for v in verdicts]
+    if len(verdicts) > 1:
+        texts = [f"{e.label}: {text}" for e, text in zip(setup.estimators, texts, strict=True)]
+    if not selected.plan.real_only:
+        what = "the mix" if selected.plan.ratio else "the weighted real rows"
+        texts.append(f"The curated dataset is {'the real rows alone' if refused else what}.")
+    emitted: Literal["mix", "real_only"] = "real_only" if refused else "mix"
+    return [replace(v, emitted=emitted, sentence=" ".join(texts)) for v in verdicts]
 
 
 def thin_classes(setup: Setup) -> list[str]:
@@ -240,17 +274,17 @@ def _sentence(
     setup: Setup,
     selected: Trial,
     name: str,
-    d: Interval,
+    differences: Mapping[str, Interval],
     needed: int | None,
-    emitted: str,
     harmed: list[str],
     intervals: Mapping[str, Mapping[str, Any]],
 ) -> str:
     metric = setup.metric.name
+    d = differences[metric]
     if selected.plan.real_only:
         real = intervals["real_only"][metric].mean
         return (
-            f"No mix was found that beats the real rows alone by more than its own noise; "
+            "No mix was found that beats the real rows alone by more than its own noise; "
             f"the curated dataset is the real rows ({metric} {real:.{shown_decimals(real)}f} on {d.n} holdout rows)."
         )
     what = "weighting the real rows" if selected.plan.ratio == 0 else "the mix"
@@ -271,10 +305,11 @@ def _sentence(
         text += f" About {needed:,} holdout rows would decide it."
     if harmed:
         text += f" Rare slices get worse: {', '.join(harmed)}."
-    ends = {
-        "mix": f"The curated dataset is {what}."
-        if selected.plan.ratio
-        else "The curated dataset is the weighted real rows.",
-        "real_only": "The curated dataset is the real rows alone.",
-    }
-    return f"{text} {ends[emitted]}"
+    for other in setup.further:
+        before, gain = intervals["real_only"][other.name].mean, differences[other.name]
+        places = shown_decimals(before)
+        text += (
+            f" {other.name} {before:.{places}f} becomes {intervals[CURATED][other.name].mean:.{places}f}, "
+            f"gain {gain.mean:+.{places}f}, {gain.low:+.{places}f} to {gain.high:+.{places}f}."
+        )
+    return text

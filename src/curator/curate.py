@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,8 +17,8 @@ from curator.certify import Certification, certify
 from curator.cluster import DaskWorkers
 from curator.emit import check_types, emit
 from curator.errors import UserError
-from curator.evaluate import Arm, FitResult, FitTask, run_fits
-from curator.ladder import fit_tasks, run_ladder, tuned, untuned
+from curator.evaluate import FitResult, FitTask, run_fits
+from curator.ladder import run_ladder, tuned, untuned
 from curator.parallel import LocalWorkers, Workers, available_cores
 from curator.pools import Pools
 from curator.prepare import Registries, Setup, fingerprint, load, prepare
@@ -30,7 +30,7 @@ from curator.report import write_cards, write_report
 from curator.results import manifest, results, trials_frame
 from curator.run import Run
 from curator.rundir import RunDirectory, atomic, full_disk_explained, write_json, write_text
-from curator.search import Pair, SearchTask, Study, run_search, select
+from curator.search import Objective, Pair, Result, SearchTask, Study, TrialFits, ladder_scores, run_search, select
 from curator.space import warm_starts
 from curator.table import Fold
 from curator.transfer import measure_transfer
@@ -147,10 +147,12 @@ class _Curation:
             with self.timed("tuning"):
                 self.setup = tuned(self.setup, self.pools, self.workers, self.progress)
         with self.timed("ladder"):
-            ladder = run_ladder(self.setup, self.pools, self.workers, self.progress)
+            ladders = [run_ladder(one, self.pools, self.workers, self.progress) for one in self.setup.each]
+        objective = Objective.of(self.setup.metrics, ladders)
+        arms = self.arms(objective, ladders)
         with self.timed("search"):
-            trials = self.search(ladder)
-        selected, best = select([*trials, *self.outside(trials, ladder)], self.setup.recipe.task.folds)
+            trials = self.search(objective, arms)
+        selected, best = select([*trials, *self.outside(trials, arms)], self.setup.recipe.task.folds)
         # The search is closed: the holdout may be read. If there is a mix to emit, both last pools are made at once;
         # a table that is emitted in parts makes its candidates then.
         last = (self.setup.splits.certification, self.setup.splits.emission)
@@ -159,19 +161,21 @@ class _Curation:
         with self.timed("slices"):
             slices = self.slices()
         with self.timed("certification"):
-            certification = certify(self.setup, selected, ladder, slices, self.pools, self.workers, self.progress)
-        explanation = self.explanation(ladder["real_only"], selected, best, certification)
-        composition = self.emission(selected.plan, mixed=certification.verdict.emitted == "mix")
-        self.write(ladder, trials, selected, best, certification, composition, explanation)
+            certified = certify(self.setup, selected, ladders, slices, self.pools, self.workers, self.progress)
+        explanation = self.explanation(ladders[0]["real_only"], selected, best, certified[0])
+        composition = self.emission(selected.plan, mixed=certified[0].verdict.emitted == "mix")
+        self.write(ladders, trials, selected, best, certified, composition, explanation)
 
     def study(self, *, fresh: bool = False) -> Study:
         setup = self.setup
         name = f"{setup.recipe.name}-{setup.fingerprint[:16]}"
-        return Study(self.directory.study, setup.recipe.search.storage, name, setup.space, fresh=fresh)
+        return Study(self.directory.study, setup.recipe.search.storage, name, setup.space,
+                     metrics=len(setup.metrics), fresh=fresh)  # fmt: skip
 
     def make_pools(self, folds: tuple[Fold, ...], stage: str) -> None:
         with self.timed(stage):
-            self.pools.make(folds, self.workers, self.progress, stage)
+            encodings = self.setup.encodings
+            self.pools.make(folds, self.workers, self.progress, stage, encodings=encodings)
 
     def slices(self) -> list[Slice]:
         found = (
@@ -179,38 +183,38 @@ class _Curation:
         )
         return [*self.setup.slices, *found]
 
-    def search(self, ladder: Mapping[str, ArmResult]) -> list[Trial]:
+    def arms(self, objective: Objective, ladders: Sequence[Mapping[str, ArmResult]]) -> list[Trial]:
+        """Return the ladder's mixes as trials: the search need not fit them again, and they may be selected."""
+        return [
+            objective.trial(-1, arm.name, arm.plan.canonical(), {}, ladder_scores(objective.metrics, ladders, arm.name),
+                            seconds=arm.seconds)
+            for arm in ladders[0].values()
+            if arm.plan is not None and not arm.skipped
+        ]  # fmt: skip
+
+    def search(self, objective: Objective, arms: Sequence[Trial]) -> list[Trial]:
         setup, spec = self.setup, self.setup.recipe.search
-        metric = setup.metric.name
-        mixes = [(a.name, a.plan) for a in ladder.values() if a.plan is not None and not a.skipped]
         task = SearchTask(
             space=setup.space,
-            metric=setup.metric,
-            named=tuple(warm_starts(setup.space, mixes, untuned(setup))),
-            reference=ladder["real_only"].scores[metric],
-            known={plan.canonical(): ladder[name].scores[metric] for name, plan in mixes},
+            objective=objective,
+            named=tuple(warm_starts(setup.space, [(arm.name, arm.plan) for arm in arms], untuned(setup))),
+            known={arm.plan: arm for arm in arms},
             trials=spec.trials,
             seed=spec.seed,
             pruning=spec.pruning,
             early_stop=spec.early_stop,
             timeout=spec.timeout,
         )
-        folders = [self.pools.folder(f) for f in setup.splits.folds]
+        folders = [{e: self.pools.folder(f, e) for e in setup.encodings} for f in setup.splits.folds]
+        fits = TrialFits(setup.estimators, setup.metrics, folders, setup.recipe.output.labels, setup.seed)
         fitted: dict[Path, dict[str, FitResult]] = {}
 
-        def fits(pairs: list[Pair]) -> list[FitTask]:
-            form = setup.recipe.output.labels
-            return [
-                fit_tasks([Arm("trial", plan)], [folders[k]], setup.estimator, [setup.metric], form, setup.seed)[0]
-                for plan, k in pairs
-            ]
-
-        def evaluate(pairs: list[Pair], take: Callable[[Pair, tuple[float, float]], list[Pair]]) -> None:
+        def evaluate(pairs: list[Pair], take: Callable[[Pair, Result], list[Pair]]) -> None:
             def more(task: FitTask, result: FitResult) -> list[FitTask]:
-                pair = (task.arm.plan, folders.index(task.folder))
-                return fits(take(pair, (result.scores[metric], result.seconds)))
+                done = fits.take(task, result)
+                return [] if done is None else fits.tasks(take(*done))
 
-            run_fits(fits(pairs), self.workers, known=fitted, more=more)
+            run_fits(fits.tasks(pairs), self.workers, known=fitted, more=more)
 
         self.progress.stage("search", spec.trials)
         study = self.study()
@@ -223,16 +227,13 @@ class _Curation:
         self.directory.close_search(len(trials))
         return trials
 
-    def outside(self, trials: list[Trial], ladder: Mapping[str, ArmResult]) -> list[Trial]:
+    def outside(self, trials: list[Trial], arms: Sequence[Trial]) -> list[Trial]:
         """Return mixes of the ladder that may be selected though no trial stands for them; real-only always is one."""
-        tried, metric = {t.plan for t in trials}, self.setup.metric.name
+        tried = {t.plan for t in trials}
         return [
-            Trial(-1, arm.name, arm.plan.canonical(), {}, arm.scores[metric], arm.deltas, "complete", arm.seconds)
-            for arm in ladder.values()
-            if arm.plan is not None
-            and not arm.skipped
-            and arm.plan.canonical() not in tried
-            and (arm.plan.real_only or self.setup.space.params_of(arm.plan) is not None)
+            arm
+            for arm in arms
+            if arm.plan not in tried and (arm.plan.real_only or self.setup.space.params_of(arm.plan) is not None)
         ]
 
     def explanation(
@@ -261,17 +262,17 @@ class _Curation:
 
     def write(
         self,
-        ladder: Mapping[str, ArmResult],
+        ladders: Sequence[Mapping[str, ArmResult]],
         trials: list[Trial],
         selected: Trial,
         best: Trial,
-        certification: Certification,
+        certified: Sequence[Certification],
         composition: dict[str, Any],
         explanation: dict[str, Any],
     ) -> None:
         with atomic(self.directory.trials) as part:
-            trials_frame(trials).to_parquet(part, index=False)
-        content = results(self.setup, ladder, trials, selected, best, certification, composition, self.pools)
+            trials_frame(trials, self.setup).to_parquet(part, index=False)
+        content = results(self.setup, ladders, trials, selected, best, certified, composition, self.pools)
         write_json(self.directory.results, {**content, **explanation})
         write_report(self.directory)
         write_cards(self.directory)

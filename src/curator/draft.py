@@ -101,7 +101,7 @@ def estimated_minutes(table: Table, recipe: Recipe, cores: int = 2) -> float:
     rows, width = len(table) * 0.6, max(4, len(table.features))
     folds = recipe.task.folds * (1 if len(table) > 1100 else 2 if len(table) > 550 else 4)
     classes = max(1, len(table.classes))
-    fit = (0.15 + 1e-6 * rows * width * 8) * max(1, classes - 1)
+    fit = (0.15 + 1e-6 * rows * width * 8) * max(1, classes - 1) * len(recipe.task.estimator)
     pool = 3 + 2.5e-4 * rows * width + 1e-7 * rows * rows
     networks = sum(s.name in {"ctgan", "tvae", "copula_gan"} for s in recipe.synthesizers)
     pool += networks * 300 * (0.02 + 4e-5 * rows)
@@ -116,8 +116,8 @@ def describe(setup: Setup) -> dict[str, Any]:
         "fingerprint": setup.fingerprint,
         "task": table.task,
         "target": table.target,
-        "metric": setup.metric.name,
-        "estimator": setup.estimator.label,
+        "metric": ", ".join(m.name for m in setup.metrics),
+        "estimator": ", ".join(e.label for e in setup.estimators),
         "rows": {"table": table.total, "development": len(splits.development), "holdout": len(splits.holdout)},
         "folds": len(splits.folds),
         "slices": [

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from curator.errors import UserError, reason_of, unknown_name
-from curator.recipe.models import EstimatorSpec
+from curator.recipe.task import EstimatorSpec
 from curator.records import TaskType
 from curator.table import Encoding
 from curator.versions import code_version

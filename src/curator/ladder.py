@@ -9,10 +9,9 @@ from typing import Any
 
 from curator.evaluate import (
     Arm,
-    Estimator,
     FitResult,
-    FitTask,
     Metric,
+    fit_tasks,
     make_estimator,
     reported_metrics,
     run_fits,
@@ -22,7 +21,7 @@ from curator.parallel import Workers
 from curator.pools import Pools
 from curator.prepare import Setup
 from curator.progress import Progress
-from curator.records import ArmResult, LabelForm, MixPlan
+from curator.records import ArmResult, MixPlan
 from curator.space import Tuning, spread
 
 TUNING_DRAWS = 20
@@ -57,25 +56,10 @@ def ladder_arms(setup: Setup) -> list[tuple[Arm, str]]:
     ]
 
 
-def fit_tasks(
-    arms: Sequence[Arm],
-    folders: Sequence[Path],
-    estimator: Estimator,
-    metrics: Sequence[Metric],
-    form: LabelForm,
-    seed: int,
-    *,
-    keep: bool = False,
-) -> list[FitTask]:
-    """Return one task for each arm and fold, arm by arm."""
-    names, code = tuple(m.name for m in metrics), estimator.code
-    return [FitTask(folder, arm, estimator, names, form, seed, keep, code) for arm in arms for folder in folders]
-
-
 def run_ladder(setup: Setup, pools: Pools, workers: Workers, progress: Progress) -> dict[str, ArmResult]:
     """Evaluate every arm on every fold."""
-    metrics = reported_metrics(setup.metric, setup.table.task)
-    folders = [pools.folder(f) for f in setup.splits.folds]
+    metrics = reported_metrics(setup.metrics, setup.table.task)
+    folders = [pools.folder(f, setup.estimator.encoding) for f in setup.splits.folds]
     arms = ladder_arms(setup)
     best: Mapping[str, Any] = {}
     draws_wanted = any(arm.name == "real_tuned" and not why for arm, why in arms)
@@ -124,7 +108,7 @@ def untuned(setup: Setup) -> tuple[tuple[str, Any], ...]:
     """Return the settings by which the recipe's estimator differs from what the real rows have tuned it to."""
     if setup.tuning is None:
         return ()
-    before = make_estimator(setup.recipe.task.estimator, setup.table.task)
+    before = make_estimator(setup.recipe.task.estimator[0], setup.table.task)
     settings = {name: before.setting(name) for name in setup.tuning.base}
     return tuple((name, value) for name, value in settings.items() if value != setup.tuning.base[name])
 

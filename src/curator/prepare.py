@@ -75,6 +75,12 @@ class Setup:
     ----------
     fingerprint : str
         SHA-256 of resolved recipe, data and format version: what decides the result.
+    estimator, metric
+        The first that the recipe names.
+    others : tuple of Estimator
+        Further estimators that the dataset must serve.
+    further : tuple of Metric
+        Further metrics, which choose among what the first cannot tell apart.
     slices : tuple of Slice
         The declared ones; discovery waits for the run.
     tuning : Tuning, optional
@@ -91,6 +97,35 @@ class Setup:
     faculty: Faculty
     fingerprint: str
     tuning: Tuning | None = None
+    others: tuple[Estimator, ...] = ()
+    further: tuple[Metric, ...] = ()
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """Every metric that the recipe names."""
+        return (self.metric, *self.further)
+
+    @property
+    def estimators(self) -> tuple[Estimator, ...]:
+        """Every estimator that the recipe names."""
+        return (self.estimator, *self.others)
+
+    @property
+    def encodings(self) -> tuple[Encoding, ...]:
+        """What the estimators see the table as, the first one's first."""
+        return tuple(dict.fromkeys(e.encoding for e in self.estimators))
+
+    @cached_property
+    def each(self) -> tuple[Setup, ...]:
+        """The same for each estimator alone; this one itself where there are no others."""
+        if not self.others:
+            return (self,)
+        return tuple(self._alone(i, e) for i, e in enumerate(self.estimators))
+
+    def _alone(self, place: int, estimator: Estimator) -> Setup:
+        task = self.recipe.task.model_copy(update={"estimator": (self.recipe.task.estimator[place],)})
+        recipe = self.recipe.model_copy(update={"task": task})
+        return replace(self, recipe=recipe, estimator=estimator, others=())
 
     @property
     def seed(self) -> int:
@@ -126,7 +161,7 @@ class Setup:
     def tuning_space(self) -> dict[str, tuple[Any, ...]]:
         """What each setting of the estimator may be when it is tuned."""
         tune = self.recipe.task.tune
-        return tuning_space(self.recipe.task.estimator, tune if isinstance(tune, dict) else None)
+        return tuning_space(self.recipe.task.estimator[0], tune if isinstance(tune, dict) else None)
 
     def pool_task(self, fold: Fold, store: Path, encoding: Encoding | None = None) -> PoolTask:
         """Return what builds the pool of one fold, in the folder `store`; in the estimator's encoding by default."""
@@ -180,14 +215,15 @@ def prepare(recipe: Recipe, data: pd.DataFrame | None = None, *, table: Table | 
     """
     table = load(recipe, data) if table is None else table
     try:
-        metric = _metric(recipe, table)
+        metrics = _metrics(recipe, table)
         splits = make_splits(table, recipe)
         slices = tuple(declared_slices(table, recipe))
     except RecipeProblems as problems:
         raise located(recipe, problems) from None
-    estimator = make_estimator(recipe.task.estimator, table.task)
-    _check_metric_on_holdout(metric, table, splits)
-    splits = _where_defined(splits, table, metric)
+    estimator, *others = _alike([make_estimator(spec, table.task) for spec in recipe.task.estimator])
+    for metric in metrics:
+        _check_metric_on_holdout(metric, table, splits)
+        splits = _where_defined(splits, table, metric)
     sources = tuple(
         Source(s.source, s.name, s.params, s.per_class, synthesizer_version(s.name))
         for spec in recipe.synthesizers
@@ -198,7 +234,17 @@ def prepare(recipe: Recipe, data: pd.DataFrame | None = None, *, table: Table | 
             recipe, RecipeProblems([Problem(("synthesizers",), "is empty; name at least one, e.g. neighbours")])
         )
     faculty = _faculty(recipe, table.task)
-    return Setup(recipe, table, splits, estimator, metric, slices, sources, faculty, fingerprint(recipe, table))
+    return Setup(
+        recipe, table, splits, estimator, metrics[0], slices, sources, faculty, fingerprint(recipe, table),
+        others=tuple(others), further=metrics[1:],
+    )  # fmt: skip
+
+
+def _alike(estimators: list[Estimator]) -> list[Estimator]:
+    """Let no estimator take weights where one cannot: they are to be trained on the same dataset."""
+    if all(e.takes_weights for e in estimators):
+        return estimators
+    return [replace(e, takes_weights=False) for e in estimators]
 
 
 def _faculty(recipe: Recipe, task: TaskType) -> Faculty:
@@ -209,11 +255,16 @@ def _faculty(recipe: Recipe, task: TaskType) -> Faculty:
     return Faculty("library" in recipe.filters.teacher, tuple((e, e.code) for e in made))
 
 
-def _metric(recipe: Recipe, table: Table) -> Metric:
+def _metrics(recipe: Recipe, table: Table) -> tuple[Metric, ...]:
     try:
-        return resolve_metric(recipe.task.metric, table.task)
+        metrics = tuple(resolve_metric(name, table.task) for name in recipe.task.metric)
     except ValueError as error:
         raise RecipeProblems([Problem(("task", "metric"), str(error))]) from None
+    names = [m.name for m in metrics]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise RecipeProblems([Problem(("task", "metric"), f"{twice[0]} is named twice; keep one of them")])
+    return metrics
 
 
 def _where_defined(splits: Splits, table: Table, metric: Metric) -> Splits:

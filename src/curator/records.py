@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 TaskType = Literal["binary", "multiclass", "regression"]
@@ -170,8 +170,11 @@ class Trial:
     params : mapping
         The Optuna parameters.
     scores, deltas : tuple of float
-        Per fold, in fold order, only the folds that were evaluated: the metric, and its paired difference to
-        real-only (positive is better).
+        Per fold, in fold order, only the folds that were evaluated: the first metric of the first estimator, and the
+        paired difference to real-only (positive is better). With several estimators the mean of theirs, each in units
+        of what mixes usually make of it.
+    gains : tuple of tuple of tuple of float
+        Paired differences by metric, estimator and fold; empty where there is one metric and one estimator.
     state : {'complete', 'pruned'}
     seconds : float
         Summed fit and predict time.
@@ -185,11 +188,16 @@ class Trial:
     deltas: tuple[float, ...]
     state: Literal["complete", "pruned"]
     seconds: float = 0.0
+    gains: tuple[tuple[tuple[float, ...], ...], ...] = ()
 
     @property
     def delta(self) -> float:
         """Mean paired difference to real-only over the evaluated folds."""
         return sum(self.deltas) / len(self.deltas)
+
+    def seen_by(self, estimator: int) -> Trial:
+        """Return the trial with the differences of one estimator alone, in units of the metric."""
+        return replace(self, deltas=self.gains[0][estimator]) if self.gains else self
 
 
 @dataclass(frozen=True)

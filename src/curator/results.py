@@ -8,6 +8,8 @@ from datetime import datetime
 from importlib.metadata import PackageNotFoundError, metadata, version
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from curator.certify import CURATED, LEAST_FOR_MACRO, Certification, thin_classes
 from curator.evaluate import nadeau_bengio, reported_metrics, standard_error
 from curator.pools import Pools
@@ -15,7 +17,7 @@ from curator.prepare import Setup
 from curator.records import ArmResult, Trial, shown_decimals
 from curator.rundir import FORMAT_VERSION
 from curator.score.pool import Pool, load_pool
-from curator.search import near_best
+from curator.search import front, near_best
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -28,17 +30,23 @@ _PACKAGES = (
 
 def results(
     setup: Setup,
-    ladder: Mapping[str, ArmResult],
+    ladders: Sequence[Mapping[str, ArmResult]],
     trials: Sequence[Trial],
     selected: Trial,
     best: Trial,
-    certification: Certification,
+    certified: Sequence[Certification],
     composition: Mapping[str, Any],
     pools: Pools,
 ) -> dict[str, Any]:
-    """Return everything that a reader of the run may ask for, as plain data."""
+    """Return everything that a reader of the run may ask for, as plain data.
+
+    Where the recipe names several estimators, figures are the first one's; ``models`` has the others'.
+    """
+    near = near_best([*trials, best], setup.recipe.task.folds)
+    certification, ladder, further = certified[0], ladders[0], _further(setup, certified)
+    selected, best = selected.seen_by(0), best.seen_by(0)
     table, splits = setup.table, setup.splits
-    metrics = [m.name for m in reported_metrics(setup.metric, table.task)]
+    metrics = [m.name for m in reported_metrics(setup.metrics, table.task)]
     sizes = [(len(f.train), len(f.valid)) for f in splits.folds]
     n_train, n_valid = (sum(s[i] for s in sizes) // len(sizes) for i in (0, 1))
 
@@ -51,14 +59,14 @@ def results(
             "folds": {k: nadeau_bengio(v, n_train, n_valid) for k, v in result.scores.items()},
             "folds_delta": nadeau_bengio(result.deltas, n_train, n_valid) if result.deltas else None,
             "holdout": certification.arms.get(result.name),
-            "holdout_delta": certification.deltas.get(result.name),
+            "holdout_delta": certification.deltas.get(result.name, {}).get(setup.metric.name),
         }
 
     mix_arm = {
         "name": CURATED, "skipped": None, "plan": asdict(selected.plan), "params": {},
         "folds": {setup.metric.name: nadeau_bengio(selected.scores, n_train, n_valid)},
         "folds_delta": nadeau_bengio(selected.deltas, n_train, n_valid),
-        "holdout": certification.arms[CURATED], "holdout_delta": certification.deltas[CURATED],
+        "holdout": certification.arms[CURATED], "holdout_delta": certification.deltas[CURATED][setup.metric.name],
     }  # fmt: skip
     read = {f.key: load_pool(pools.folder(f)) for f in (*splits.folds, splits.certification)}
     return {
@@ -78,6 +86,7 @@ def results(
         "reference_params": dict(setup.estimator.params),
         "metric": {"name": setup.metric.name, "greater_is_better": setup.metric.greater_is_better},
         "metrics": metrics,
+        **further,
         "rows": {"table": table.total, "development": len(splits.development), "holdout": len(splits.holdout)},
         "folds": {"count": len(splits.folds), "repeats": splits.repeats, "train": n_train, "valid": n_valid},
         "holdout_hash": splits.holdout_hash,
@@ -97,8 +106,9 @@ def results(
             "trials": len(trials),
             "complete": sum(t.state == "complete" for t in trials),
             "pruned": sum(t.state == "pruned" for t in trials),
-            "fits": sum(len(t.scores) for t in trials),
-            "near_best": sorted({t.number for t in near_best([*trials, best], setup.recipe.task.folds)} - {-1}),
+            "fits": sum(len(t.scores) for t in trials) * len(setup.estimators),
+            "near_best": sorted({t.number for t in near} - {-1}),
+            **({"front": _front(setup, trials)} if setup.further else {}),
         },
         "arms": [*map(arm, ladder.values()), mix_arm],
         "composition": dict(composition),
@@ -108,6 +118,31 @@ def results(
         "columns": [asdict(c) for c in table.columns],
         "notes": sorted({f"{s}: {n}" for p in read.values() for s, notes in p.notes.items() for n in notes}),
     }  # fmt: skip
+
+
+def _further(setup: Setup, certified: Sequence[Certification]) -> dict[str, Any]:
+    """Return what the holdout says of further estimators and metrics, where the recipe names any."""
+
+    def compared(certification: Certification, metric: str) -> dict[str, Any]:
+        arms = {name: certification.arms[name][metric] for name in ("real_only", CURATED)}
+        return {**arms, "difference": certification.deltas[CURATED][metric]}
+
+    models = [
+        {"estimator": e.label, "params": dict(e.params), **compared(c, setup.metric.name), "verdict": c.verdict.name,
+         "folds": c.verdict.folds, "slices": [asdict(s) for s in c.verdict.slices]}
+        for e, c in zip(setup.others, certified[1:], strict=True)
+    ]  # fmt: skip
+    metrics = [{"metric": m.name, **compared(certified[0], m.name)} for m in setup.further]
+    return {**({"models": models} if models else {}), **({"further_metrics": metrics} if metrics else {})}
+
+
+def _front(setup: Setup, trials: Sequence[Trial]) -> list[dict[str, Any]]:
+    """Return the trials that no other beats in every metric, with their mean differences over folds by metric."""
+    names = [m.name for m in setup.metrics]
+    return [
+        {"trial": t.number, "gains": {m: float(np.mean(g[0])) for m, g in zip(names, t.gains, strict=True)}}
+        for t in front(trials)
+    ]
 
 
 def _nearest_rows(pools: Iterable[Pool]) -> dict[str, Any]:
@@ -156,8 +191,11 @@ def _remarks(setup: Setup, certification: Certification) -> list[str]:
     return remarks
 
 
-def trials_frame(trials: Sequence[Trial]) -> pd.DataFrame:
-    """Return one row a trial: number, name, state, delta, seconds, the plan, the parameters, and a column a fold."""
+def trials_frame(trials: Sequence[Trial], setup: Setup) -> pd.DataFrame:
+    """Return one row a trial: number, name, state, delta, seconds, the plan, the parameters, and a column a fold.
+
+    Where the recipe names several metrics or estimators, also a column ``gain.METRIC.ESTIMATOR`` each.
+    """
     import pandas as pd
 
     rows = []
@@ -172,6 +210,11 @@ def trials_frame(trials: Sequence[Trial]) -> pd.DataFrame:
             **{f"param.{k}": v for k, v in t.params.items()},
             **{f"score.{k}": v for k, v in enumerate(t.scores)},
             **{f"delta.{k}": v for k, v in enumerate(t.deltas)},
+            **{
+                f"gain.{m.name}.{e.label}": float(np.mean(folds))
+                for m, by_estimator in zip(setup.metrics, t.gains, strict=False)
+                for e, folds in zip(setup.estimators, by_estimator, strict=True)
+            },
         }  # fmt: skip
         rows.append(row)
     return pd.DataFrame(rows)

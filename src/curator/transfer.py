@@ -7,8 +7,7 @@ from typing import Any
 
 from curator.certify import CURATED, on_holdout
 from curator.estimators import Estimator, make_estimator
-from curator.evaluate import Arm, judge, run_fits
-from curator.ladder import fit_tasks
+from curator.evaluate import Arm, fit_tasks, judge, run_fits
 from curator.parallel import Workers
 from curator.pools import Pools
 from curator.prepare import Setup
@@ -22,7 +21,8 @@ def other_models(setup: Setup) -> list[Estimator]:
     regression = setup.table.task == "regression"
     names = ("hist_gradient_boosting", "ridge" if regression else "logistic_regression", "random_forest")
     made = [make_estimator(EstimatorSpec(name=name), setup.table.task) for name in names]
-    return [e for e in made if e.path != setup.estimator.path]
+    own = {e.path for e in setup.estimators}
+    return [e for e in made if e.path not in own]
 
 
 def measure_transfer(
@@ -41,7 +41,7 @@ def measure_transfer(
     if plan.real_only:
         return []
     models, fold, form = other_models(setup), setup.splits.certification, setup.recipe.output.labels
-    encodings = sorted({m.encoding for m in models} - {setup.estimator.encoding})
+    encodings = sorted({m.encoding for m in models} - set(setup.encodings))
     pools.make((fold,), workers, progress, "encoding", encodings=encodings)
     # Settings belong to the model that they were searched for.
     arms = [Arm("real_only"), Arm(CURATED, replace(plan, settings=()))]
@@ -61,7 +61,7 @@ def measure_transfer(
         found.append({
             "estimator": model.label,
             **{name: asdict(intervals[name][setup.metric.name]) for name in predictions},
-            "difference": asdict(deltas[CURATED]),
-            "verdict": judge(deltas[CURATED], margin),
+            "difference": asdict(deltas[CURATED][setup.metric.name]),
+            "verdict": judge(deltas[CURATED][setup.metric.name], margin),
         })  # fmt: skip
     return found

@@ -9,8 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from curator.evaluate import Arm, Metric, nadeau_bengio, run_fits
-from curator.ladder import fit_tasks
+from curator.evaluate import Arm, Metric, fit_tasks, nadeau_bengio, run_fits
 from curator.parallel import Workers
 from curator.pools import Pools
 from curator.prepare import Setup

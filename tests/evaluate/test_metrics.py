@@ -235,11 +235,11 @@ def test_an_unknown_metric_is_answered_with_the_known_ones():
 
 def test_defaults_and_what_is_reported():
     assert [resolve_metric("auto", t).name for t in TASKS] == ["log_loss", "log_loss", "rmse"]
-    shown = [m.name for m in reported_metrics(METRICS["f1"], "binary")]
+    shown = [m.name for m in reported_metrics([METRICS["f1"]], "binary")]
     assert shown[0] == "f1"
     assert len(shown) == len(set(shown)) == 6
     for task in TASKS:
-        assert all(task in m.tasks for m in reported_metrics(resolve_metric("auto", task), task))
+        assert all(task in m.tasks for m in reported_metrics([resolve_metric("auto", task)], task))
 
 
 def test_margins_are_relative_for_errors_in_target_units_only():

@@ -88,7 +88,8 @@ def test_a_full_recipe_is_read(write):
         {"pclass": "categorical"},
     )
     assert recipe.data.missing == ("?", "-999")
-    assert (recipe.task.estimator.label, recipe.task.estimator.params) == ("lightgbm.LGBMClassifier", {"verbose": -1})
+    (estimator,) = recipe.task.estimator
+    assert (estimator.label, estimator.params) == ("lightgbm.LGBMClassifier", {"verbose": -1})
     assert [s.source for s in recipe.synthesizers] == ["neighbours", "tvae_per_class", "second"]
     assert [s.params for s in recipe.synthesizers] == [{}, {"epochs": 300}, {}]
     assert recipe.filters.model_dump() == {"realism": "search", "agreement": 0.2, "novelty": "off", "typicality": "off"}
@@ -251,7 +252,7 @@ class TestEnvironment:
         )
         assert recipe.data.source == "postgresql://u:hunter2@db.example/x"
         assert recipe.data.missing == ("db.example",)
-        assert recipe.task.estimator.params == {"secret": "hunter2"}
+        assert recipe.task.estimator[0].params == {"secret": "hunter2"}
         content = yaml.safe_load(dump_recipe(recipe))
         assert content["data"]["source"] == "postgresql://u:${DB_PASSWORD}@${DB_HOST}/x"
         assert content["data"]["missing"] == ["${DB_HOST}"]
@@ -264,7 +265,7 @@ class TestEnvironment:
         monkeypatch.setenv("SOURCE", "neighbours")
         text = "data: {target: y}\ntask: {estimator: '${MODEL}'}\nsynthesizers: ['${SOURCE}']\n"
         recipe = load_recipe(write(text))
-        assert (recipe.task.estimator.name, recipe.synthesizers[0].name) == ("ridge", "neighbours")
+        assert (recipe.task.estimator[0].name, recipe.synthesizers[0].name) == ("ridge", "neighbours")
         again = load_recipe(write(dump_recipe(recipe), "again.yaml"))
         assert again.model_dump() == recipe.model_dump()
         assert "ridge" not in dump_recipe(recipe)
@@ -287,6 +288,22 @@ class TestEnvironment:
 
     def test_dollars_without_braces_are_left_alone(self, write):
         assert load_recipe(write("data: {target: '$HOME {x} $$'}\n")).data.target == "$HOME {x} $$"
+
+
+def test_one_may_be_written_as_a_list_of_one(write):
+    one = load_recipe(write("data: {target: y}\ntask: {estimator: [ridge], metric: [rmse]}\n"))
+    assert one.task == load_recipe(write("data: {target: y}\ntask: {estimator: ridge, metric: rmse}\n")).task
+    assert yaml.safe_load(dump_recipe(one))["task"]["estimator"] == "ridge"
+    assert yaml.safe_load(dump_recipe(one))["task"]["metric"] == "rmse"
+
+
+def test_several_estimators_are_written_back_as_they_were(write, monkeypatch):
+    monkeypatch.setenv("MODEL", "knn")
+    text = "data: {target: y}\ntask:\n  estimator: [ridge, '${MODEL}', {name: mlp, params: {alpha: 0.1}}]\n"
+    recipe = load_recipe(write(text))
+    assert [e.label for e in recipe.task.estimator] == ["ridge", "knn", "mlp"]
+    written = yaml.safe_load(dump_recipe(recipe))["task"]["estimator"]
+    assert written == ["ridge", "${MODEL}", {"name": "mlp", "params": {"alpha": 0.1}}]
 
 
 class TestOverrides:
@@ -314,11 +331,12 @@ class TestOverrides:
 
     def test_a_short_form_opens_up(self):
         recipe = self.build("task.estimator.params.max_iter=3", task={"estimator": "mlp"})
-        assert (recipe.task.estimator.name, recipe.task.estimator.params) == ("mlp", {"max_iter": 3})
+        assert (recipe.task.estimator[0].name, recipe.task.estimator[0].params) == ("mlp", {"max_iter": 3})
 
     def test_without_an_estimator_its_parameters_go_to_the_default(self):
         recipe = self.build("task.estimator.params.max_iter=3")
-        assert (recipe.task.estimator.name, recipe.task.estimator.params) == ("hist_gradient_boosting", {"max_iter": 3})
+        (estimator,) = recipe.task.estimator
+        assert (estimator.name, estimator.params) == ("hist_gradient_boosting", {"max_iter": 3})
 
     def test_the_mapping_that_was_passed_stays_as_it_is(self):
         raw = {"data": {"target": "y"}, "search": {"trials": 3}, "synthesizers": ["tvae"]}
@@ -360,7 +378,7 @@ class TestOverrides:
 class TestVocabulary:
     def test_without_one_every_name_passes(self):
         recipe = build_recipe({"data": {"target": "y"}, "task": {"metric": "mine"}, "synthesizers": ["mine"]})
-        assert (recipe.task.metric, recipe.synthesizers[0].name) == ("mine", "mine")
+        assert (recipe.task.metric[0], recipe.synthesizers[0].name) == ("mine", "mine")
 
     def test_every_unknown_name_is_told(self):
         raw = {
@@ -389,7 +407,7 @@ class TestVocabulary:
 
     def test_the_automatic_metric_needs_no_check(self):
         raw = {"data": {"target": "y"}, "synthesizers": ["neighbours"]}
-        assert build_recipe(raw, vocabulary=Strict()).task.metric == "auto"
+        assert build_recipe(raw, vocabulary=Strict()).task.metric == ("auto",)
 
 
 def test_later_problems_are_given_their_place(write):

@@ -51,6 +51,19 @@ def lines(raw):
             "task.estimator: give either a short `name` or a `class`, e.g. {class: lightgbm.LGBMClassifier}",
         ),
         (
+            {"task": {"estimator": ["ridge", {"nam": "x"}]}},
+            "task.estimator.1.nam: unknown key; did you mean 'name'? Known here: name, class, params",
+        ),
+        ({"task": {"estimator": []}}, "task.estimator: is empty; name a model, or leave it out"),
+        ({"task": {"estimator": ["ridge", "ridge"]}}, "task.estimator: ridge is named twice; keep one of them"),
+        (
+            {"task": {"estimator": ["ridge", "knn"], "tune": True}},
+            "task.tune: works with one estimator; with several leave it out, or give each its settings in params",
+        ),
+        ({"task": {"metric": []}}, "task.metric: is empty; name a metric, or leave it out"),
+        ({"task": {"metric": ["f1", 3]}}, "task.metric.1: must be a text; got 3"),
+        ({"task": {"metric": ["f1", "f1"]}}, "task.metric: f1 is named twice; keep one of them"),
+        (
             {"filters": {"realism": "serch"}},
             "filters.realism: must be a number or one of search, off; got 'serch'; did you mean 'search'?",
         ),

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curator.errors import DataError
-from curator.recipe.models import TaskSpec
+from curator.recipe import TaskSpec
 from curator.table import load_table, make_splits, strata
 
 

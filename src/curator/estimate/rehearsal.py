@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from curator.errors import CuratorError, reason_of
 from curator.estimate.costs import Clock, Costs, Stopwatch
 from curator.estimate.process import NETWORKS, FreshProcess, Watch
 from curator.estimators import fit, predict
-from curator.evaluate import Arm, Prediction, reported_metrics, resampled, training_rows, tuning_draws
+from curator.evaluate import Arm, Prediction, reported_metrics, resampled, resamples_fast, training_rows, tuning_draws
 from curator.ladder import TUNING_DRAWS, ladder_arms
 from curator.parallel import one_thread
 from curator.prepare import Setup
@@ -37,7 +37,7 @@ from curator.score.pool import Pool, PoolTask, real_space, score
 from curator.search import AHEAD, STARTUP_TRIALS, Study, propose
 from curator.space import warm_starts
 from curator.synthesize import TARGET, ClassSampler, Synthesizer
-from curator.table import ENCODERS, Fold, Whole, restore, strata
+from curator.table import ENCODERS, Encoding, Fold, Whole, restore, strata
 from curator.table.whole import BATCH_ROWS
 
 if TYPE_CHECKING:
@@ -74,16 +74,17 @@ def measure(setup: Setup) -> Costs:
             process = fresh.figures()
         with Watch() as machine:
             watch = Stopwatch()
-            pool, made = _rehearse(setup, _part(setup, fold, few), clock, notes)
-            _time_fit(setup, pool, Arm("real_only"), clock, notes)
+            pools, made = _rehearse(setup, _part(setup, fold, few), clock, notes)
+            _time_fit(setup, pools, Arm("real_only"), clock, notes)
             many = min(n, SIZES[1], int(few * PATIENCE / watch.seconds()))
             if many >= 2 * few:
-                pool, made = _rehearse(setup, _part(setup, fold, many), clock, notes)
-                _time_fit(setup, pool, Arm("real_only"), clock, notes)
+                pools, made = _rehearse(setup, _part(setup, fold, many), clock, notes)
+                _time_fit(setup, pools, Arm("real_only"), clock, notes)
+            pool = pools[setup.estimator.encoding]
             counts = _count(setup, pool)
             for arm in counts.typical:
-                _time_fit(setup, pool, arm, clock, notes)
-            draw = _time_draws(setup, pool, clock)
+                _time_fit(setup, pools, arm, clock, notes)
+            draw = _time_draws(setup, pools, clock)
             clock.time("emission", len(pool.y), _emission, setup, made)
             if setup.table.whole is not None:
                 _time_rewriting(setup.table.whole, clock)
@@ -91,7 +92,8 @@ def measure(setup: Setup) -> Costs:
         resample = _time_bootstrap(setup)
     return Costs(
         clock.curves(), counts.arms, counts.named, counts.random, counts.ratio, draw, store, resample, process,
-        machine.growth / len(pool.y), _bytes(pool) / len(pool.y), machine.others, tuple(notes.values()),
+        machine.growth / len(pool.y), sum(map(_bytes, pools.values())) / len(pool.y), machine.others,
+        tuple(notes.values()),
     )  # fmt: skip
 
 
@@ -110,8 +112,10 @@ def _part(setup: Setup, fold: Fold, size: int) -> Fold:
     return fold if share >= 1 else Fold("estimate", some(fold.train), some(fold.valid))
 
 
-def _rehearse(setup: Setup, fold: Fold, clock: Clock, notes: dict[str, str]) -> tuple[Pool, list[Candidates]]:
-    """Do what is done for a fold, in memory, and return its pool with the candidates in it."""
+def _rehearse(
+    setup: Setup, fold: Fold, clock: Clock, notes: dict[str, str]
+) -> tuple[dict[Encoding, Pool], list[Candidates]]:
+    """Do what is done for a fold, in memory, and return its pool as each estimator sees it, and the candidates."""
     task = setup.pool_task(fold, Path())
     n, known = len(task.known.y), task.known
     parts = _sources(task, clock, notes)
@@ -127,7 +131,8 @@ def _rehearse(setup: Setup, fold: Fold, clock: Clock, notes: dict[str, str]) -> 
     # The rows of SMOTE's arm are not scored.
     rest = sum(len(made.labels) for made in parts[len(own) :])
     nothing = np.zeros((rest, *scored[0][0].shape[1:]))
-    codes, X, X_valid, X_candidates = clock.time("pool/encoding", n, _encoded, task, parts)
+    encoded = clock.time("pool/encoding", n, _encoded, task, parts, setup.encodings)
+    codes, X, X_valid, X_candidates = encoded[task.encoding]
     pool = Pool(
         X=X, X_valid=X_valid, X_candidates=X_candidates, y=known.y, y_valid=task.y_valid, weight=known.weight,
         weight_valid=task.weight_valid, labels=np.concatenate([p.labels for p in parts]),
@@ -137,13 +142,23 @@ def _rehearse(setup: Setup, fold: Fold, clock: Clock, notes: dict[str, str]) -> 
         sources=tuple(p.source.name for p in task.parts), n_classes=len(known.classes), categorical=codes,
         scores={name: np.concatenate([*(scores[name] for _, scores in scored), np.zeros(rest)]) for name in timed},
     )  # fmt: skip
-    return pool, parts
+    pools = {task.encoding: pool}
+    for name, (codes, X, X_valid, X_candidates) in encoded.items():
+        pools[name] = replace(pool, X=X, X_valid=X_valid, X_candidates=X_candidates, categorical=codes)
+    return pools, parts
 
 
-def _encoded(task: PoolTask, parts: Sequence[Candidates]) -> tuple[tuple[int, ...], np.ndarray, np.ndarray, np.ndarray]:
-    encoder = ENCODERS[task.encoding](task.known.categorical).fit(task.known.rows)
-    X_candidates = np.concatenate([encoder.transform(p.rows) for p in parts])
-    return tuple(encoder.categorical), encoder.transform(task.known.rows), encoder.transform(task.valid), X_candidates
+_Encoded = tuple[tuple[int, ...], np.ndarray, np.ndarray, np.ndarray]
+
+
+def _encoded(task: PoolTask, parts: Sequence[Candidates], names: Sequence[Encoding]) -> dict[Encoding, _Encoded]:
+    found: dict[Encoding, _Encoded] = {}
+    for name in names:
+        encoder = ENCODERS[name](task.known.categorical).fit(task.known.rows)
+        X_candidates = np.concatenate([encoder.transform(p.rows) for p in parts])
+        X, X_valid = encoder.transform(task.known.rows), encoder.transform(task.valid)
+        found[name] = (tuple(encoder.categorical), X, X_valid, X_candidates)
+    return found
 
 
 def _sources(task: PoolTask, clock: Clock, notes: dict[str, str]) -> list[Candidates]:
@@ -203,41 +218,51 @@ def _fitted(task: CandidateTask) -> tuple[Synthesizer, float]:
     return synthesizer, seconds[0] + each * (epochs - few) if len(runs) > 1 else seconds[0]
 
 
-def _time_fit(setup: Setup, pool: Pool, arm: Arm, clock: Clock, notes: dict[str, str]) -> float:
-    """Train an arm and judge it as a trial is, unless that would take long; return the seconds."""
-    estimator = setup.estimator.with_params(dict(arm.params)) if arm.params else setup.estimator
-    watch = Stopwatch()
-    X, y, weight, _ = training_rows(
-        pool, arm, setup.recipe.output.labels, weights=estimator.takes_weights, seed=setup.seed
-    )
-    if not arm.params and any(rows == len(y) for rows, _ in clock.curve("fit").points):
+def _time_fit(
+    setup: Setup, pools: Mapping[Encoding, Pool], arm: Arm, clock: Clock, notes: dict[str, str]
+) -> float:
+    """Train an arm with each estimator and judge it as a trial is, unless that would take long; return the seconds."""
+    pool, form = pools[setup.estimator.encoding], setup.recipe.output.labels
+    n = len(training_rows(pool, arm, form, weights=setup.estimator.takes_weights, seed=setup.seed)[1])
+    if not arm.params and any(rows == n for rows, _ in clock.curve("fit").points):
         return 0.0
-    if clock.curve("fit").at(len(y)) + clock.curve("predict").at(len(y)) * len(pool.y_valid) > FIT_PATIENCE:
+    if clock.curve("fit").at(n) + clock.curve("predict").at(n) * len(pool.y_valid) > FIT_PATIENCE:
         return 0.0
-    try:
-        model = fit(estimator, X, y, weight, seed=setup.seed, categorical=pool.categorical)
-        fitted = watch.seconds()
-        prediction = predict(model, pool.X_valid, pool.n_classes)
-    except _FAILURES as error:
-        notes["estimator"] = (
-            f"{estimator.label} failed on {len(y)} rows that it was tried on ({reason_of(error)[:200]}): its time "
-            "there is not in these figures"
-        )
-        return 0.0
-    setup.metric(pool.y_valid, prediction, pool.weight_valid)
-    ended = watch.seconds()
-    if not arm.params:
-        clock.add("fit", len(y), fitted)
-        clock.add("predict", len(y), max(0.0, ended - fitted) / len(pool.y_valid))
-    return ended
+    fitting = judging = 0.0
+    for chosen in setup.estimators:
+        estimator = chosen.with_params(dict(arm.params)) if arm.params else chosen
+        pool = pools[estimator.encoding]
+        watch = Stopwatch()
+        X, y, weight, _ = training_rows(pool, arm, form, weights=estimator.takes_weights, seed=setup.seed)
+        try:
+            model = fit(estimator, X, y, weight, seed=setup.seed, categorical=pool.categorical)
+            fitted = watch.seconds()
+            prediction = predict(model, pool.X_valid, pool.n_classes)
+        except _FAILURES as error:
+            notes[estimator.label] = (
+                f"{estimator.label} failed on {n} rows that it was tried on ({reason_of(error)[:200]}): its time "
+                "there is not in these figures"
+            )
+            continue
+        for metric in setup.metrics:
+            metric(pool.y_valid, prediction, pool.weight_valid)
+        fitting, judging = fitting + fitted, judging + max(0.0, watch.seconds() - fitted)
+    if not arm.params and fitting > 0:
+        clock.add("fit", n, fitting)
+        clock.add("predict", n, judging / len(pool.y_valid))
+    return fitting + judging
 
 
-def _time_draws(setup: Setup, pool: Pool, clock: Clock) -> float:
+def _time_draws(setup: Setup, pools: Mapping[Encoding, Pool], clock: Clock) -> float:
     """Return what a draw of the tuning takes beside the recipe's settings: the mean of a few."""
+    if setup.others:
+        # Each has draws of its own; what one of them takes beside another is left out.
+        return 1.0
+    pool = pools[setup.estimator.encoding]
     n = len(pool.y)
     usual = clock.curve("fit").at(n) + clock.curve("predict").at(n) * len(pool.y_valid)
     drawn = tuning_draws(setup.tuning_space, TUNING_DRAWS, setup.seed)[1::5]
-    seconds = [_time_fit(setup, pool, Arm("draw", params=tuple(d.items())), clock, {}) for d in drawn]
+    seconds = [_time_fit(setup, pools, Arm("draw", params=tuple(d.items())), clock, {}) for d in drawn]
     known = [s for s in seconds if s > 0]
     return sum(known) / len(known) / usual if known and usual > 0 else 1.0
 
@@ -308,10 +333,9 @@ def _time_bootstrap(setup: Setup) -> float:
     prediction = Prediction(chance, y + rng.normal(size=held) if chance is None else chance.argmax(axis=1))
     weights = rng.poisson(1.0, (count, held)) * table.weight[rows]
     watch = Stopwatch()
-    for metric in reported_metrics(setup.metric, table.task):
-        # Of a recipe's metric that is no mean over rows, fewer resamples are taken.
-        fewer = metric.name == setup.metric.name and metric.row_losses is None
-        resampled(metric, y, prediction, weights[: max(1, count // 5)] if fewer else weights)
+    for metric in reported_metrics(setup.metrics, table.task):
+        # Of a metric that is slow to resample, fewer resamples are taken.
+        resampled(metric, y, prediction, weights if resamples_fast(metric) else weights[: max(1, count // 5)])
     return watch.seconds() / (count * held)
 
 

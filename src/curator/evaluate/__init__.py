@@ -10,7 +10,7 @@ from curator.estimators import (
     tuning_space,
 )
 from curator.evaluate.cache import run_fits
-from curator.evaluate.fit import Arm, FitResult, FitTask, run_fit, training_rows
+from curator.evaluate.fit import Arm, FitResult, FitTask, fit_tasks, run_fit, training_rows
 from curator.evaluate.inference import (
     chance_to_catch_up,
     expected_gain,
@@ -22,7 +22,7 @@ from curator.evaluate.inference import (
     standard_error,
 )
 from curator.evaluate.metrics import METRICS, Metric, check_metric, find_metric, reported_metrics, resolve_metric
-from curator.evaluate.resample import resampled, resampling_weights
+from curator.evaluate.resample import resampled, resamples_fast, resampling_weights
 
 __all__ = [
     "ESTIMATORS",
@@ -38,6 +38,7 @@ __all__ = [
     "check_metric",
     "expected_gain",
     "find_metric",
+    "fit_tasks",
     "holm",
     "judge",
     "make_estimator",
@@ -45,6 +46,7 @@ __all__ = [
     "percentile_interval",
     "reported_metrics",
     "resampled",
+    "resamples_fast",
     "resampling_weights",
     "resolve_metric",
     "rows_needed",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -88,6 +88,21 @@ class FitTask:
         arm = [plan, self.arm.special, self.arm.params, self.arm.share]
         content = [*arm, model, metrics, self.form, self.seed]
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+
+def fit_tasks(
+    arms: Sequence[Arm],
+    folders: Sequence[Path],
+    estimator: Estimator,
+    metrics: Sequence[Metric],
+    form: LabelForm,
+    seed: int,
+    *,
+    keep: bool = False,
+) -> list[FitTask]:
+    """Return one task for each arm and fold, arm by arm."""
+    names, code = tuple(m.name for m in metrics), estimator.code
+    return [FitTask(folder, arm, estimator, names, form, seed, keep, code) for arm in arms for folder in folders]
 
 
 @dataclass(frozen=True, eq=False)

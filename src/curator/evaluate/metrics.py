@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
@@ -295,6 +295,7 @@ def resolve_metric(name: str, task: TaskType) -> Metric:
     return find_metric(chosen)
 
 
-def reported_metrics(metric: Metric, task: TaskType) -> tuple[Metric, ...]:
-    """Return the recipe's metric, then the others that every result shows."""
-    return (metric, *(METRICS[name] for name in REPORTED[task] if name != metric.name))
+def reported_metrics(metrics: Sequence[Metric], task: TaskType) -> tuple[Metric, ...]:
+    """Return the recipe's metrics, then the others that every result shows."""
+    own = {m.name for m in metrics}
+    return (*metrics, *(METRICS[name] for name in REPORTED[task] if name not in own))

@@ -58,6 +58,11 @@ def _merged(strata: np.ndarray) -> np.ndarray:
     return codes
 
 
+def resamples_fast(metric: Metric) -> bool:
+    """Whether thousands of resamples of a metric are a matter of seconds."""
+    return metric.row_losses is not None or metric.name in _FAST
+
+
 def resampled(metric: Metric, y: np.ndarray, prediction: Prediction, weights: np.ndarray) -> np.ndarray:
     """Return the metric under each row of `weights`; shape (b,), NaN where it is not defined."""
     if metric.row_losses is not None:

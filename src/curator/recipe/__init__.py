@@ -1,9 +1,10 @@
 """Recipes: what a user asks for, checked key by key."""
 
 from curator.recipe.load import build_recipe, check_names, dump_recipe, load_recipe, located, resolved
-from curator.recipe.models import EstimatorSpec, Recipe, SearchSpec, SliceSpec, SynthesizerSpec
+from curator.recipe.models import Recipe, SearchSpec, SliceSpec, SynthesizerSpec
 from curator.recipe.origin import Origin
 from curator.recipe.schema import recipe_schema
+from curator.recipe.task import EstimatorSpec, TaskSpec
 from curator.recipe.vocabulary import AnyName, Vocabulary
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "SearchSpec",
     "SliceSpec",
     "SynthesizerSpec",
+    "TaskSpec",
     "Vocabulary",
     "build_recipe",
     "check_names",

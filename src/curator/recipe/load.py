@@ -12,7 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from curator.errors import Problem, RecipeError, RecipeProblems, UserError
-from curator.recipe.messages import problems_of
+from curator.recipe.messages import as_written, problems_of
 from curator.recipe.models import Recipe
 from curator.recipe.origin import KeyPath, Origin
 from curator.recipe.vocabulary import Vocabulary
@@ -76,7 +76,7 @@ def build_recipe(
     try:
         recipe = Recipe.model_validate(content, context={"vocabulary": vocabulary})
     except ValidationError as error:
-        raise origin.error([*problems, *problems_of(error)]) from None
+        raise origin.error([*problems, *problems_of(error, content)]) from None
     if problems:
         raise origin.error(problems)
     return recipe.with_origin(origin)
@@ -87,7 +87,7 @@ def check_names(recipe: Recipe, vocabulary: Vocabulary) -> Recipe:
     try:
         Recipe.model_validate(recipe.model_dump(by_alias=True), context={"vocabulary": vocabulary})
     except ValidationError as error:
-        raise recipe.origin.error(problems_of(error)) from None
+        raise recipe.origin.error(problems_of(error, resolved(recipe))) from None
     return recipe
 
 
@@ -105,13 +105,21 @@ def dump_recipe(recipe: Recipe) -> str:
 def resolved(recipe: Recipe) -> dict[str, Any]:
     """Return the recipe as plain data with all defaults filled in and no secret."""
     content: dict[str, Any] = recipe.model_dump(mode="json", by_alias=True, exclude_none=False)
+    task = content["task"]
+    for key in ("estimator", "metric"):
+        # One is written without a list.
+        task[key] = task[key][0] if len(task[key]) == 1 else task[key]
     for path, written in recipe.origin.secrets.items():
-        _put_back(content, path, written)
-    estimator = _without_empty(content["task"]["estimator"])
-    short = isinstance(estimator, dict) and set(estimator) == {"name"}
-    content["task"]["estimator"] = estimator["name"] if short else estimator
+        _put_back(content, as_written(path, content), written)
+    several = isinstance(task["estimator"], list)
+    models = [_short(_without_empty(e)) for e in (task["estimator"] if several else [task["estimator"]])]
+    task["estimator"] = models if several else models[0]
     content["synthesizers"] = [_without_empty(s) for s in content["synthesizers"]]
     return content
+
+
+def _short(spec: Any) -> Any:
+    return spec["name"] if isinstance(spec, dict) and set(spec) == {"name"} else spec
 
 
 def _without_empty(spec: Any) -> Any:

@@ -28,12 +28,26 @@ _WANTED = {
 }
 
 
-def problems_of(error: ValidationError) -> list[Problem]:
-    """Return one problem for each place that is wrong, in words."""
+def problems_of(error: ValidationError, raw: Any = None) -> list[Problem]:
+    """Return one problem for each place that is wrong, in words; places are those of `raw`, what the user wrote."""
     by_path: dict[tuple[str | int, ...], list[ErrorDetails]] = {}
     for detail in error.errors(include_url=False):
         by_path.setdefault(_key_path(detail), []).append(detail)
-    return [Problem(path, _sentence(path, details)) for path, details in by_path.items()]
+    return [Problem(as_written(path, raw), _sentence(path, details)) for path, details in by_path.items()]
+
+
+def as_written(path: tuple[str | int, ...], raw: Any) -> tuple[str | int, ...]:
+    """Leave out positions in a list where the user wrote its one element without one."""
+    out: list[str | int] = []
+    for step in path:
+        if isinstance(step, int) and raw is not None and not isinstance(raw, list | tuple):
+            continue
+        out.append(step)
+        if isinstance(raw, dict):
+            raw = raw.get(step)
+        elif isinstance(raw, list | tuple) and isinstance(step, int):
+            raw = raw[step] if step < len(raw) else None
+    return tuple(out)
 
 
 def _key_path(detail: ErrorDetails) -> tuple[str | int, ...]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
+from pydantic import ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
+from curator.recipe.base import Model, off
 from curator.recipe.origin import Origin
+from curator.recipe.task import EstimatorSpec, TaskSpec
 from curator.recipe.vocabulary import vocabulary_of
 from curator.records import Kind
 
@@ -19,16 +21,7 @@ NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 SYNTHESIZER_KEYS = frozenset({"name", "id", "per_class"})
 
 
-def _off(value: Any) -> Any:
-    """YAML 1.1 reads a bare ``off`` as false."""
-    return "off" if value is False else value
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", validate_default=True, frozen=True)
-
-
-class DataSpec(_Model):
+class DataSpec(Model):
     """Where the table is and what its columns are."""
 
     source: str | None = Field(None, description="File, glob, fsspec URL or SQLAlchemy URL; relative to the recipe.")
@@ -74,91 +67,7 @@ class DataSpec(_Model):
         return self
 
 
-class EstimatorSpec(_Model):
-    """The downstream model: a short name with settings, or a class by its import path."""
-
-    name: str | None = Field(None, description="A short name, e.g. hist_gradient_boosting.")
-    class_: str | None = Field(None, alias="class", description="Import path of a scikit-learn-compatible class.")
-    params: dict[str, Any] = Field(default_factory=dict, description="Constructor arguments.")
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-    @model_validator(mode="after")
-    def _one(self) -> EstimatorSpec:
-        if (self.name is None) == (self.class_ is None):
-            raise ValueError("give either a short `name` or a `class`, e.g. {class: lightgbm.LGBMClassifier}")
-        return self
-
-    @property
-    def label(self) -> str:
-        """The name to show."""
-        return self.name or str(self.class_)
-
-
-class TaskSpec(_Model):
-    """The downstream task and how it is judged."""
-
-    type: Literal["auto", "binary", "multiclass", "regression"] = "auto"
-    metric: str = Field("auto", description="Name of the metric; auto is log_loss, at regression rmse.")
-    positive: str | int | float | bool | None = Field(
-        None, description="Positive class of binary metrics; by default the rarer class."
-    )
-    estimator: EstimatorSpec = Field(EstimatorSpec(name="hist_gradient_boosting"), description="The model to train.")
-    holdout: float = Field(0.25, gt=0, lt=0.9, description="Share of rows kept for certification.")
-    folds: int = Field(5, ge=2, le=50)
-    repeats: int | Literal["auto"] = Field("auto", description="Repetitions of the folds; auto: more for small tables.")
-    tune: bool | dict[str, tuple[Any, ...]] = Field(
-        default=False,
-        description="Tune the estimator on the real rows, and again together with the mix. Instead of true, the values "
-        "that each setting may have: three numbers or more above zero span a range, others are choices.",
-    )
-
-    @field_validator("estimator", mode="before")
-    @classmethod
-    def _short_name(cls, value: Any) -> Any:
-        if isinstance(value, str):
-            return {"name": value}
-        if isinstance(value, dict) and "params" in value and not value.keys() & {"name", "class"}:
-            return {"name": "hist_gradient_boosting", **value}
-        return value
-
-    @field_validator("estimator")
-    @classmethod
-    def _known_estimator(cls, value: EstimatorSpec, info: ValidationInfo) -> EstimatorSpec:
-        vocabulary_of(info).check_estimator(value)
-        return value
-
-    @field_validator("tune")
-    @classmethod
-    def _known_settings(cls, value: Any, info: ValidationInfo) -> Any:
-        if isinstance(value, dict):
-            if not value or any(len(values) < 2 for values in value.values()):
-                raise ValueError("names the settings to tune with two values or more each, e.g. {max_depth: [3, 6, 9]}")
-            odd = [v for values in value.values() for v in values if isinstance(v, list | tuple | dict | set)]
-            if odd:
-                raise ValueError(f"the values of a setting must be numbers, texts, true, false or null; got {odd[0]!r}")
-            spec = info.data.get("estimator")
-            if spec is not None:
-                tried = {name: values[0] for name, values in value.items()}
-                vocabulary_of(info).check_estimator(spec.model_copy(update={"params": {**spec.params, **tried}}))
-        return value
-
-    @field_validator("metric")
-    @classmethod
-    def _known_metric(cls, value: str, info: ValidationInfo) -> str:
-        if value != "auto":
-            vocabulary_of(info).check_metric(value, info.data.get("type", "auto"))
-        return value
-
-    @field_validator("repeats")
-    @classmethod
-    def _positive(cls, value: int | str) -> int | str:
-        if isinstance(value, int) and not 1 <= value <= 20:
-            raise ValueError(f"must be between 1 and 20, or auto; got {value}")
-        return value
-
-
-class SynthesizerSpec(_Model):
+class SynthesizerSpec(Model):
     """One source of candidate rows. Keys beside the named ones go to the synthesizer's constructor."""
 
     name: str
@@ -206,7 +115,7 @@ class SynthesizerSpec(_Model):
         return self
 
 
-class AgreementSpec(_Model):
+class AgreementSpec(Model):
     """Agreement with more than a threshold: the teacher that judges, and that relabels."""
 
     threshold: Threshold = "search"
@@ -215,7 +124,7 @@ class AgreementSpec(_Model):
         description="Models that the teacher is chosen from, by name or import path; library: the built-in ones.",
     )
 
-    _read_off = field_validator("threshold", mode="before")(_off)
+    _read_off = field_validator("threshold", mode="before")(off)
 
     @field_validator("teacher", mode="before")
     @classmethod
@@ -241,7 +150,7 @@ class AgreementSpec(_Model):
         return value
 
 
-class FilterSpec(_Model):
+class FilterSpec(Model):
     """Least score of a candidate, by scorer; `search` lets the study choose, `off` keeps all.
 
     Scorers of other packages (entry point ``curator.scorers``) are named beside these four.
@@ -258,7 +167,7 @@ class FilterSpec(_Model):
     @model_validator(mode="before")
     @classmethod
     def _read_off(cls, values: Any) -> Any:
-        return {k: _off(v) for k, v in values.items()} if isinstance(values, dict) else values
+        return {k: off(v) for k, v in values.items()} if isinstance(values, dict) else values
 
     @model_validator(mode="after")
     def _known(self, info: ValidationInfo) -> FilterSpec:
@@ -278,14 +187,14 @@ class FilterSpec(_Model):
         return self.agreement.teacher if isinstance(self.agreement, AgreementSpec) else ("library",)
 
 
-class SliceSpec(_Model):
+class SliceSpec(Model):
     """A declared rare slice: the rows for which the expression is true."""
 
     name: str = Field(min_length=1)
     where: str = Field(min_length=1, description="A pandas query expression over the table's columns.")
 
 
-class RareSpec(_Model):
+class RareSpec(Model):
     """Which rare cases must not get worse, and how they are weighted."""
 
     slices: tuple[SliceSpec, ...] = ()
@@ -297,7 +206,7 @@ class RareSpec(_Model):
         0.01, ge=0, lt=1, description="How much worse still counts as not worse (relative for errors in target units)."
     )
 
-    _read_off = field_validator("weights", mode="before")(_off)
+    _read_off = field_validator("weights", mode="before")(off)
 
     @field_validator("slices")
     @classmethod
@@ -309,7 +218,7 @@ class RareSpec(_Model):
         return value
 
 
-class SearchSpec(_Model):
+class SearchSpec(Model):
     """The budget of the study, and where it runs."""
 
     trials: int = Field(100, ge=1, le=100_000)
@@ -332,7 +241,7 @@ class SearchSpec(_Model):
     scheduler: str | None = Field(None, description="A Dask scheduler, e.g. tcp://host:8786, instead of local workers.")
     storage: str | None = Field(None, description="An Optuna storage URL instead of study.db in the run directory.")
 
-    _read_off = field_validator("class_tilt", mode="before")(_off)
+    _read_off = field_validator("class_tilt", mode="before")(off)
 
     @field_validator("jobs")
     @classmethod
@@ -342,7 +251,7 @@ class SearchSpec(_Model):
         return value
 
 
-class OutputSpec(_Model):
+class OutputSpec(Model):
     """Where the run directory goes and what is emitted."""
 
     directory: str = Field("runs", description="Parent of run directories; relative to the recipe.")
@@ -355,7 +264,7 @@ class OutputSpec(_Model):
     )
 
 
-class Recipe(_Model):
+class Recipe(Model):
     """A whole recipe. Build one with `curator.Recipe.model_validate({...})` or read one with `load_recipe`."""
 
     version: Literal[1] = 1

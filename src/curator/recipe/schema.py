@@ -15,8 +15,12 @@ def recipe_schema() -> dict[str, Any]:
     definitions = schema["$defs"]
     # `missing: [-999]` is read as the text it is.
     definitions["DataSpec"]["properties"]["missing"]["items"] = {"type": ["string", "number"]}
-    estimator = definitions["TaskSpec"]["properties"]["estimator"]
-    estimator["anyOf"] = [{"type": "string"}, {"$ref": estimator.pop("$ref")}]
+    task = definitions["TaskSpec"]["properties"]
+    task["estimator"]["items"] = {"anyOf": [{"type": "string"}, task["estimator"]["items"]]}
+    for name in ("estimator", "metric"):
+        # One is written without a list.
+        several = {key: task[name].pop(key) for key in ("type", "items")}
+        task[name]["anyOf"] = [*several["items"].get("anyOf", [several["items"]]), {**several, "minItems": 1}]
     synthesizers = schema["properties"]["synthesizers"]
     synthesizers["items"] = {"anyOf": [{"type": "string"}, synthesizers["items"]]}
     for name in FILTERS:

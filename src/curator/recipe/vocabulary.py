@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from pydantic import ValidationInfo
 
 if TYPE_CHECKING:
-    from curator.recipe.models import EstimatorSpec
+    from curator.recipe.task import EstimatorSpec
 
 
 class Vocabulary(Protocol):

@@ -99,7 +99,7 @@ def history_figure(trials: pd.DataFrame, results: Mapping[str, Any]) -> Figure |
         *_rings(frame, results, "number"),
     ]  # fmt: skip
     xaxis = _axis("trial", range=_from_zero(frame["number"]))
-    layout = _layout(380, xaxis=xaxis, yaxis=_gain_axis(floor))
+    layout = _layout(380, xaxis=xaxis, yaxis=_gain_axis(floor, results))
     alt = f"Gain over real rows alone for each of {len(frame)} trials in the order of the search, and the best so far."
     return Figure("figure-history", alt, 380, _spec(data, layout, {**layout, "height": 400}))
 
@@ -118,9 +118,47 @@ def mass_figure(trials: pd.DataFrame, results: Mapping[str, Any]) -> Figure | No
     data.extend(_rings(frame, results, "mass"))
     title = "synthetic weight asked for per unit of real weight"
     xaxis = _axis(title, range=_from_zero(frame["mass"]))
-    layout = _layout(380, xaxis=xaxis, yaxis=_gain_axis(floor))
+    layout = _layout(380, xaxis=xaxis, yaxis=_gain_axis(floor, results))
     alt = "Gain over real rows alone against the synthetic mass of each trial's plan."
     return Figure("figure-mass", alt, 380, _spec(data, layout, {**layout, "height": 400}))
+
+
+def front_figure(trials: pd.DataFrame, results: Mapping[str, Any]) -> Figure | None:
+    """Show the gains in the first two metrics of the recipe, and the Pareto front; None where there is one metric."""
+    front = results["search"].get("front")
+    if not front:
+        return None
+    names = list(front[0]["gains"])[:2]
+    columns = [f"gain.{name}.{results['estimator']}" for name in names]
+    frame = trials[trials["state"] == "complete"]
+    if not set(columns) <= set(frame):
+        return None
+    decimals = [decimals_for(*frame[c]) for c in columns]
+
+    def points(name: str, own: pd.DataFrame, **more: Any) -> dict[str, Any]:
+        texts = [
+            f"<b>trial {n}</b><br>{_plain(names[0])} {signed(a, decimals[0])}<br>"
+            f"{_plain(names[1])} {signed(b, decimals[1])}"
+            for n, a, b in zip(own["number"], own[columns[0]], own[columns[1]], strict=True)
+        ]
+        return {
+            "type": "scatter", "mode": "markers", "name": name, "x": own[columns[0]].tolist(),
+            "y": own[columns[1]].tolist(), "hovertext": texts, "hoverinfo": "text", **more,
+        }  # fmt: skip
+
+    best = frame[frame["number"].isin([p["trial"] for p in front])].sort_values(columns[0])
+    chosen = frame[frame["number"] == results["selected"]["trial"]]
+    ring = {"symbol": "circle-open", "size": 17, "color": BLUE, "line": {"width": 2}}
+    data = [
+        points("trial", frame, marker={"color": GREY, "size": 7}),
+        points("Pareto front", best, mode="lines+markers", line={"color": ORANGE, "width": 1.5},
+               marker={"color": ORANGE, "size": 9, "symbol": "diamond"}),
+        points("selected", chosen, marker=ring),
+    ]  # fmt: skip
+    axes = [_axis(f"gain in {_plain(name)}", zeroline=True) for name in names]
+    layout = _layout(380, xaxis=axes[0], yaxis=axes[1])
+    alt = f"Each trial's gain in {names[0]} and in {names[1]}, and those that no other beats in both."
+    return Figure("figure-front", alt, 380, _spec(data, layout, {**layout, "height": 400}))
 
 
 def dose_figure(results: Mapping[str, Any]) -> Figure | None:
@@ -301,8 +339,11 @@ def _from_zero(values: pd.Series) -> list[float]:
     return [-0.03 * top, 1.04 * top]
 
 
-def _gain_axis(floor: float | None) -> dict[str, Any]:
-    axis = _axis("gain over real rows alone", zeroline=True)
+def _gain_axis(floor: float | None, results: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    # Gains of several models are no longer in units of the metric.
+    several = bool((results or {}).get("models"))
+    title = "gain over real rows alone" + (", in units of what mixes usually make" if several else "")
+    axis = _axis(title, zeroline=True)
     # The axis follows the data by itself, but leaves room below for what is drawn at the floor.
     return axis if floor is None else {**axis, "autorangeoptions": {"include": [floor * 1.05]}}
 

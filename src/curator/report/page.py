@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from curator.errors import RunDirectoryError
 from curator.report import words
-from curator.report.figures import dose_figure, history_figure, ladder_figure, mass_figure, off_scale
+from curator.report.figures import dose_figure, front_figure, history_figure, ladder_figure, mass_figure, off_scale
 from curator.rundir import RunDirectory, read_json, write_text
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def render(directory: RunDirectory) -> str:
         "ladder": ladder_figure(results),
         "history": history_figure(trials, results),
         "mass": mass_figure(trials, results),
+        "front": front_figure(trials, results),
         "dose": dose_figure(results),
     }
     specs = {f.key: {"alt": f.alt, **f.spec} for f in figures.values() if f is not None}

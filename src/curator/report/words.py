@@ -274,7 +274,7 @@ def worth_words(results: Mapping[str, Any]) -> str:
 def transfer_words(results: Mapping[str, Any]) -> str:
     """Return how the dataset does for other models, in a line; empty where that was not measured."""
     parts = []
-    for found in results.get("transfer") or ():
+    for found in (*(results.get("models") or ()), *(results.get("transfer") or ())):
         places = decimals_for(found["real_only"]["mean"], found["curated"]["mean"])
         verdict = VERDICTS.get(found["verdict"], found["verdict"]).lower()
         parts.append(f"{found['estimator']} {signed(found['difference']['mean'], places)} ({verdict})")

@@ -1,16 +1,25 @@
 """The search: which mix does best on held-out real rows."""
 
-from curator.search.course import AHEAD, Pair, SearchTask, run_search, rungs
+from curator.search.course import AHEAD, Pair, Result, SearchTask, run_search, rungs
+from curator.search.fits import TrialFits
 from curator.search.judgement import RECENT, near_best, select, worth_going_on
+from curator.search.objective import Objective, Scores, front, ladder_scores, merits
 from curator.search.study import STARTUP_TRIALS, Study, propose
 
 __all__ = [
     "AHEAD",
     "RECENT",
     "STARTUP_TRIALS",
+    "Objective",
     "Pair",
+    "Result",
+    "Scores",
     "SearchTask",
     "Study",
+    "TrialFits",
+    "front",
+    "ladder_scores",
+    "merits",
     "near_best",
     "propose",
     "run_search",

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from curator.evaluate import Metric, chance_to_catch_up
+from curator.evaluate import chance_to_catch_up
 from curator.progress import Progress
 from curator.records import MixPlan, Trial
-from curator.search.judgement import fold_spread, worth_going_on
+from curator.search.judgement import fold_spread, leader, worth_going_on
+from curator.search.objective import Objective, Scores
 from curator.search.study import Proposal, Study, propose
 from curator.space import Params, Space
 
@@ -26,17 +26,16 @@ class SearchTask:
 
     Attributes
     ----------
-    reference : tuple of float
-        Real-only's score on each fold.
-    known : mapping of MixPlan to scores
-        Plans that were evaluated on all folds already.
+    known : mapping of MixPlan to Trial
+        What plans came to that were evaluated on all folds already.
+    pruning, early_stop : bool
+        Without effect where there are several metrics: what is behind in one may be ahead in another.
     """
 
     space: Space
-    metric: Metric
+    objective: Objective
     named: tuple[tuple[str, Params], ...]
-    reference: tuple[float, ...]
-    known: Mapping[MixPlan, tuple[float, ...]]
+    known: Mapping[MixPlan, Trial]
     trials: int
     seed: int
     pruning: bool
@@ -45,8 +44,10 @@ class SearchTask:
 
 
 Pair = tuple[MixPlan, int]
-# Evaluates plans on folds. As each pair is done, the callback is told (score, seconds), and returns further pairs.
-Evaluate = Callable[[list[Pair], Callable[[Pair, tuple[float, float]], list[Pair]]], None]
+# What a plan came to on a fold, and the seconds that took.
+Result = tuple[Scores, float]
+# Evaluates plans on folds. As each pair is done, the callback is told its result, and returns further pairs.
+Evaluate = Callable[[list[Pair], Callable[[Pair, Result], list[Pair]]], None]
 
 
 def run_search(task: SearchTask, study: Study, evaluate: Evaluate, progress: Progress) -> list[Trial]:
@@ -75,8 +76,9 @@ class _Search:
         self._proposals: list[Proposal] = [(t.name, dict(t.params), t.plan) for t in self.history]
         self._running: dict[int, _Run] = {}
         self._ended: dict[int, Trial] = {}
-        self._found: dict[Pair, tuple[float, float]] = {}
+        self._found: dict[Pair, Result] = {}
         self._asked: set[Pair] = set()
+        self._stops_early = task.early_stop and len(task.objective.metrics) == 1
         self._started, self._closed, self._why = time.monotonic(), False, ""
         progress.advance(len(self.history))
 
@@ -84,7 +86,7 @@ class _Search:
         """Return what is to be evaluated first."""
         return self._go_on()
 
-    def take(self, pair: Pair, result: tuple[float, float]) -> list[Pair]:
+    def take(self, pair: Pair, result: Result) -> list[Pair]:
         """Note a result, and return what follows from it."""
         self._found[pair] = result
         twins = [number for number, run in sorted(self._running.items()) if run.plan == pair[0]]
@@ -107,8 +109,9 @@ class _Search:
             trial = self._ended.pop(len(self.history))
             self._study.add(trial)
             self.history.append(trial)
-            best = max((t for t in self.history if t.state == "complete"), key=lambda t: (t.delta, -t.number))
-            self._progress.note(f"best {best.delta:+.4f} (trial {best.number})")
+            best = leader(self.history)
+            if best is not None:
+                self._progress.note(f"best {best.delta:+.4f} (trial {best.number})")
             self._progress.advance()
 
     def _may_begin(self) -> bool:
@@ -118,7 +121,7 @@ class _Search:
         seen = self._seen(number)
         if self._task.timeout is not None and time.monotonic() - self._started > self._task.timeout and number > 0:
             self._closed = True
-        elif self._task.early_stop and not worth_going_on(seen, len(self._task.named), self._task.trials):
+        elif self._stops_early and not worth_going_on(seen, len(self._task.named), self._task.trials):
             self._why = f"ended at {number} trials: more are expected to gain less than the folds can tell"
             self._closed = True
         return not self._closed
@@ -133,7 +136,7 @@ class _Search:
         pending = self._proposals[len(seen) :]
         ((name, params, plan),) = propose(task.space, seen, task.named, 1, task.seed, pending)
         self._proposals.append((name, params, plan))
-        known = {t.plan: t.scores for t in seen if t.state == "complete"} | dict(task.known)
+        known = {t.plan: t for t in seen if t.state == "complete"} | dict(task.known)
         self._running[number] = _Run(task, plan, seen, known.get(plan))
         return self._step(number)
 
@@ -153,17 +156,17 @@ class _Search:
 class _Run:
     """One trial on its way through the folds; whether it is pruned depends on the trials that it has `seen` alone."""
 
-    def __init__(self, task: SearchTask, plan: MixPlan, seen: Sequence[Trial], known: tuple[float, ...] | None) -> None:
-        complete = [t for t in seen if t.state == "complete"]
+    def __init__(self, task: SearchTask, plan: MixPlan, seen: Sequence[Trial], known: Trial | None) -> None:
         self.plan, self._task, self._known = plan, task, known
-        self._leader = max(complete, key=lambda t: (t.delta, -t.number), default=None)
+        self._leader = leader(seen)
         self._spread = None if self._leader is None else fold_spread(seen, self._leader)
-        folds = len(task.reference)
+        folds = len(task.objective.reference)
         # What is known on all folds anyway is not pruned.
-        self._rungs = rungs(folds) if task.pruning and known is None else [folds]
+        pruning = task.pruning and known is None and len(task.objective.metrics) == 1
+        self._rungs = rungs(folds) if pruning else [folds]
         self._at, self._pruned = 0, False
 
-    def waits_for(self, found: Mapping[Pair, tuple[float, float]]) -> list[Pair]:
+    def waits_for(self, found: Mapping[Pair, Result]) -> list[Pair]:
         """Go on from rung to rung; return what is missing for the next step, nothing when the trial has ended."""
         while self._known is None and not self._pruned:
             missing = [pair for pair in self._pairs() if pair not in found]
@@ -175,28 +178,24 @@ class _Run:
                 self._at += 1
         return []
 
-    def trial(self, number: int, name: str, params: Params, found: Mapping[Pair, tuple[float, float]]) -> Trial:
+    def trial(self, number: int, name: str, params: Params, found: Mapping[Pair, Result]) -> Trial:
         """Return the trial that has ended."""
-        results = [found[pair] for pair in self._pairs()] if self._known is None else [(s, 0.0) for s in self._known]
-        scores, seconds = tuple(s for s, _ in results), sum(seconds for _, seconds in results)
+        if self._known is not None:
+            return replace(self._known, number=number, name=name, params=params, seconds=0.0)
+        results = [found[pair] for pair in self._pairs()]
+        scores, seconds = [s for s, _ in results], sum(seconds for _, seconds in results)
         state: Literal["complete", "pruned"] = "pruned" if self._pruned else "complete"
-        deltas = tuple(_gains(self._task, scores))
-        return Trial(number, name, self.plan, params, scores, deltas, state, seconds)
+        return self._task.objective.trial(number, name, self.plan, params, scores, state, seconds)
 
     def _pairs(self) -> list[Pair]:
         return [(self.plan, k) for k in range(self._rungs[self._at])]
 
-    def _hopeless(self, scores: Sequence[float]) -> bool:
+    def _hopeless(self, scores: Sequence[Scores]) -> bool:
         if self._leader is None:
             return False
-        own, best = _gains(self._task, scores), self._leader.deltas[: len(scores)]
-        return chance_to_catch_up(own, best, len(self._task.reference), self._spread) < PRUNE_BELOW
-
-
-def _gains(task: SearchTask, scores: Sequence[float]) -> list[float]:
-    """Return paired differences to real-only; a fold on which the metric is not defined says nothing, for any trial."""
-    gains = [task.metric.gain(score, real) for score, real in zip(scores, task.reference, strict=False)]
-    return [gain if math.isfinite(gain) else 0.0 for gain in gains]
+        objective = self._task.objective
+        own, best = objective.deltas(scores), self._leader.deltas[: len(scores)]
+        return chance_to_catch_up(own, best, len(objective.reference), self._spread) < PRUNE_BELOW
 
 
 def rungs(folds: int) -> list[int]:

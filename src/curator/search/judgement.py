@@ -8,6 +8,7 @@ import numpy as np
 
 from curator.evaluate import expected_gain, standard_error
 from curator.records import Trial
+from curator.search.objective import merits
 from curator.search.study import STARTUP_TRIALS
 
 # What the recent past is, for judging whether more trials are worth their time.
@@ -27,20 +28,43 @@ def select(trials: Sequence[Trial], folds: int | None = None) -> tuple[Trial, Tr
     synthetic data is less to go wrong; but the very least is itself a lucky draw. The error is that of the paired
     difference to the best: trials share their folds, so that most of what moves one moves the other too, and a trial
     that is behind on every fold is behind. `folds` is the number of folds of one repetition; more repetitions make no
-    more independent rows.
+    more independent rows. Where there are several metrics, what does best of these in the others is taken instead (by
+    the mean of its ranks), since the first cannot tell them apart.
     """
     near = near_best(trials, folds)
     least = min(t.plan.mass for t in near)
     light = [t for t in near if t.plan.mass <= ABOUT_THE_LEAST * least]
+    merit = dict(zip((id(t) for t in light), _last_merits(light), strict=True))
     # Without synthetic rows, weights are all that one plan has more than another.
-    selected = min(light, key=lambda t: (least == 0 and t.plan.rare_exponent > 0, -t.delta, t.plan.mass, t.number))
+    selected = min(
+        light,
+        key=lambda t: (least == 0 and t.plan.rare_exponent > 0, -merit[id(t)], -t.delta, t.plan.mass, t.number),
+    )
     return selected, near[0]
+
+
+def _last_merits(trials: Sequence[Trial]) -> list[float]:
+    """Return how good trials are in what is left to choose by: the further metrics, or the only one."""
+    further = range(1, len(trials[0].gains))
+    if not further:
+        return merits(trials)
+    from scipy.stats import rankdata
+
+    ranks = [rankdata([-v for v in merits(trials, m)]) for m in further]
+    return [-float(v) for v in np.mean(ranks, axis=0)]
+
+
+def leader(trials: Sequence[Trial]) -> Trial | None:
+    """Return the trial that has done best so far in the first metric, the earliest of equals."""
+    complete = [t for t in trials if t.state == "complete"]
+    best = max(zip(merits(complete), complete, strict=True), key=lambda pair: (pair[0], -pair[1].number), default=None)
+    return None if best is None else best[1]
 
 
 def near_best(trials: Sequence[Trial], folds: int | None = None) -> list[Trial]:
     """Return the raw best, and after it the trials within one standard error of it: what `select` chooses from."""
     complete = [t for t in trials if t.state == "complete"]
-    best = max(complete, key=lambda t: (t.delta, -t.plan.mass, -t.number))
+    best = max(zip(merits(complete), complete, strict=True), key=lambda p: (p[0], -p[1].plan.mass, -p[1].number))[1]
     return [best, *(t for t in complete if t is not best and best.delta - t.delta <= _paired_error(best, t, folds))]
 
 
@@ -64,10 +88,11 @@ def worth_going_on(history: Sequence[Trial], named: int, trials: int) -> bool:
     between the best trial and another: the median over the eight that come next.
     """
     recent = history[max(named, len(history) - RECENT) :]
-    complete = [t for t in history if t.state == "complete"]
-    if len(recent) < RECENT or len(history) < named + STARTUP_TRIALS or len(complete) < _LEAST_RIVALS:
+    complete, best = [t for t in history if t.state == "complete"], leader(history)
+    if best is None or len(recent) < RECENT:
         return True
-    best = max(complete, key=lambda t: (t.delta, -t.number))
+    if len(history) < named + STARTUP_TRIALS or len(complete) < _LEAST_RIVALS:
+        return True
     others = sorted((t for t in complete if t.plan != best.plan), key=lambda t: (-t.delta, t.number))[:_RIVALS]
     noise = [_paired_error(best, t) for t in others]
     shortfalls = [float(np.mean(np.subtract(t.deltas, best.deltas[: len(t.deltas)]))) for t in recent]

@@ -14,8 +14,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from curator.errors import CuratorError, UserError, reason_of
 from curator.records import MixPlan, Trial
+from curator.search.objective import merits
 from curator.space import HIGHEST, HIGHEST_WEIGHT, LOWEST_WEIGHT, SETTING, STEP, Params, Range, Space
 
 STARTUP_TRIALS = 12
@@ -43,8 +46,8 @@ def propose(
             seed=(seed * 1_000_003 + number) % 2**32, multivariate=True, group=True, constant_liar=True,
             n_startup_trials=STARTUP_TRIALS, warn_independent_sampling=False,
         )  # fmt: skip
-        study = optuna.create_study(direction="maximize", sampler=sampler)
-        study.add_trials([_frozen(space, trial) for trial in history])
+        study = optuna.create_study(directions=["maximize"] * _metrics(history), sampler=sampler)
+        study.add_trials(_judged(space, history))
         study.add_trials([_under_way(space, params) for _, params, _ in pending])
         proposals = []
         for offset in range(count):
@@ -61,7 +64,9 @@ def propose(
 class Study:
     """Finished trials in an Optuna storage: a file in the run directory, or any storage URL."""
 
-    def __init__(self, path: Path, url: str | None, name: str, space: Space, *, fresh: bool = False) -> None:
+    def __init__(
+        self, path: Path, url: str | None, name: str, space: Space, *, metrics: int = 1, fresh: bool = False
+    ) -> None:
         import optuna
 
         self._space, self._path = space, path
@@ -73,7 +78,7 @@ class Study:
                 if fresh and name in optuna.study.get_all_study_names(storage):
                     optuna.delete_study(study_name=name, storage=storage)
                 self._study = optuna.create_study(
-                    storage=storage, study_name=name, direction="maximize", load_if_exists=True
+                    storage=storage, study_name=name, directions=["maximize"] * metrics, load_if_exists=True
                 )
             except ImportError as error:
                 raise UserError(f"search.storage: the driver of this database is not installed ({error})") from None
@@ -136,7 +141,20 @@ def _distributions(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
     return distributions
 
 
-def _frozen(space: Space, trial: Trial) -> Any:
+def _metrics(history: Sequence[Trial]) -> int:
+    return max(1, len(history[0].gains)) if history else 1
+
+
+def _judged(space: Space, history: Sequence[Trial]) -> list[Any]:
+    """Return trials as the sampler sees them: by how good they are among each other."""
+    complete = [t for t in history if t.state == "complete"]
+    columns = [merits(complete, m) for m in range(_metrics(history))]
+    values = {t.number: list(own) for t, own in zip(complete, zip(*columns, strict=True), strict=True)}
+    return [_frozen(space, t, values.get(t.number)) for t in history]
+
+
+def _frozen(space: Space, trial: Trial, values: list[float] | None = None) -> Any:
+    """Return a trial as optuna keeps it; without `values` by its mean differences to real-only."""
     import optuna
 
     distributions = _distributions(space, trial.params)
@@ -144,12 +162,15 @@ def _frozen(space: Space, trial: Trial) -> Any:
     means = [sum(trial.deltas[: k + 1]) / (k + 1) for k in range(len(trial.deltas))]
     attributes = {
         "name": trial.name, "plan": json.dumps(asdict(trial.plan)), "scores": list(trial.scores),
-        "deltas": list(trial.deltas), "state": trial.state, "seconds": trial.seconds,
+        "deltas": list(trial.deltas), "state": trial.state, "seconds": trial.seconds, "gains": trial.gains,
     }  # fmt: skip
+    several = [float(np.mean(gains)) for gains in trial.gains[1:]]
     return optuna.trial.create_trial(
         state=optuna.trial.TrialState.COMPLETE if complete else optuna.trial.TrialState.PRUNED,
-        value=trial.delta if complete else None, params=dict(trial.params), distributions=distributions,
-        user_attrs=attributes, intermediate_values=dict(enumerate(means)),
+        values=(values or [trial.delta, *several]) if complete else None,
+        params=dict(trial.params), distributions=distributions,
+        # A study of several metrics has no single course to show.
+        user_attrs=attributes, intermediate_values={} if several else dict(enumerate(means)),
     )  # fmt: skip
 
 
@@ -177,6 +198,7 @@ def _thawed(number: int, attributes: Mapping[str, Any], params: Params) -> Trial
     return Trial(
         number, attributes["name"], plan, params, tuple(attributes["scores"]), tuple(attributes["deltas"]),
         attributes["state"], attributes["seconds"],
+        tuple(tuple(tuple(folds) for folds in gains) for gains in attributes.get("gains", ())),
     )  # fmt: skip
 
 

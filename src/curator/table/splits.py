@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from curator.errors import DataError
-from curator.recipe.models import Recipe, TaskSpec
+from curator.recipe.models import Recipe
+from curator.recipe.task import TaskSpec
 from curator.table.model import Table, to_plain
 
 # Small tables need more repetitions before the mean over folds means anything; large ones need none.

@@ -1,0 +1,56 @@
+"""Trials as fits: each plan on each fold is one fit for every estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from curator.evaluate import Arm, Estimator, FitResult, FitTask, Metric, fit_tasks
+from curator.records import LabelForm
+from curator.search.course import Pair, Result
+from curator.table import Encoding
+
+
+class TrialFits:
+    """Turns pairs of plan and fold into fits, and what comes of these into results of pairs.
+
+    Parameters
+    ----------
+    folders : sequence of mapping of Encoding to Path
+        The pool of each fold, as the estimators see it.
+    """
+
+    def __init__(
+        self,
+        estimators: Sequence[Estimator],
+        metrics: Sequence[Metric],
+        folders: Sequence[Mapping[Encoding, Path]],
+        form: LabelForm,
+        seed: int,
+    ) -> None:
+        self._estimators, self._metrics, self._folders = estimators, metrics, folders
+        self._form, self._seed = form, seed
+        self._fold = {path: k for k, by_encoding in enumerate(folders) for path in by_encoding.values()}
+        self._parts: dict[Pair, dict[Estimator, FitResult]] = {}
+
+    def tasks(self, pairs: Iterable[Pair]) -> list[FitTask]:
+        """Return what is to be fitted."""
+        return [
+            task
+            for plan, k in pairs
+            for e in self._estimators
+            for task in fit_tasks(
+                [Arm("trial", plan)], [self._folders[k][e.encoding]], e, self._metrics, self._form, self._seed
+            )
+        ]
+
+    def take(self, task: FitTask, result: FitResult) -> tuple[Pair, Result] | None:
+        """Note a fit; return its pair with the pair's result as soon as all estimators are done with it."""
+        pair = (task.arm.plan, self._fold[task.folder])
+        parts = self._parts.setdefault(pair, {})
+        parts[task.estimator] = result
+        if len(parts) < len(self._estimators):
+            return None
+        del self._parts[pair]
+        scores = tuple(parts[e].scores[m.name] for m in self._metrics for e in self._estimators)
+        return pair, (scores, sum(r.seconds for r in parts.values()))

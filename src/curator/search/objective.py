@@ -1,0 +1,137 @@
+"""What a search is after: every metric with every estimator, as differences to the real rows alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from curator.evaluate import Metric
+from curator.records import ArmResult, MixPlan, Trial
+from curator.space import Params
+
+# One number for each metric and estimator, metric by metric: what a plan came to on one fold.
+Scores = tuple[float, ...]
+Gains = tuple[tuple[tuple[float, ...], ...], ...]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """What plans are compared by.
+
+    Attributes
+    ----------
+    metrics : tuple of Metric
+        The first is the one that is certified.
+    reference : tuple of Scores
+        Real-only's, by fold.
+    scales : tuple of float
+        By estimator: what mixes usually make of the first metric, so that no estimator outweighs another; 1 where
+        there is one estimator.
+    """
+
+    metrics: tuple[Metric, ...]
+    reference: tuple[Scores, ...]
+    scales: tuple[float, ...] = (1.0,)
+
+    @classmethod
+    def of(cls, metrics: Sequence[Metric], ladders: Sequence[Mapping[str, ArmResult]]) -> Objective:
+        """Return the objective for the ladders of one estimator or several."""
+        scales = [_usual_gain(ladder) for ladder in ladders] if len(ladders) > 1 else [1.0]
+        return cls(tuple(metrics), ladder_scores(metrics, ladders, "real_only"), tuple(scales))
+
+    @property
+    def single(self) -> bool:
+        """Whether there is one metric and one estimator."""
+        return len(self.metrics) == len(self.scales) == 1
+
+    def gains(self, scores: Sequence[Scores]) -> Gains:
+        """Return paired differences by metric, estimator and fold; the folds may be the first few.
+
+        A fold on which a metric is not defined says nothing, for any plan.
+        """
+        width = len(self.scales)
+        return tuple(
+            tuple(
+                tuple(
+                    _finite(metric.gain(own[m * width + e], real[m * width + e]))
+                    for own, real in zip(scores, self.reference, strict=False)
+                )
+                for e in range(width)
+            )
+            for m, metric in enumerate(self.metrics)
+        )
+
+    def deltas(self, scores: Sequence[Scores]) -> tuple[float, ...]:
+        """Return one difference a fold: that of the first metric, averaged over the estimators in units of `scales`."""
+        first = self.gains(scores)[0]
+        if len(first) == 1:
+            return first[0]
+        return tuple(np.mean(np.array(first) / np.array(self.scales)[:, None], axis=0).tolist())
+
+    def trial(
+        self,
+        number: int,
+        name: str,
+        plan: MixPlan,
+        params: Params,
+        scores: Sequence[Scores],
+        state: Literal["complete", "pruned"] = "complete",
+        seconds: float = 0.0,
+    ) -> Trial:
+        """Return a finished trial with what it came to on the folds that it was evaluated on."""
+        gains = () if self.single else self.gains(scores)
+        first = tuple(s[0] for s in scores)
+        return Trial(number, name, plan, params, first, self.deltas(scores), state, seconds, gains)
+
+
+def ladder_scores(
+    metrics: Sequence[Metric], ladders: Sequence[Mapping[str, ArmResult]], arm: str
+) -> tuple[Scores, ...]:
+    """Return what an arm of the ladder came to, by fold."""
+    columns = [ladder[arm].scores[metric.name] for metric in metrics for ladder in ladders]
+    return tuple(zip(*columns, strict=True))
+
+
+def _usual_gain(ladder: Mapping[str, ArmResult]) -> float:
+    """Return the median size of the differences that the ladder's mixes make."""
+    made = [abs(float(np.mean(a.deltas))) for a in ladder.values() if a.plan is not None and a.plan.ratio and a.deltas]
+    known = [size for size in made if math.isfinite(size) and size > 0]
+    return float(np.median(known)) if known else 1.0
+
+
+def _finite(gain: float) -> float:
+    return gain if math.isfinite(gain) else 0.0
+
+
+def merits(trials: Sequence[Trial], metric: int = 0) -> list[float]:
+    """Return how good each trial is in one metric, among the others given; higher is better.
+
+    With one estimator the mean difference to real-only; with several, minus the mean of the trial's ranks, so that an
+    estimator whose loss moves much counts no more than one whose loss moves little.
+    """
+    if not trials or not trials[0].gains:
+        return [t.delta for t in trials]
+    means = np.array([[np.mean(folds) for folds in t.gains[metric]] for t in trials])
+    if means.shape[1] == 1:
+        return [float(v) for v in means[:, 0]]
+    from scipy.stats import rankdata
+
+    return [-float(v) for v in rankdata(-means, axis=0).mean(axis=1)]
+
+
+def front(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the complete trials that no other is better than in one metric, and no worse in the rest."""
+    complete = [t for t in trials if t.state == "complete"]
+    if not complete:
+        return []
+    n_metrics = max(1, len(complete[0].gains))
+    value = np.array([merits(complete, m) for m in range(n_metrics)]).T
+    return [t for t, own in zip(complete, value, strict=True) if not _beaten(own, value)]
+
+
+def _beaten(own: np.ndarray, others: np.ndarray) -> bool:
+    return bool(((others >= own).all(axis=1) & (others > own).any(axis=1)).any())

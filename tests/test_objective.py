@@ -1,0 +1,181 @@
+"""Several estimators and several metrics: what plans are compared by, which are on the front, which is taken."""
+
+import math
+
+import numpy as np
+import pytest
+
+from curator.evaluate import METRICS
+from curator.progress import Silent
+from curator.records import ArmResult, MixPlan
+from curator.search import Objective, SearchTask, Study, front, merits, propose, run_search, select
+from curator.space import Space, warm_starts
+
+LOSS, AUC = METRICS["log_loss"], METRICS["roc_auc"]
+FOLDS = 5
+
+
+def plan(ratio, source="a"):
+    return MixPlan(((source, float(ratio)),)).canonical() if ratio else MixPlan()
+
+
+def trial(objective, number, ratio, *scores, state="complete"):
+    """Return a trial whose scores are alike on every fold but for a little."""
+    rng = np.random.default_rng(number)
+    folds = [tuple(s + 1e-4 * rng.normal() for s in scores) for _ in range(FOLDS)]
+    return objective.trial(number, "trial", plan(ratio), {}, folds, state)
+
+
+TWO_METRICS = Objective((LOSS, AUC), ((0.5, 0.8),) * FOLDS)
+TWO_MODELS = Objective((LOSS,), ((0.5, 0.4),) * FOLDS, (0.1, 0.01))
+
+
+# --- differences ----------------------------------------------------------------------------------
+
+
+def test_gains_are_by_metric_estimator_and_fold_and_positive_when_better():
+    objective = Objective((LOSS, AUC), ((0.5, 0.4, 0.8, 0.9),) * 2, (1.0, 1.0))
+    gains = objective.gains([(0.45, 0.42, 0.83, 0.88), (0.5, math.nan, 0.8, 0.9)])
+    assert np.array(gains).shape == (2, 2, 2)
+    assert np.allclose(gains, [[[0.05, 0], [-0.02, 0]], [[0.03, 0], [-0.02, 0]]])
+
+
+def test_one_metric_and_one_estimator_need_no_more_than_deltas():
+    single = Objective((LOSS,), ((0.5,), (0.6,)))
+    found = single.trial(3, "trial", plan(1), {}, [(0.4,), (0.7,)])
+    assert found.gains == ()
+    assert found.deltas == pytest.approx((0.1, -0.1))
+    assert found.seen_by(0) is found
+
+
+def test_no_estimator_outweighs_another_by_the_size_of_its_losses():
+    found = TWO_MODELS.trial(0, "trial", plan(1), {}, [(0.4, 0.41)] * FOLDS)
+    # The first gains what mixes usually make of it, the other loses as much.
+    assert found.delta == pytest.approx(0.0)
+    assert found.seen_by(0).delta == pytest.approx(0.1)
+    assert found.seen_by(1).delta == pytest.approx(-0.01)
+
+
+def test_scales_are_what_the_ladders_mixes_usually_make():
+    def ladder(*gains):
+        real = ArmResult("real_only", MixPlan(), {"log_loss": (0.5, 0.5)}, (0.0, 0.0))
+        tuned = ArmResult("real_tuned", None, {"log_loss": (0.1, 0.1)}, (0.4, 0.4))
+        skipped = ArmResult("smote", None, skipped="why")
+        mixes = [ArmResult(f"m{i}", plan(1 + i), {"log_loss": (0.5 - g,) * 2}, (g, g)) for i, g in enumerate(gains)]
+        return {a.name: a for a in (real, tuned, skipped, *mixes)}
+
+    objective = Objective.of([LOSS], [ladder(0.1, -0.2, 0.3), ladder(0.01, 0.02, 0.0)])
+    assert objective.scales == pytest.approx((0.2, 0.015))
+    assert objective.reference == ((0.5, 0.5), (0.5, 0.5))
+    assert Objective.of([LOSS], [ladder(0.1)]).scales == (1.0,)
+    assert Objective.of([LOSS], [ladder(0.0), ladder(0.0)]).scales == (1.0, 1.0)
+
+
+# --- order ----------------------------------------------------------------------------------------
+
+
+def test_several_estimators_are_weighed_by_their_ranks():
+    gains = [(0.3, -0.2), (0.1, 0.01), (0.0, 0.02)]
+    trials = [trial(TWO_MODELS, i, 1 + i, 0.5 - a, 0.4 - b) for i, (a, b) in enumerate(gains)]
+    assert merits(trials) == pytest.approx([-2.0, -2.0, -2.0])
+    # What is second for both is ahead of what is first for one and last for the other.
+    trials.append(trial(TWO_MODELS, 3, 4, 0.5 - 0.2, 0.4 - 0.015))
+    assert merits(trials) == pytest.approx([-2.5, -3.0, -2.5, -2.0])
+    assert select(trials)[1].number == 3
+
+
+def test_the_front_is_what_nothing_beats_in_every_metric():
+    scores = [(0.5, 0.8), (0.4, 0.81), (0.41, 0.85), (0.42, 0.84), (0.45, 0.9), (0.3, 0.5)]
+    trials = [trial(TWO_METRICS, i, i, *s) for i, s in enumerate(scores)]
+    trials.append(trial(TWO_METRICS, 9, 9, 0.1, 0.99, state="pruned"))
+    assert [t.number for t in front(trials)] == [1, 2, 4, 5]
+    assert front([]) == []
+
+
+def test_of_what_the_first_metric_cannot_tell_apart_the_second_takes_the_best():
+    scores = [(0, 0.5, 0.8), (2.0, 0.4, 0.80), (2.5, 0.45, 0.95)]
+    clear = [trial(TWO_METRICS, i, *own) for i, own in enumerate(scores)]
+    assert select(clear)[0].number == 1, "a better second metric makes up for no worse first"
+    noise = [0.4 + 0.001 * s for s in (3, -3, 2, -1, -1)]
+    tie = TWO_METRICS.trial(3, "trial", plan(2.2), {}, [(0.00001 + s, 0.85) for s in noise])
+    selected, best = select([*clear, tie])
+    assert (selected.number, best.number) == (3, 1)
+    heavy = TWO_METRICS.trial(4, "trial", plan(9), {}, [(0.00001 + s, 0.99) for s in noise])
+    assert select([*clear, tie, heavy])[0].number == 3, "what needs far more synthetic rows is not taken for it"
+
+
+def test_real_rows_are_taken_where_no_mix_can_be_told_from_them():
+    noisy = [(0.5 - 0.01 * s, 0.9) for s in (5, -4, 5, -5, 0)]
+    mixed = TWO_METRICS.trial(1, "trial", plan(2), {}, noisy)
+    real = TWO_METRICS.trial(0, "real_only", plan(0), {}, TWO_METRICS.reference)
+    assert select([real, mixed])[0].number == 0
+
+
+# --- the search -----------------------------------------------------------------------------------
+
+SPACE = Space(sources=("a", "b"), labels=("keep", "relabel"), thresholds={}, rare_weights="off", classes=True,
+              max_ratio=10.0)  # fmt: skip
+
+
+def landscape(own, fold):
+    """One metric likes much of `a`, the other little; a bit of noise by fold."""
+    ratio = dict(own.ratios).get("a", 0.0)
+    return 0.5 - 0.01 * ratio + 0.001 * fold, 0.8 - 0.02 * abs(ratio - 2) + 0.04
+
+
+def search(objective, study, trials=30, **changes):
+    asked = []
+
+    def evaluate(pairs, take):
+        queue = list(pairs)
+        while queue:
+            pair = queue.pop(0)
+            asked.append(pair)
+            queue += take(pair, (landscape(*pair), 0.1))
+
+    named = tuple(warm_starts(SPACE, [("real_only", MixPlan())]))
+    given = {"space": SPACE, "objective": objective, "named": named, "known": {}, "trials": trials, "seed": 1,
+             "pruning": True, "early_stop": True, "timeout": None}  # fmt: skip
+    return run_search(SearchTask(**{**given, **changes}), study, evaluate, Silent()), asked
+
+
+@pytest.fixture
+def database(tmp_path):
+    opened = []
+
+    def of(metrics):
+        opened.append(Study(tmp_path / f"s{metrics}.db", None, "s", SPACE, metrics=metrics))
+        return opened[-1]
+
+    yield of
+    for one in opened:
+        one.close()
+
+
+def test_a_search_for_two_metrics_finds_their_front_and_prunes_nothing(database):
+    reference = tuple(landscape(MixPlan(), k) for k in range(FOLDS))
+    objective = Objective((LOSS, AUC), reference)
+    study = database(2)
+    trials, _ = search(objective, study, 60)
+    assert len(trials) == 60
+    assert {t.state for t in trials} == {"complete"}
+    assert study.trials() == trials, "both metrics come back from the database"
+    ratios = [dict(t.plan.ratios).get("a", 0.0) for t in front(trials)]
+    assert min(ratios) >= 1.5
+    assert max(ratios) > 8
+
+
+def test_a_search_for_two_models_continues_where_it_stopped(database, tmp_path):
+    reference = tuple(landscape(MixPlan(), k) for k in range(FOLDS))
+    objective = Objective((LOSS,), reference, (0.05, 0.02))
+    whole, _ = search(objective, database(1), early_stop=False)
+    part = Study(tmp_path / "part.db", None, "s", SPACE)
+    for t in whole[:11]:
+        part.add(t)
+    again, asked = search(objective, part, early_stop=False)
+    assert again == whole
+    assert part.trials() == whole
+    part.close()
+    assert {p for p, _ in asked}.isdisjoint({t.plan for t in whole[:11] if t.state == "complete"})
+    assert "pruned" in {t.state for t in whole}
+    assert propose(SPACE, whole[:20], (), 1, 1) == propose(SPACE, again[:20], (), 1, 1)
