@@ -97,10 +97,10 @@ def test_of_what_the_first_metric_cannot_tell_apart_the_second_takes_the_best():
     clear = [trial(TWO_METRICS, i, *own) for i, own in enumerate(scores)]
     assert select(clear)[0].number == 1, "a better second metric makes up for no worse first"
     noise = [0.4 + 0.001 * s for s in (3, -3, 2, -1, -1)]
-    tie = TWO_METRICS.trial(3, "trial", plan(2.2), {}, [(0.00001 + s, 0.85) for s in noise])
+    tie = TWO_METRICS.trial(3, "trial", plan(2.2), {}, [(0.0005 + s, 0.85) for s in noise])
     selected, best = select([*clear, tie])
     assert (selected.number, best.number) == (3, 1)
-    heavy = TWO_METRICS.trial(4, "trial", plan(9), {}, [(0.00001 + s, 0.99) for s in noise])
+    heavy = TWO_METRICS.trial(4, "trial", plan(9), {}, [(0.0005 + s, 0.99) for s in noise])
     assert select([*clear, tie, heavy])[0].number == 3, "what needs far more synthetic rows is not taken for it"
 
 
