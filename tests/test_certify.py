@@ -289,6 +289,25 @@ def test_names_and_sentences(binary, ends, name, head):
     assert verdict.sentence.endswith(f"The curated dataset {emitted}.")
 
 
+def test_one_of_several_estimators_may_refuse_a_mix():
+    setup = _setup(task={"estimator": ["logistic_regression", "random_forest"]})
+    selected = Trial(0, "trial", PLAN, {}, CLEAR, CLEAR, "complete")
+    holdout = {a: {"log_loss": Interval(0.5, 0.45, 0.55, 400)} for a in ("real_only", CURATED)}
+    good, bad = (
+        _verdict(setup, selected, holdout, {"log_loss": Interval(sum(ends) / 2, *ends, 400)}, ())
+        for ends in (BETTER, WORSE)
+    )
+    assert (good.emitted, bad.emitted) == ("mix", "real_only")
+    both = _together(setup, selected, [good, bad])
+    assert [v.emitted for v in both] == ["real_only", "real_only"]
+    assert [v.name for v in both] == ["better", "worse"]
+    assert both[0].sentence == both[1].sentence
+    assert both[0].sentence.startswith("logistic_regression: Better: ")
+    assert " random_forest: Worse: " in both[0].sentence
+    assert both[0].sentence.endswith("The curated dataset is the real rows alone.")
+    assert [v.emitted for v in _together(setup, selected, [good, good])] == ["mix", "mix"]
+
+
 def test_weights_on_real_rows_are_no_mix(binary):
     verdict = _judged(binary, BETTER, plan=MixPlan(rare_exponent=0.5))
     assert verdict.emitted == "mix"

@@ -53,11 +53,14 @@ class Certification:
         Each arm's metrics on the holdout.
     deltas : mapping of arm to mapping of metric to Interval
         Paired differences to real-only.
+    refuses : bool
+        Whether this estimator alone would have real rows emitted.
     """
 
     verdict: Verdict
     arms: Mapping[str, Mapping[str, Interval]]
     deltas: Mapping[str, Mapping[str, Interval]]
+    refuses: bool = False
 
 
 def certify(
@@ -104,7 +107,8 @@ def _certify(
     predictions = {arm.name: r.prediction for arm, r in zip(arms, results, strict=True) if r.prediction is not None}
     intervals, deltas = on_holdout(setup, predictions, metrics)
     checked = _check_slices(setup, slices, predictions["real_only"], predictions[CURATED])
-    return Certification(_verdict(setup, selected, intervals, deltas[CURATED], checked), intervals, deltas)
+    verdict = _verdict(setup, selected, intervals, deltas[CURATED], checked)
+    return Certification(verdict, intervals, deltas, verdict.emitted == "real_only")
 
 
 def on_holdout(

@@ -129,7 +129,7 @@ def _further(setup: Setup, certified: Sequence[Certification]) -> dict[str, Any]
 
     models = [
         {"estimator": e.label, "params": dict(e.params), **compared(c, setup.metric.name), "verdict": c.verdict.name,
-         "folds": c.verdict.folds, "slices": [asdict(s) for s in c.verdict.slices]}
+         "refuses": c.refuses, "folds": c.verdict.folds, "slices": [asdict(s) for s in c.verdict.slices]}
         for e, c in zip(setup.others, certified[1:], strict=True)
     ]  # fmt: skip
     metrics = [{"metric": m.name, **compared(certified[0], m.name)} for m in setup.further]

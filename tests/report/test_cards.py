@@ -182,3 +182,13 @@ def test_weights_alone_are_not_called_synthetic_rows(make_run):
     results = read_json(make_run().results)
     results["selected"]["plan"] |= {"ratios": [], "rare_exponent": 0.5}
     assert headline(results) == "Weighting the real rows makes the model better."
+
+
+def test_the_headline_names_the_model_where_there_are_several(make_run):
+    results = read_json(make_run().results)
+    results["slices"] = []
+    results["models"] = [{"estimator": "ridge", "refuses": False}]
+    assert headline(results) == f"Adding synthetic rows makes {results['estimator']} better."
+    results["models"][0]["refuses"] = True
+    results["verdict"]["emitted"] = "real_only"
+    assert headline(results).endswith("better overall, but ridge refuses it: the dataset is the real rows alone.")

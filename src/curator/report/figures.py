@@ -342,7 +342,7 @@ def _from_zero(values: pd.Series) -> list[float]:
 def _gain_axis(floor: float | None, results: Mapping[str, Any] | None = None) -> dict[str, Any]:
     # Gains of several models are no longer in units of the metric.
     several = bool((results or {}).get("models"))
-    title = "gain over real rows alone" + (", in units of what mixes usually make" if several else "")
+    title = "gain, in usual gains of mixes" if several else "gain over real rows alone"
     axis = _axis(title, zeroline=True)
     # The axis follows the data by itself, but leaves room below for what is drawn at the floor.
     return axis if floor is None else {**axis, "autorangeoptions": {"include": [floor * 1.05]}}

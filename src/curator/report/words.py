@@ -126,8 +126,13 @@ def headline(results: Mapping[str, Any]) -> str:
         return "No mix was found to beat the real rows alone, so the dataset is the real rows."
     what = "weighting the real rows" if plan.ratio == 0 else "adding synthetic rows"
     mixed = verdict["emitted"] == "mix"
-    better, harmless = f"{what.capitalize()} makes the model better", f"{what.capitalize()} does no harm"
+    models = results.get("models") or []
+    model = results["estimator"] if models else "the model"
+    better, harmless = f"{what.capitalize()} makes {model} better", f"{what.capitalize()} does no harm"
+    refusing = [m["estimator"] for m in models if m["refuses"]]
     harm = "but a rare slice gets worse" if _harmed(results) else "but the policy was not met"
+    if refusing and not _harmed(results):
+        harm = f"but {' and '.join(refusing)} refuses it"
     why = "the folds say it does" if results["policy"] == "certified" else "the recipe's policy asks for it"
     instead = f"overall, {harm}: the dataset is the real rows alone."
     sentences = {
@@ -135,7 +140,7 @@ def headline(results: Mapping[str, Any]) -> str:
         "not_worse": f"{harmless}, and is not shown to help." if mixed else f"{harmless} {instead}",
         "undecided": f"The holdout cannot tell whether {what} helps"
         + (f"; {why}, so the mix is emitted." if mixed else ", so the dataset is the real rows alone."),
-        "worse": f"{what.capitalize()} makes the model worse"
+        "worse": f"{what.capitalize()} makes {model} worse"
         + (f"; the mix is emitted because {why}." if mixed else ", so the dataset is the real rows alone."),
     }
     return sentences[verdict["name"]]
