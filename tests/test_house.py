@@ -20,7 +20,7 @@ FLOORS = {
     "search": 9, "prepare": 9,
     "pools": 10, "draft": 10,
     "ladder": 11,
-    "certify": 12, "emit": 12, "worth": 12,
+    "certify": 12, "emit": 12, "worth": 12, "selection": 12,
     "results": 13, "transfer": 13,
     "curate": 14, "estimate": 14,
     "cli": 15, "__init__": 15, "__main__": 16,

@@ -8,7 +8,7 @@ import pytest
 from curator.evaluate import METRICS
 from curator.progress import Silent
 from curator.records import ArmResult, MixPlan
-from curator.search import Objective, SearchTask, Study, front, merits, propose, run_search, select
+from curator.search import Objective, SearchTask, Study, average_plan, front, merits, propose, run_search, select
 from curator.space import Space, warm_starts
 
 LOSS, AUC = METRICS["log_loss"], METRICS["roc_auc"]
@@ -109,6 +109,45 @@ def test_real_rows_are_taken_where_no_mix_can_be_told_from_them():
     mixed = TWO_METRICS.trial(1, "trial", plan(2), {}, noisy)
     real = TWO_METRICS.trial(0, "real_only", plan(0), {}, TWO_METRICS.reference)
     assert select([real, mixed])[0].number == 0
+
+
+# --- the mean of the best plans -------------------------------------------------------------------
+
+ONE = Objective((LOSS,), ((0.5,),) * FOLDS)
+NOISE = [0.003 * s for s in (1, -1, 1, -1, 0)]
+
+
+def like(number, own, gain, sign=1):
+    return ONE.trial(number, "trial", own.canonical(), {}, [(0.5 - gain + sign * n,) for n in NOISE])
+
+
+def test_the_mean_is_of_the_best_plans_that_are_alike():
+    relabelled = [
+        MixPlan((("a", 2.0),), "relabel", 0.25, 0.0, 0.0, (("realism", 0.2),)),
+        MixPlan((("a", 4.0), ("b", 3.0)), "relabel", 1.0, 0.6, 0.5),
+        MixPlan((("a", 9.0),), "relabel", 1.0),
+    ]
+    trials = [like(i, own, 0.05 - 0.0001 * i, (-0.9) ** i) for i, own in enumerate(relabelled)]
+    trials.append(like(3, MixPlan((("a", 50.0),), "keep"), 0.0499, -1))
+    mean = average_plan(trials, 2)
+    assert dict(mean.ratios) == {"a": 3.0, "b": 1.5}
+    assert (mean.labels, mean.synthetic_weight) == ("relabel", pytest.approx(0.5))
+    assert (mean.class_tilt, mean.rare_exponent) == (pytest.approx(0.3), pytest.approx(0.25))
+    assert dict(mean.thresholds) == {"realism": pytest.approx(0.1)}
+    assert dict(average_plan(trials, 9).ratios)["a"] == 5.0, "what keeps labels is another kind of plan"
+
+
+def test_there_is_no_mean_of_one_plan_or_of_real_rows():
+    far = like(1, plan(5), 0.0, 0)
+    assert average_plan([like(0, plan(2), 0.05, 0), far], 5) is None
+    assert average_plan([like(0, plan(0), 0.05, 0), far], 5) is None
+
+
+def test_the_mean_is_taken_where_it_does_as_well_as_the_best():
+    trials = [like(0, plan(2), 0.05), like(1, plan(4), 0.0499, -1)]
+    good, bad = like(-1, plan(3), 0.0495, -1), like(-1, plan(3), 0.01, -1)
+    assert select(trials, mean=good) == (good, trials[0])
+    assert select(trials, mean=bad)[0] is trials[0]
 
 
 # --- the search -----------------------------------------------------------------------------------

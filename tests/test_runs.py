@@ -225,6 +225,19 @@ def test_what_one_of_two_models_cannot_use_is_made_for_neither(tmp_path):
     assert "takes no sample weights" in skipped["real_class_weight"]
 
 
+def test_the_mean_of_the_best_plans_may_be_what_is_emitted(runs, tmp_path):
+    run = curate(
+        RECIPES / "wine.yaml",
+        overrides=[*QUICK, "search.trials=24", "search.average=5", "output.policy=always", "output.explain=false"],
+        jobs=2,
+        out=tmp_path / "run",
+    )
+    selected = run.results["selected"]
+    assert (selected["trial"], selected["name"]) == (None, "mean of 5")
+    assert selected["plan"] not in [a["plan"] for a in run.results["arms"] if a["name"] != "curated"]
+    assert selected["delta"] >= run.results["best"]["delta"] - run.results["best"]["standard_error"]
+
+
 def test_a_curated_dataset_fed_back_learns_from_its_real_rows_only(runs, tmp_path):
     recipe = {
         "data": {"source": str(runs["wine"].path / "curated.parquet"), "target": "cultivar"},

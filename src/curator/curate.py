@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,8 +17,7 @@ from curator.certify import Certification, certify
 from curator.cluster import DaskWorkers
 from curator.emit import check_types, emit
 from curator.errors import UserError
-from curator.evaluate import FitResult, FitTask, run_fits
-from curator.ladder import run_ladder, tuned, untuned
+from curator.ladder import run_ladder, tuned
 from curator.parallel import LocalWorkers, Workers, available_cores
 from curator.pools import Pools
 from curator.prepare import Registries, Setup, fingerprint, load, prepare
@@ -30,8 +29,8 @@ from curator.report import write_cards, write_report
 from curator.results import manifest, results, trials_frame
 from curator.run import Run
 from curator.rundir import RunDirectory, atomic, full_disk_explained, write_json, write_text
-from curator.search import Objective, Pair, Result, SearchTask, Study, TrialFits, ladder_scores, run_search, select
-from curator.space import warm_starts
+from curator.search import Study
+from curator.selection import Search
 from curator.table import Fold
 from curator.transfer import measure_transfer
 from curator.worth import dosed_plan, measure_dose, measure_worth
@@ -148,11 +147,8 @@ class _Curation:
                 self.setup = tuned(self.setup, self.pools, self.workers, self.progress)
         with self.timed("ladder"):
             ladders = [run_ladder(one, self.pools, self.workers, self.progress) for one in self.setup.each]
-        objective = Objective.of(self.setup.metrics, ladders)
-        arms = self.arms(objective, ladders)
         with self.timed("search"):
-            trials = self.search(objective, arms)
-        selected, best = select([*trials, *self.outside(trials, arms)], self.setup.recipe.task.folds)
+            trials, selected, best = self.search(ladders)
         # The search is closed: the holdout may be read. If there is a mix to emit, both last pools are made at once;
         # a table that is emitted in parts makes its candidates then.
         last = (self.setup.splits.certification, self.setup.splits.emission)
@@ -183,58 +179,19 @@ class _Curation:
         )
         return [*self.setup.slices, *found]
 
-    def arms(self, objective: Objective, ladders: Sequence[Mapping[str, ArmResult]]) -> list[Trial]:
-        """Return the ladder's mixes as trials: the search need not fit them again, and they may be selected."""
-        return [
-            objective.trial(-1, arm.name, arm.plan.canonical(), {}, ladder_scores(objective.metrics, ladders, arm.name),
-                            seconds=arm.seconds)
-            for arm in ladders[0].values()
-            if arm.plan is not None and not arm.skipped
-        ]  # fmt: skip
-
-    def search(self, objective: Objective, arms: Sequence[Trial]) -> list[Trial]:
-        setup, spec = self.setup, self.setup.recipe.search
-        task = SearchTask(
-            space=setup.space,
-            objective=objective,
-            named=tuple(warm_starts(setup.space, [(arm.name, arm.plan) for arm in arms], untuned(setup))),
-            known={arm.plan: arm for arm in arms},
-            trials=spec.trials,
-            seed=spec.seed,
-            pruning=spec.pruning,
-            early_stop=spec.early_stop,
-            timeout=spec.timeout,
-        )
-        folders = [{e: self.pools.folder(f, e) for e in setup.encodings} for f in setup.splits.folds]
-        fits = TrialFits(setup.estimators, setup.metrics, folders, setup.recipe.output.labels, setup.seed)
-        fitted: dict[Path, dict[str, FitResult]] = {}
-
-        def evaluate(pairs: list[Pair], take: Callable[[Pair, Result], list[Pair]]) -> None:
-            def more(task: FitTask, result: FitResult) -> list[FitTask]:
-                done = fits.take(task, result)
-                return [] if done is None else fits.tasks(take(*done))
-
-            run_fits(fits.tasks(pairs), self.workers, known=fitted, more=more)
-
-        self.progress.stage("search", spec.trials)
+    def search(self, ladders: Sequence[Mapping[str, ArmResult]]) -> tuple[list[Trial], Trial, Trial]:
+        """Return the trials, the selected one and the raw best."""
+        search = Search(self.setup, self.pools, ladders, self.workers, self.progress)
         study = self.study()
         try:
             closed = self.directory.closed_search
-            trials = run_search(task, study, evaluate, self.progress) if closed is None else study.trials()[:closed]
+            trials = search.run(study) if closed is None else study.trials()[:closed]
         finally:
             study.close()
+        selected, best = search.select(trials)
         # Whatever happens from here on, the search does not open again: the holdout comes next.
         self.directory.close_search(len(trials))
-        return trials
-
-    def outside(self, trials: list[Trial], arms: Sequence[Trial]) -> list[Trial]:
-        """Return mixes of the ladder that may be selected though no trial stands for them; real-only always is one."""
-        tried = {t.plan for t in trials}
-        return [
-            arm
-            for arm in arms
-            if arm.plan not in tried and (arm.plan.real_only or self.setup.space.params_of(arm.plan) is not None)
-        ]
+        return trials, selected, best
 
     def explanation(
         self, reference: ArmResult, selected: Trial, best: Trial, certification: Certification

@@ -119,7 +119,7 @@ def test_source_and_target_are_enough(write):
         "search": {
             "trials": 100, "timeout": None, "seed": 0, "jobs": "auto", "max_ratio": "auto", "pruning": True,
             "synthetic_weight": "search", "class_tilt": "search",
-            "early_stop": True, "scheduler": None, "storage": None,
+            "early_stop": True, "average": 1, "scheduler": None, "storage": None,
         },
         "output": {
             "directory": "runs", "format": "parquet", "policy": "certified", "labels": "weighted", "explain": True,

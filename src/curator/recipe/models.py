@@ -238,6 +238,9 @@ class SearchSpec(Model):
     early_stop: bool = Field(
         default=True, description="End the search when more trials are expected to gain less than the folds can tell."
     )
+    average: int = Field(
+        1, ge=1, le=50, description="Take the mean of so many of the best plans, where it does as well as the best."
+    )
     scheduler: str | None = Field(None, description="A Dask scheduler, e.g. tcp://host:8786, instead of local workers.")
     storage: str | None = Field(None, description="An Optuna storage URL instead of study.db in the run directory.")
 

@@ -2,7 +2,7 @@
 
 from curator.search.course import AHEAD, Pair, Result, SearchTask, run_search, rungs
 from curator.search.fits import TrialFits
-from curator.search.judgement import RECENT, near_best, select, worth_going_on
+from curator.search.judgement import RECENT, average_plan, near_best, select, worth_going_on
 from curator.search.objective import Objective, Scores, front, ladder_scores, merits
 from curator.search.study import STARTUP_TRIALS, Study, propose
 
@@ -17,6 +17,7 @@ __all__ = [
     "SearchTask",
     "Study",
     "TrialFits",
+    "average_plan",
     "front",
     "ladder_scores",
     "merits",

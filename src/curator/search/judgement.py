@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from curator.evaluate import expected_gain, standard_error
-from curator.records import Trial
+from curator.records import MixPlan, Trial
 from curator.search.objective import merits
 from curator.search.study import STARTUP_TRIALS
 
@@ -20,8 +20,11 @@ _RIVALS = 8
 _LEAST_RIVALS = 4
 
 
-def select(trials: Sequence[Trial], folds: int | None = None) -> tuple[Trial, Trial]:
+def select(trials: Sequence[Trial], folds: int | None = None, mean: Trial | None = None) -> tuple[Trial, Trial]:
     """Return the selected trial and the raw best.
+
+    `mean` is the trial of `average_plan`: where it is there, it is selected if it is within one standard error of the
+    best, too.
 
     Among trials within one standard error of the best, those with about the least synthetic mass (up to half as much
     again), and of these the one that does best: the best of many noisy estimates looks better than it is, and less
@@ -32,6 +35,8 @@ def select(trials: Sequence[Trial], folds: int | None = None) -> tuple[Trial, Tr
     the mean of its ranks), since the first cannot tell them apart.
     """
     near = near_best(trials, folds)
+    if mean is not None and near[0].delta - mean.delta <= _paired_error(near[0], mean, folds):
+        return mean, near[0]
     least = min(t.plan.mass for t in near)
     light = [t for t in near if t.plan.mass <= ABOUT_THE_LEAST * least]
     merit = dict(zip((id(t) for t in light), _last_merits(light), strict=True))
@@ -66,6 +71,34 @@ def near_best(trials: Sequence[Trial], folds: int | None = None) -> list[Trial]:
     complete = [t for t in trials if t.state == "complete"]
     best = max(zip(merits(complete), complete, strict=True), key=lambda p: (p[0], -p[1].plan.mass, -p[1].number))[1]
     return [best, *(t for t in complete if t is not best and best.delta - t.delta <= _paired_error(best, t, folds))]
+
+
+def average_plan(trials: Sequence[Trial], count: int, folds: int | None = None) -> MixPlan | None:
+    """Return the mean of up to `count` of the best plans, None where fewer than two can be averaged.
+
+    They are the best of those within one standard error of the raw best that share its labels, its settings of the
+    estimator, and having synthetic rows at all. Weights are averaged as logarithms.
+    """
+    best, *others = near_best(trials, folds)
+    alike = [t for t in others if (t.plan.labels, t.plan.settings) == (best.plan.labels, best.plan.settings)]
+    order = sorted(zip(merits(alike), alike, strict=True), key=lambda p: (-p[0], p[1].plan.mass, p[1].number))
+    plans = list(dict.fromkeys(t.plan for t in (best, *(t for _, t in order)) if t.plan.ratio > 0))[:count]
+    if best.plan.ratio == 0 or len(plans) < 2:
+        return None
+
+    def means(parts: Sequence[tuple[tuple[str, float], ...]]) -> tuple[tuple[str, float], ...]:
+        names = dict.fromkeys(name for part in parts for name, _ in part)
+        return tuple((name, sum(dict(part).get(name, 0.0) for part in parts) / len(parts)) for name in names)
+
+    return MixPlan(
+        ratios=means([p.ratios for p in plans]),
+        labels=best.plan.labels,
+        synthetic_weight=float(np.exp(np.mean([np.log(p.synthetic_weight) for p in plans]))),
+        class_tilt=float(np.mean([p.class_tilt for p in plans])),
+        rare_exponent=float(np.mean([p.rare_exponent for p in plans])),
+        thresholds=means([p.thresholds for p in plans]),
+        settings=best.plan.settings,
+    ).canonical()
 
 
 def _paired_error(one: Trial, other: Trial, folds: int | None = None) -> float:

@@ -1,0 +1,117 @@
+"""From the ladder to one plan: the search with what it starts from, and what is taken in the end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from curator.evaluate import FitResult, FitTask, run_fits
+from curator.ladder import untuned
+from curator.parallel import Workers
+from curator.pools import Pools
+from curator.prepare import Setup
+from curator.progress import Progress
+from curator.records import ArmResult, MixPlan, Trial
+from curator.search import (
+    Objective,
+    Pair,
+    Result,
+    Scores,
+    SearchTask,
+    Study,
+    TrialFits,
+    average_plan,
+    ladder_scores,
+    run_search,
+    select,
+)
+from curator.space import warm_starts
+
+
+class Search:
+    """The search of one run.
+
+    Parameters
+    ----------
+    ladders : sequence of mapping of arm to ArmResult
+        One for each estimator of the recipe.
+    """
+
+    def __init__(
+        self,
+        setup: Setup,
+        pools: Pools,
+        ladders: Sequence[Mapping[str, ArmResult]],
+        workers: Workers,
+        progress: Progress,
+    ) -> None:
+        self._setup, self._workers, self._progress = setup, workers, progress
+        self._objective = Objective.of(setup.metrics, ladders)
+        # The ladder's mixes as trials: the search need not fit them again, and they may be selected.
+        self._arms = [
+            self._objective.trial(
+                -1, arm.name, arm.plan.canonical(), {}, ladder_scores(setup.metrics, ladders, arm.name),
+                seconds=arm.seconds,
+            )
+            for arm in ladders[0].values()
+            if arm.plan is not None and not arm.skipped
+        ]  # fmt: skip
+        folders = [{e: pools.folder(f, e) for e in setup.encodings} for f in setup.splits.folds]
+        self._fits = TrialFits(setup.estimators, setup.metrics, folders, setup.recipe.output.labels, setup.seed)
+        self._fitted: dict[Path, dict[str, FitResult]] = {}
+
+    def run(self, study: Study) -> list[Trial]:
+        """Run the study to its end, continuing what is stored, and return its trials."""
+        setup, spec = self._setup, self._setup.recipe.search
+        mixes = [(arm.name, arm.plan) for arm in self._arms]
+        task = SearchTask(
+            space=setup.space,
+            objective=self._objective,
+            named=tuple(warm_starts(setup.space, mixes, untuned(setup))),
+            known={arm.plan: arm for arm in self._arms},
+            trials=spec.trials,
+            seed=spec.seed,
+            pruning=spec.pruning,
+            early_stop=spec.early_stop,
+            timeout=spec.timeout,
+        )
+        self._progress.stage("search", spec.trials)
+        return run_search(task, study, self._evaluate, self._progress)
+
+    def select(self, trials: Sequence[Trial]) -> tuple[Trial, Trial]:
+        """Return the selected trial and the raw best; mixes of the ladder take part, real-only always among them."""
+        tried, space = {t.plan for t in trials}, self._setup.space
+        outside = [
+            arm
+            for arm in self._arms
+            if arm.plan not in tried and (arm.plan.real_only or space.params_of(arm.plan) is not None)
+        ]
+        every, folds = [*trials, *outside], self._setup.recipe.task.folds
+        return select(every, folds, self._mean(every))
+
+    def _mean(self, trials: Sequence[Trial]) -> Trial | None:
+        """Return the mean of the best plans as a trial, where the recipe asks for it."""
+        count = self._setup.recipe.search.average
+        plan = average_plan(trials, count, self._setup.recipe.task.folds) if count > 1 else None
+        return None if plan is None else self._judged(f"mean of {count}", plan)
+
+    def _judged(self, name: str, plan: MixPlan) -> Trial:
+        scores: dict[int, Scores] = {}
+        seconds = 0.0
+
+        def take(pair: Pair, result: Result) -> list[Pair]:
+            nonlocal seconds
+            scores[pair[1]] = result[0]
+            seconds += result[1]
+            return []
+
+        folds = range(len(self._setup.splits.folds))
+        self._evaluate([(plan, k) for k in folds], take)
+        return self._objective.trial(-1, name, plan, {}, [scores[k] for k in folds], seconds=seconds)
+
+    def _evaluate(self, pairs: list[Pair], take: Callable[[Pair, Result], list[Pair]]) -> None:
+        def more(task: FitTask, result: FitResult) -> list[FitTask]:
+            done = self._fits.take(task, result)
+            return [] if done is None else self._fits.tasks(take(*done))
+
+        run_fits(self._fits.tasks(pairs), self._workers, known=self._fitted, more=more)
