@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--naive", action="append", choices=["tvae", "ctgan", "copula_gan"],
                         help="a further synthesizer to add at 1x, minutes a cell; repeatable")
     parser.add_argument("--ablate", action="store_true", help="also search without each dimension in turn")
+    parser.add_argument("--untuned", action="store_true", help="without the curator's run with a tuned estimator")
     parser.add_argument("--jobs", type=int, default=2)
     given = parser.parse_args()
     given.trials = given.trials or (20 if given.quick else 100)
@@ -75,7 +76,7 @@ def _arguments(given: argparse.Namespace) -> list[str]:
     usual = {"seeds": 3, "trials": 20 if given.quick else 100}
     asked += [(name, getattr(given, name)) for name, value in usual.items() if getattr(given, name) != value]
     parts = [part for name, value in asked for part in (f"--{name}", str(value))]
-    return ["--data", "DIR", *(f"--{flag}" for flag in ("quick", "ablate") if getattr(given, flag)), *parts]
+    return ["--data", "DIR", *(f"--{flag}" for flag in ("quick", "ablate", "untuned") if getattr(given, flag)), *parts]
 
 
 def _fill(cell: Cell, path: Path, given: argparse.Namespace) -> None:
@@ -83,8 +84,8 @@ def _fill(cell: Cell, path: Path, given: argparse.Namespace) -> None:
     key = {"table": cell.table, "rows": cell.rows, "seed": cell.seed, "model": cell.model}
     if len(done) and bool((done[list(key)] == pd.Series(key)).all(axis=1).any()):
         return
-    found = judge(cell, given.data, given.out / "quality-runs", trials=given.trials, tuned=not given.quick,
-                  jobs=given.jobs, naive=given.naive or (), ablate=given.ablate)  # fmt: skip
+    found = judge(cell, given.data, given.out / "quality-runs", trials=given.trials,
+                  tuned=not (given.quick or given.untuned), jobs=given.jobs, naive=given.naive or (), ablate=given.ablate)  # fmt: skip
     frame = pd.DataFrame([outcome.row() for outcome in found])
     # Written whole beside the old one and renamed: an interruption leaves no half of a cell.
     part = path.with_suffix(".part")
