@@ -84,8 +84,9 @@ def _fill(cell: Cell, path: Path, given: argparse.Namespace) -> None:
     key = {"table": cell.table, "rows": cell.rows, "seed": cell.seed, "model": cell.model}
     if len(done) and bool((done[list(key)] == pd.Series(key)).all(axis=1).any()):
         return
-    found = judge(cell, given.data, given.out / "quality-runs", trials=given.trials,
-                  tuned=not (given.quick or given.untuned), jobs=given.jobs, naive=given.naive or (), ablate=given.ablate)  # fmt: skip
+    tuned = not (given.quick or given.untuned)
+    found = judge(cell, given.data, given.out / "quality-runs", trials=given.trials, tuned=tuned, jobs=given.jobs,
+                  naive=given.naive or (), ablate=given.ablate)  # fmt: skip
     frame = pd.DataFrame([outcome.row() for outcome in found])
     # Written whole beside the old one and renamed: an interruption leaves no half of a cell.
     part = path.with_suffix(".part")
