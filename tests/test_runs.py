@@ -111,9 +111,12 @@ def test_an_interrupted_run_continues_to_the_same_dataset(tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     arguments = ["run", RECIPES / "wine.yaml", *overrides("search.trials=80", "output.policy=always"), "--jobs", 2]
     line, environment = command(*arguments, "--out", broken)
+    # Tests that were started in the background ignore Ctrl-C, and their children would.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = subprocess.Popen(
         line, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
+    signal.signal(signal.SIGINT, before)
     wait_for_trials(broken / "study.db", process)
     os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does: to the workers as well
     _, said = process.communicate(timeout=60)

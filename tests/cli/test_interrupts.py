@@ -14,6 +14,14 @@ class Anything:
     pass
 
 
+@pytest.fixture(autouse=True)
+def _interrupts_count():
+    """A shell that starts the tests in the background has them ignore Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def interrupt_within_a_callback():
     watched = Anything()
     reference = weakref.ref(watched, lambda _: signal.raise_signal(signal.SIGINT))
