@@ -13,7 +13,7 @@ import pandas as pd
 from benchmarks.runs import TABLES
 from curator.curate import curate, read_recipe
 from curator.estimators import fit, make_estimator, predict
-from curator.evaluate import Arm, Estimator, Metric, Prediction, find_metric, fit_tasks, run_fits
+from curator.evaluate import Arm, Estimator, Metric, Prediction, find_metric, fit_tasks, run_fits, standard_error
 from curator.ladder import ladder_arms
 from curator.parallel import LocalWorkers, one_thread
 from curator.pools import Pools
@@ -23,6 +23,7 @@ from curator.run import Run
 from curator.rundir import RunDirectory
 from curator.score.candidates import Source
 from curator.score.pool import PoolTask, build_pool
+from curator.search import Study
 from curator.table import ENCODERS, Fold, load_table, to_plain
 
 MOST_TESTED, LEAST_OF_A_CLASS, LEAST_OF_A_SLICE = 5000, 8, 50
@@ -44,6 +45,8 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "with neighbours alone": {"synthesizers": ["neighbours"]},
     "with gaussian_copula alone": {"synthesizers": ["gaussian_copula"]},
 }
+# Other rules by which a plan may be taken from the same trials, and the rule of the package before its certificate.
+RULES = ("selected", "rule: raw best", "rule: least mass within the best's own error")
 CURATOR, CURATOR_TUNED, REAL, TUNED = "curator", "curator_tuned", "real_only", "real_tuned"
 
 
@@ -142,6 +145,18 @@ def judge(
         yield Outcome(cell, "(interval)", {"covered": float(covered)}, (0.0, 0.0, 0.0))
 
 
+def least_mass(run: Run, setup: Setup) -> MixPlan:
+    """Return the plan of least synthetic mass within one standard error of the best trial's own gain."""
+    name = f"{setup.recipe.name}-{run.results['fingerprint'][:16]}"
+    study = Study(RunDirectory(run.path).study, None, name, setup.space)
+    complete = [t for t in study.trials() if t.state == "complete"]
+    study.close()
+    best = max(complete, key=lambda t: t.delta)
+    error = standard_error(best.deltas, setup.recipe.task.folds)
+    near = [t for t in complete if best.delta - t.delta <= error]
+    return min(near, key=lambda t: (t.plan.mass, -t.delta)).plan
+
+
 def _with_settings(setup: Setup, run: Run) -> Estimator:
     made = make_estimator(setup.recipe.task.estimator[0], setup.table.task)
     return made.with_params(run.results["estimator_params"])
@@ -175,12 +190,15 @@ class _Judged:
         with one_thread():
             build_pool(task)
         chosen = {a["name"]: a["params"] for a in run.results["arms"]}
+        results = run.results
+        selected, best = (MixPlan.from_json(results[key]["plan"]) for key in ("selected", "best"))
+        rules = zip(RULES, (selected, best, least_mass(run, setup)), strict=True)
         arms = [
             replace(arm, params=tuple(chosen[arm.name].items())) if arm.name == TUNED else arm
             for arm, why in ladder_arms(setup)
             if not why
         ]
-        return self._fitted(task, arms, jobs)
+        return self._fitted(task, [*arms, *(Arm(name, plan) for name, plan in rules)], jobs)
 
     def naive(self, name: str, store: Path) -> dict[str, Prediction]:
         """Train on as many rows of a synthesizer as there are real rows, beside these."""

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.arms import ABLATIONS, CURATOR, CURATOR_TUNED, MODELS, REAL, TUNED, Cell, judge
+from benchmarks.arms import ABLATIONS, CURATOR, CURATOR_TUNED, MODELS, REAL, RULES, TUNED, Cell, judge
 from benchmarks.common import Figure, close, line, write_docs
 from benchmarks.runs import TABLES
 
@@ -93,7 +93,7 @@ def _fill(cell: Cell, path: Path, given: argparse.Namespace) -> None:
     pd.concat([done, frame], ignore_index=True).to_csv(part, index=False)
     part.replace(path)
     losses = frame.set_index("arm")["loss"]
-    best = losses.drop([CURATOR, CURATOR_TUNED, *ABLATIONS], errors="ignore").idxmin()
+    best = losses.drop([CURATOR, CURATOR_TUNED, *ABLATIONS, *RULES], errors="ignore").idxmin()
     print(f"{cell.name}: real {losses[REAL]:.4f}, curator {losses[CURATOR]:.4f}, best other {best} {losses[best]:.4f}",
           file=sys.stderr, flush=True)  # fmt: skip
 
@@ -123,7 +123,7 @@ def summary(rows: pd.DataFrame) -> list[Figure]:
         if CURATOR_TUNED in losses and TUNED in losses:
             both = losses[CURATOR_TUNED] / losses[TUNED]
             out += _mean(f"{name}: loss, tuned curator / tuned", both[own], 0.97)
-        compared = losses[own].drop(columns=[CURATOR_TUNED, *ABLATIONS], errors="ignore").dropna(axis=1, how="all")
+        compared = losses[own].drop(columns=[CURATOR_TUNED, *ABLATIONS, *RULES], errors="ignore").dropna(axis=1, how="all")
         ranks = compared.rank(axis=1)
         first = ranks.mean().sort_values()
         label, others = f"{name}: mean rank of the curator among {ranks.shape[1]} arms", first.drop(CURATOR)
@@ -140,11 +140,14 @@ def summary(rows: pd.DataFrame) -> list[Figure]:
     out.append(Figure("quality", "largest harm of any cell", float(share.max()), "", 0.02))
     for name in [name for name in ABLATIONS if name in losses]:
         out += _mean(f"{name}: loss / curator", losses[name] / losses[CURATOR], None)
-    fixed = relative.drop(columns=[CURATOR, CURATOR_TUNED, TUNED, *ABLATIONS], errors="ignore").dropna(axis=1)
+    fixed = relative.drop(columns=[CURATOR, CURATOR_TUNED, TUNED, *ABLATIONS, *RULES], errors="ignore").dropna(axis=1)
     best = fixed.mean().idxmin()
     out.append(Figure("quality", "mean relative loss, curator", float(relative[CURATOR].mean()), "",
                       float(fixed[best].mean()), f"best fixed arm in hindsight: {best}"))  # fmt: skip
-    out += _mean("curator / best arm of each cell", losses[CURATOR] / losses[fixed.columns].min(axis=1), 1.03)
+    least = losses[fixed.columns].min(axis=1)
+    out += _mean("curator / best arm of each cell", losses[CURATOR] / least, 1.03)
+    for name in [name for name in RULES if name in losses]:
+        out += _mean(f"{name}: loss / best arm of each cell", losses[name] / least, None)
     covered = rows.loc[rows["arm"] == "(interval)", "covered"] if "covered" in rows else pd.Series(dtype=float)
     if len(covered):
         out.append(Figure("quality", "holdout intervals that cover", float(covered.mean()), "", 0.9,
