@@ -142,7 +142,15 @@ def judge(
         yield Outcome(cell, arm, judged.scores(prediction), judged.worse(prediction, reference, cell.seed))
     covered = judged.covered(run, jobs)
     if covered is not None:
-        yield Outcome(cell, "(interval)", {"covered": float(covered)}, (0.0, 0.0, 0.0))
+        yield Outcome(cell, "(interval)", {"covered": float(covered), **_certified(run)}, (0.0, 0.0, 0.0))
+
+
+def _certified(run: Run) -> dict[str, float]:
+    """Return what the certificate rests on: gain and 95 % interval on the holdout, on the folds, and joined."""
+    verdict = run.results["verdict"]
+    parts, ends = ("difference", "folds", "joined"), ("mean", "low", "high")
+    found = {f"{part}_{end}": float(verdict[part][end]) for part in parts for end in ends}
+    return {**found, "emitted": float(verdict["emitted"] == "mix"), "margin": float(verdict["margin"])}
 
 
 def least_mass(run: Run, setup: Setup) -> MixPlan:

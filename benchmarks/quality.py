@@ -104,6 +104,8 @@ def summary(rows: pd.DataFrame) -> list[Figure]:
     arms = rows[rows["arm"] != "(interval)"]
     losses = arms.pivot_table(index=key, columns="arm", values="loss")
     relative = losses.div(losses[REAL], axis=0)
+    for column in ("r2", "roc_auc"):
+        arms = arms if column in arms else arms.assign(**{column: np.nan})
     regression = arms.groupby(key)["r2"].first().reindex(losses.index).notna()
     model = losses.index.get_level_values("model")
     cells = f"{len(losses)} cells"
@@ -123,7 +125,8 @@ def summary(rows: pd.DataFrame) -> list[Figure]:
         if CURATOR_TUNED in losses and TUNED in losses:
             both = losses[CURATOR_TUNED] / losses[TUNED]
             out += _mean(f"{name}: loss, tuned curator / tuned", both[own], 0.97)
-        compared = losses[own].drop(columns=[CURATOR_TUNED, *ABLATIONS, *RULES], errors="ignore").dropna(axis=1, how="all")
+        compared = losses[own].drop(columns=[CURATOR_TUNED, *ABLATIONS, *RULES], errors="ignore")
+        compared = compared.dropna(axis=1, how="all")
         ranks = compared.rank(axis=1)
         first = ranks.mean().sort_values()
         label, others = f"{name}: mean rank of the curator among {ranks.shape[1]} arms", first.drop(CURATOR)

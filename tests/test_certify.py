@@ -222,6 +222,7 @@ def test_a_scorer_of_scikit_learn_as_the_metric():
 # --- the verdict ----------------------------------------------------------------------------------
 
 BETTER, NOT_WORSE, UNDECIDED, WORSE = (0.01, 0.05), (-0.005, 0.02), (-0.03, 0.03), (-0.05, -0.02)
+LEANING = (-0.02, 0.06)
 CLEAR, UNCLEAR = (0.1, 0.11, 0.1, 0.09, 0.1), (0.1, -0.1, 0.1, -0.1, 0.02)
 
 
@@ -246,7 +247,9 @@ HARMED = (SliceVerdict("old", "x > 1", 40, "log_loss", 0.5, 0.9, Interval(-0.4, 
     [
         (BETTER, CLEAR, "mix", "mix", "mix"),
         (NOT_WORSE, UNCLEAR, "mix", "mix", "mix"),
-        (UNDECIDED, CLEAR, "mix", "real_only", "mix"),
+        (LEANING, CLEAR, "mix", "mix", "mix"),
+        (LEANING, UNCLEAR, "real_only", "mix", "mix"),
+        (UNDECIDED, CLEAR, "real_only", "real_only", "mix"),
         (UNDECIDED, UNCLEAR, "real_only", "real_only", "mix"),
         (WORSE, CLEAR, "real_only", "real_only", "mix"),
     ],

@@ -17,6 +17,7 @@ from curator.evaluate import (
     find_metric,
     fit_tasks,
     holm,
+    joined,
     judge,
     nadeau_bengio,
     percentile_interval,
@@ -231,6 +232,9 @@ def _verdict(
     sizes = [(len(f.train), len(f.valid)) for f in setup.splits.folds]
     n_train, n_valid = (sum(s[i] for s in sizes) // len(sizes) for i in (0, 1))
     folds = nadeau_bengio(selected.deltas, n_train, n_valid)
+    # Folds overlap in what they train on, so that each row of theirs tells less than one of the holdout.
+    worth = n_valid / (1 / len(selected.deltas) + n_valid / n_train)
+    both = joined(difference, folds, (difference.n, worth))
     name = judge(difference, margin)
     if name == "better" and thin_classes(setup):
         name = "undecided"
@@ -242,11 +246,13 @@ def _verdict(
     elif policy == "best":
         emit = difference.mean > 0 and not harmed
     else:
-        emit = not harmed and name != "worse" and not (name == "undecided" and folds.low <= 0)
+        # Where the holdout is too small to tell, the folds are heard; they flatter, so it must at least lean that way.
+        convinced = difference.mean > 0 and both.low > 0
+        emit = not harmed and name != "worse" and (name != "undecided" or convinced)
     needed = rows_needed(difference, margin) if name == "undecided" else None
     emitted: Literal["mix", "real_only"] = "mix" if emit else "real_only"
-    sentence = _sentence(setup, selected, name, differences, needed, harmed, intervals)
-    return Verdict(name, difference, folds, margin, needed, emitted, sentence, slices)
+    sentence = _sentence(setup, selected, name, differences, both, needed, harmed, intervals)
+    return Verdict(name, difference, folds, both, margin, needed, emitted, sentence, slices)
 
 
 def _together(setup: Setup, selected: Trial, verdicts: Sequence[Verdict]) -> list[Verdict]:
@@ -279,6 +285,7 @@ def _sentence(
     selected: Trial,
     name: str,
     differences: Mapping[str, Interval],
+    both: Interval,
     needed: int | None,
     harmed: list[str],
     intervals: Mapping[str, Mapping[str, Any]],
@@ -305,6 +312,8 @@ def _sentence(
         "worse": f"Worse: {what} does harm",
     }
     text = f"{heads[name]} ({facts})."
+    if name == "undecided" and math.isfinite(both.low):
+        text += f" With the folds: {both.mean:+.{places}f}, {both.low:+.{places}f} to {both.high:+.{places}f}."
     if needed is not None:
         text += f" About {needed:,} holdout rows would decide it."
     if harmed:

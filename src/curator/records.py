@@ -136,6 +136,8 @@ class Verdict:
         direction of the metric. ``n`` is the number of holdout rows.
     folds : Interval
         The same difference over the folds, with the Nadeau-Bengio correction.
+    joined : Interval
+        What holdout and folds say of it together, which decides whether an ``undecided`` mix is emitted.
     margin : float
         How much worse still counts as ``not_worse``, in the units of `difference`.
     rows_needed : int or None
@@ -149,6 +151,7 @@ class Verdict:
     name: VerdictName
     difference: Interval
     folds: Interval
+    joined: Interval
     margin: float
     rows_needed: int | None
     emitted: Literal["mix", "real_only"]

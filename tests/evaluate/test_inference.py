@@ -6,14 +6,16 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.stats import norm
 
 from curator.evaluate import (
     chance_to_catch_up,
     expected_gain,
     holm,
+    joined,
     judge,
     nadeau_bengio,
     percentile_interval,
@@ -174,3 +176,42 @@ def test_nothing_is_gained_by_no_trials_or_by_trials_that_are_all_alike():
     assert expected_gain([0.0] * 10, 50) == 0.0
 
 
+# --- two estimates of one difference --------------------------------------------------------------
+
+
+def test_two_estimates_are_averaged_by_their_weights():
+    wide, narrow = Interval(0.3, 0.1, 0.5, 10_001), Interval(0.1, 0.0, 0.2, 10_001)
+    both = joined(wide, narrow, (100, 400))
+    assert both.mean == pytest.approx(0.8 * 0.1 + 0.2 * 0.3)
+    assert both.high - both.mean == pytest.approx(math.hypot(0.2 * 0.2, 0.8 * 0.1), rel=1e-3)
+    assert both.mean - both.low == pytest.approx(both.high - both.mean)
+    assert joined(narrow, wide, (400, 100)) == both
+
+
+def test_few_folds_keep_their_few_degrees_of_freedom():
+    few, exact = Interval(0.1, 0.1 - 2.776445 * 0.05, 0.1 + 2.776445 * 0.05, 5), Interval(0.1, 0.1, 0.1, 400)
+    both = joined(few, exact, (1, 1))
+    assert both.mean - both.low == pytest.approx(2.776445 * 0.05 / 2, rel=1e-5)
+
+
+def test_what_is_unknown_of_one_is_unknown_of_both():
+    nothing, something = Interval(0.5, -math.inf, math.inf, 1), Interval(0.1, 0.0, 0.2, 40)
+    assert joined(nothing, something, (1, 1)).low == -math.inf
+    exact = Interval(0.0, 0.0, 0.0, 40)
+    assert joined(exact, exact, (1, 3)) == Interval(0.0, 0.0, 0.0, 80)
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0.2, 5.0))
+@settings(max_examples=20, deadline=None)
+def test_joined_intervals_cover_as_often_as_they_say(seed, spread):
+    rng = np.random.default_rng(seed)
+    hits = 0
+    for _ in range(400):
+        one, other = rng.normal(0, 1.0, 30), rng.normal(0, 0.4 * spread, 5)
+        parts = []
+        for d in (one, other):
+            reach = stats.t.ppf(0.975, len(d) - 1) * d.std(ddof=1) / math.sqrt(len(d))
+            parts.append(Interval(float(d.mean()), float(d.mean() - reach), float(d.mean() + reach), len(d)))
+        both = joined(*parts, (30, 20))
+        hits += both.low <= 0 <= both.high
+    assert 0.91 <= hits / 400 <= 0.99

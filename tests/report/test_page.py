@@ -113,7 +113,7 @@ def test_nothing_is_loaded_from_anywhere(make_run):
         (
             {"name": "undecided", "emitted": "mix"},
             "The holdout cannot tell whether adding synthetic rows helps; "
-            "the folds say it does, so the mix is emitted.",
+            "folds and holdout together say it does, so the mix is emitted.",
         ),
         (
             {"name": "undecided", "emitted": "real_only"},

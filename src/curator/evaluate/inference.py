@@ -35,6 +35,34 @@ def nadeau_bengio(differences: Sequence[float], n_train: int, n_valid: int, leve
     return Interval(float(d.mean()), float(d.mean()) - reach, float(d.mean()) + reach, len(d), level)
 
 
+def joined(one: Interval, other: Interval, weights: tuple[float, float], level: float = LEVEL) -> Interval:
+    """Return the interval of the weighted mean of two independent estimates of one difference.
+
+    Standard errors are read off the two intervals; the degrees of freedom are Satterthwaite's, those of each estimate
+    one less than its `n`. Weights must not be read off the estimates themselves: of a few folds whose differences
+    happen to lie close together, too much would be made.
+
+    Parameters
+    ----------
+    weights : tuple of two floats
+        What each should count, e.g. rows; > 0.
+    """
+    from scipy.stats import t
+
+    parts = (one, other)
+    if not all(math.isfinite(p.high - p.low) and p.n > 1 for p in parts):
+        return Interval(one.mean, -math.inf, math.inf, one.n + other.n, level)
+    shares = [w / sum(weights) for w in weights]
+    mean = sum(share * p.mean for share, p in zip(shares, parts, strict=True))
+    errors = [(p.high - p.low) / 2 / float(t.ppf((1 + p.level) / 2, p.n - 1)) for p in parts]
+    terms = [(share * e) ** 2 for share, e in zip(shares, errors, strict=True)]
+    if sum(terms) == 0:
+        return Interval(mean, mean, mean, one.n + other.n, level)
+    freedom = sum(terms) ** 2 / sum(v**2 / (p.n - 1) for v, p in zip(terms, parts, strict=True))
+    reach = float(t.ppf((1 + level) / 2, freedom)) * math.sqrt(sum(terms))
+    return Interval(mean, mean - reach, mean + reach, one.n + other.n, level)
+
+
 def percentile_interval(estimate: float, replicates: np.ndarray, n: int, level: float = LEVEL) -> Interval:
     """Return the bootstrap percentile interval; replicates on which a metric is undefined are left out."""
     known = replicates[np.isfinite(replicates)]

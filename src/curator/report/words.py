@@ -133,7 +133,8 @@ def headline(results: Mapping[str, Any]) -> str:
     harm = "but a rare slice gets worse" if _harmed(results) else "but the policy was not met"
     if refusing and not _harmed(results):
         harm = f"but {' and '.join(refusing)} refuses it"
-    why = "the folds say it does" if results["policy"] == "certified" else "the recipe's policy asks for it"
+    certified = results["policy"] == "certified"
+    why = "folds and holdout together say it does" if certified else "the recipe's policy asks for it"
     instead = f"overall, {harm}: the dataset is the real rows alone."
     sentences = {
         "better": f"{better}." if mixed else f"{better} {instead}",
