@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.runs import TABLES
+from benchmarks.tables import TableSource
 from curator.curate import curate, read_recipe
 from curator.estimators import fit, make_estimator, predict
 from curator.evaluate import Arm, Estimator, Metric, Prediction, find_metric, fit_tasks, run_fits, standard_error
@@ -88,12 +88,10 @@ class Outcome:
         return {**asdict(self.cell), "arm": self.arm, **interval, **self.scores}
 
 
-def drawn(path: Path, cell: Cell) -> tuple[pd.DataFrame, pd.DataFrame, str]:
+def drawn(table: TableSource, cell: Cell) -> tuple[pd.DataFrame, pd.DataFrame, str]:
     """Return the rows of a cell, the rows that judge, and the target; classes with hardly a row are left out."""
-    target, dropped = TABLES[cell.table]
-    frame = pd.read_csv(path / f"{cell.table}.csv", keep_default_na=False, na_values=[""], low_memory=False)
-    frame = frame.drop(columns=[c for c in dropped if c in frame])
-    frame = frame[frame[target].notna()].sample(frac=1, random_state=cell.seed).reset_index(drop=True)
+    frame, target = table.read()
+    frame = frame.sample(frac=1, random_state=cell.seed).reset_index(drop=True)
     own, rest = frame.iloc[: cell.rows], frame.iloc[cell.rows : cell.rows + MOST_TESTED]
     if not pd.api.types.is_numeric_dtype(frame[target]) or frame[target].nunique() <= 20:
         counts = own[target].value_counts()
@@ -104,7 +102,7 @@ def drawn(path: Path, cell: Cell) -> tuple[pd.DataFrame, pd.DataFrame, str]:
 
 def judge(
     cell: Cell,
-    data: Path,
+    table: TableSource,
     folder: Path,
     *,
     trials: int,
@@ -114,7 +112,7 @@ def judge(
     ablate: bool = False,
 ) -> Iterator[Outcome]:
     """Give the rows to every arm and yield what each comes to; `naive` are further synthesizers, to be added at 1x."""
-    own, rest, target = drawn(data, cell)
+    own, rest, target = drawn(table, cell)
     task = load_table(read_recipe({"data": {"target": target, "budget": None}}), own).task
     content = {
         "name": cell.table, "data": {"target": target}, "search": {"seed": cell.seed, "trials": trials},

@@ -8,6 +8,9 @@ minutes a table; ``--ablate`` searches without each dimension in turn.
 
 Cells that ``quality.csv`` in ``--out`` holds already are not done again: an interrupted benchmark goes on where it was.
 ``--quick`` is two tables, 300 rows, one seed and two models.
+
+Tables are those of the folder ``--data`` by name, any file (``--only FILE.csv:TARGET``), or, with a network, those of
+OpenML (``--only openml:adult@2``).
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ import pandas as pd
 
 from benchmarks.arms import ABLATIONS, CURATOR, CURATOR_TUNED, MODELS, REAL, RULES, TUNED, Cell, judge
 from benchmarks.common import Figure, close, line, write_docs
-from benchmarks.runs import TABLES
+from benchmarks.tables import TableSource, table_source
 
 DEFAULT_TABLES = ("adult", "credit_g", "bank_full", "mammography", "sick", "phoneme", "online_shoppers", "page_blocks",
                   "california_housing", "abalone", "bike_hour", "concrete")  # fmt: skip
@@ -35,9 +38,10 @@ USED_FOR_DEFAULTS = frozenset({*DEFAULT_TABLES, "credit_default", "yeast"})
 def main() -> None:
     """Fill the CSV, and print what it says."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality")
-    parser.add_argument("--only", action="append", choices=sorted(TABLES), help="this table; repeatable")
+    parser.add_argument("--only", action="append", metavar="TABLE",
+                        help="a table of --data, FILE.csv:TARGET, or openml:NAME[@VERSION]; repeatable")
     parser.add_argument("--quick", action="store_true", help="two tables, 300 rows, one seed, two models")
-    parser.add_argument("--data", type=Path, required=True, help="a folder of tables")
+    parser.add_argument("--data", type=Path, help="a folder of tables")
     parser.add_argument("--out", type=Path, default=Path("benchmarks-out"), help="where the CSV goes")
     parser.add_argument("--docs", action="store_true", help="write the figures into docs/benchmarks.md")
     parser.add_argument("--rows", type=int, action="append", help="rows that the arms get; by default 300 and 1,000")
@@ -51,7 +55,8 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=2)
     given = parser.parse_args()
     given.trials = given.trials or (20 if given.quick else 100)
-    tables = given.only or (QUICK_TABLES if given.quick else DEFAULT_TABLES)
+    names = given.only or (QUICK_TABLES if given.quick else DEFAULT_TABLES)
+    tables = [table_source(name, given.data) for name in names]
     rows = given.rows or ([300] if given.quick else [300, 1000])
     models = given.models or (["boosting", "linear"] if given.quick else ["boosting", "linear", "forest"])
     seeds = range(1 if given.quick else given.seeds)
@@ -59,9 +64,9 @@ def main() -> None:
     path = given.out / "quality.csv"
     for table, n, seed in itertools.product(tables, rows, seeds):
         for model in models:
-            _fill(Cell(table, n, seed, model), path, given)
+            _fill(Cell(table.name, n, seed, model), table, path, given)
         # What models of one table share is of no more use.
-        shutil.rmtree(given.out / "quality-runs" / f"{table}-{n}-{seed}", ignore_errors=True)
+        shutil.rmtree(given.out / "quality-runs" / f"{table.name}-{n}-{seed}", ignore_errors=True)
     figures = summary(pd.read_csv(path))
     for figure in figures:
         print(line(figure))
@@ -76,16 +81,17 @@ def _arguments(given: argparse.Namespace) -> list[str]:
     usual = {"seeds": 3, "trials": 20 if given.quick else 100}
     asked += [(name, getattr(given, name)) for name, value in usual.items() if getattr(given, name) != value]
     parts = [part for name, value in asked for part in (f"--{name}", str(value))]
-    return ["--data", "DIR", *(f"--{flag}" for flag in ("quick", "ablate", "untuned") if getattr(given, flag)), *parts]
+    where = [] if given.data is None else ["--data", "DIR"]
+    return [*where, *(f"--{flag}" for flag in ("quick", "ablate", "untuned") if getattr(given, flag)), *parts]
 
 
-def _fill(cell: Cell, path: Path, given: argparse.Namespace) -> None:
+def _fill(cell: Cell, table: TableSource, path: Path, given: argparse.Namespace) -> None:
     done = pd.read_csv(path) if path.is_file() else pd.DataFrame()
     key = {"table": cell.table, "rows": cell.rows, "seed": cell.seed, "model": cell.model}
     if len(done) and bool((done[list(key)] == pd.Series(key)).all(axis=1).any()):
         return
     tuned = not (given.quick or given.untuned)
-    found = judge(cell, given.data, given.out / "quality-runs", trials=given.trials, tuned=tuned, jobs=given.jobs,
+    found = judge(cell, table, given.out / "quality-runs", trials=given.trials, tuned=tuned, jobs=given.jobs,
                   naive=given.naive or (), ablate=given.ablate)  # fmt: skip
     frame = pd.DataFrame([outcome.row() for outcome in found])
     # Written whole beside the old one and renamed: an interruption leaves no half of a cell.

@@ -13,29 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
+from benchmarks.tables import table_source
 
 ROOT = Path(__file__).parents[1]
-# By table: its target, and the columns that are no features.
-TABLES: dict[str, tuple[str, tuple[str, ...]]] = {
-    "adult": ("income", ()),
-    "credit_g": ("class", ()),
-    "bank_full": ("y", ("duration",)),
-    "credit_default": ("default payment", ()),
-    "mammography": ("class", ()),
-    "sick": ("Class", ("TBG",)),
-    "phoneme": ("Class", ()),
-    "online_shoppers": ("Revenue", ()),
-    "page_blocks": ("class", ()),
-    "california_housing": ("median_house_value", ()),
-    "abalone": ("Rings", ()),
-    "bike_hour": ("cnt", ("instant", "dteday", "casual", "registered")),
-    "concrete": ("strength", ()),
-    "wine_white": ("quality", ()),
-    "yeast": ("class", ("seq",)),
-    "pc1": ("defects", ()),
-    "diabetes130": ("readmitted", ("encounter_id",)),
-}
 
 
 @dataclass(frozen=True)
@@ -61,10 +41,7 @@ class Done:
 
 def cut(data: Path, name: str, rows: int, folder: Path, seed: int = 0) -> Path:
     """Write a random cut of a table as CSV; return where."""
-    target, dropped = TABLES[name]
-    frame = pd.read_csv(data / f"{name}.csv", keep_default_na=False, na_values=[""], low_memory=False)
-    frame = frame.drop(columns=[c for c in dropped if c in frame])
-    frame = frame[frame[target].notna()]
+    frame, _ = table_source(name, data).read()
     path = folder / f"{name}-{rows}.csv"
     frame.sample(min(rows, len(frame)), random_state=seed).to_csv(path, index=False)
     return path

@@ -37,7 +37,8 @@ import numpy as np
 from benchmarks import large as at_scale
 from benchmarks import peers
 from benchmarks.common import Figure, main
-from benchmarks.runs import ROOT, TABLES, Done, cut, recipe, run
+from benchmarks.runs import ROOT, Done, cut, recipe, run
+from benchmarks.tables import TABLES
 
 PRUNED = ("adult", "bank_full", "credit_default", "phoneme", "online_shoppers", "page_blocks", "california_housing",
           "abalone")  # fmt: skip

@@ -1,0 +1,48 @@
+"""Benchmarks read tables from wherever they are, and say so when they cannot."""
+
+from types import SimpleNamespace
+
+import pandas as pd
+import pytest
+
+from benchmarks.tables import TABLES, table_source
+
+
+def test_a_table_of_the_folder_comes_without_what_is_no_feature(tmp_path):
+    _, dropped = TABLES["bike_hour"]
+    pd.DataFrame({c: [1, 2, 3] for c in (*dropped, "hum")} | {"cnt": [5, None, 6]}).to_csv(tmp_path / "bike_hour.csv")
+    frame, target = table_source("bike_hour", tmp_path).read()
+    assert target == "cnt"
+    assert not set(dropped) & set(frame)
+    assert len(frame) == 2
+
+
+def test_any_file_will_do(tmp_path):
+    file = tmp_path / "mine.csv"
+    pd.DataFrame({"a": ["NA", "x"], "y": [1, 2]}).to_csv(file, index=False)
+    source = table_source(f"{file}:y", None)
+    frame, target = source.read()
+    assert (source.name, target, frame["a"].tolist()) == ("mine", "y", ["NA", "x"])
+    with pytest.raises(SystemExit, match="has no column 'z'; it has a, y"):
+        table_source(f"{file}:z", None).read()
+
+
+def test_tables_of_openml_are_asked_for_by_name_and_version(monkeypatch):
+    asked = []
+
+    def fetch(**arguments):
+        asked.append(arguments)
+        frame = pd.DataFrame({"a": pd.Categorical(["u", "v"]), "b": [1.0, 2.0], "class": pd.Categorical(["p", None])})
+        return SimpleNamespace(frame=frame, target_names=["class"])
+
+    monkeypatch.setattr("sklearn.datasets.fetch_openml", fetch)
+    frame, target = table_source("openml:credit-g@1", None).read()
+    assert (target, len(frame), frame["a"].dtype) == ("class", 1, object)
+    table_source("openml:adult", None).read()
+    assert [(a["name"], a["version"]) for a in asked] == [("credit-g", 1), ("adult", "active")]
+
+
+@pytest.mark.parametrize("text", ["adult", "nowhere.csv:y", "nothing"])
+def test_what_is_no_table_is_told(text):
+    with pytest.raises(SystemExit, match=text.split(":")[0]):
+        table_source(text, None)
