@@ -4,7 +4,6 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-
 from benchmarks.tables import TABLES, table_source
 
 
