@@ -189,3 +189,26 @@ def test_twins_in_a_group_give_nothing_away():
 
     assert loss(np.repeat(np.arange(60), 2)) > 0.65
     assert loss(None) < 0.6
+
+
+def test_with_many_rows_hopeless_models_are_tried_on_one_fold_only(real_rows, monkeypatch):
+    rows = real_rows(1600, "binary")
+    weight, fitted = np.ones(1600), {}
+
+    class Counting(Watched):
+        def _fit(self, member, *rest):
+            fitted[member.name] = fitted.get(member.name, 0) + 1
+            return super()._fit(member, *rest)
+
+    choices = {}
+    for least in (module.RACE_FROM_ROWS, 10**9):
+        monkeypatch.setattr(module, "RACE_FROM_ROWS", least)
+        fitted.clear()
+        teacher = Counting("binary", 2, rows.categorical, 3)
+        choices[least] = teacher.choose(rows.frame, rows.y, weight)
+        assert set(fitted) == {m.name for m in library("binary")}
+        assert set(fitted.values()) == ({1, 3} if least < 1600 else {3})
+        out = choices[least].out_of_fold
+        assert out.sum(axis=1) == pytest.approx(1), "dropped models take no part in what is out of fold"
+    raced, whole = (teacher._loss(c.out_of_fold, rows.y, weight) for c in choices.values())
+    assert raced == pytest.approx(whole, rel=0.01)

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SELECTION_STEPS = 25
+# With this many rows, models that the first inner fold has no use for are not tried on the others, but for the best few.
+RACE_FROM_ROWS = 1500
+_ALWAYS_KEPT = 3
 _LEAST_CHANCE = 1e-6
 
 
@@ -159,6 +162,7 @@ class Teacher:
             When a model that the recipe brings along fails.
         """
         members = self._faculty.members(self.task)
+        running = list(range(len(members)))
         shape = (len(y),) if self.task == "regression" else (len(y), self.n_classes)
         guesses = np.zeros((len(members), *shape))
         for learn, judge in self._inner_folds(y, group):
@@ -167,11 +171,13 @@ class Teacher:
                 guesses[:, judge, y[learn][0]] = 1.0  # nothing to tell apart here
                 continue
             encoded = {name: kind(self.categorical).fit(part) for name, kind in ENCODERS.items()}
-            for i, member in enumerate(members):
-                encoder = encoded[member.encoding]
-                model = self._fit(member, encoder.categorical, encoder.transform(part), y[learn], weight[learn])
-                guesses[i, judge] = self._guess(member, model, encoder.transform(rest))
-        chosen = self._select(guesses, y, weight)
+            for i in running:
+                encoder = encoded[members[i].encoding]
+                model = self._fit(members[i], encoder.categorical, encoder.transform(part), y[learn], weight[learn])
+                guesses[i, judge] = self._guess(members[i], model, encoder.transform(rest))
+            if len(running) == len(members) and len(y) >= RACE_FROM_ROWS:
+                running = self._worth_going_on(guesses[:, judge], y[judge], weight[judge])
+        chosen = {running[i]: share for i, share in self._select(guesses[running], y, weight).items()}
         out_of_fold = np.asarray(sum(share * guesses[i] for i, share in chosen.items()))
         return Choice({members[i].name: float(share) for i, share in chosen.items()}, out_of_fold)
 
@@ -232,6 +238,11 @@ class Teacher:
             counts[best] += 1
             total += guesses[best]
         return {int(i): counts[i] / SELECTION_STEPS for i in np.flatnonzero(counts)}
+
+    def _worth_going_on(self, guesses: np.ndarray, y: np.ndarray, weight: np.ndarray) -> list[int]:
+        """Return the models that are chosen here, and the best few alone."""
+        alone = np.argsort([self._loss(guess, y, weight) for guess in guesses], kind="stable")
+        return sorted({*self._select(guesses, y, weight), *alone[:_ALWAYS_KEPT].tolist()})
 
     def _loss(self, guess: np.ndarray, y: np.ndarray, weight: np.ndarray) -> float:
         if self.task == "regression":
