@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SELECTION_STEPS = 25
-# With this many rows, models that the first inner fold has no use for are not tried on the others, but for the best few.
+# With this many rows, models that the first inner fold has no use for are not tried on the others (the best few are).
 RACE_FROM_ROWS = 1500
 _ALWAYS_KEPT = 3
 _LEAST_CHANCE = 1e-6
