@@ -89,10 +89,14 @@ class Outcome:
 
 
 def drawn(table: TableSource, cell: Cell) -> tuple[pd.DataFrame, pd.DataFrame, str]:
-    """Return the rows of a cell, the rows that judge, and the target; classes with hardly a row are left out."""
+    """Return the rows of a cell, the rows that judge, and the target; classes with hardly a row are left out.
+
+    Half of a table that has not twice the rows.
+    """
     frame, target = table.read()
     frame = frame.sample(frac=1, random_state=cell.seed).reset_index(drop=True)
-    own, rest = frame.iloc[: cell.rows], frame.iloc[cell.rows : cell.rows + MOST_TESTED]
+    n = min(cell.rows, len(frame) // 2)
+    own, rest = frame.iloc[:n], frame.iloc[n : n + MOST_TESTED]
     if not pd.api.types.is_numeric_dtype(frame[target]) or frame[target].nunique() <= 20:
         counts = own[target].value_counts()
         kept = {*counts.index[:2], *counts[counts >= LEAST_OF_A_CLASS].index}
