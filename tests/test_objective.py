@@ -1,14 +1,27 @@
 """Several estimators and several metrics: what plans are compared by, which are on the front, which is taken."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from curator.evaluate import METRICS
+from curator.evaluate import METRICS, FitResult, make_estimator
 from curator.progress import Silent
+from curator.recipe import EstimatorSpec
 from curator.records import ArmResult, MixPlan
-from curator.search import Objective, SearchTask, Study, average_plan, front, merits, propose, run_search, select
+from curator.search import (
+    Objective,
+    SearchTask,
+    Study,
+    TrialFits,
+    average_plan,
+    front,
+    merits,
+    propose,
+    run_search,
+    select,
+)
 from curator.space import Space, warm_starts
 
 LOSS, AUC = METRICS["log_loss"], METRICS["roc_auc"]
@@ -100,15 +113,19 @@ def test_of_what_the_first_metric_cannot_tell_apart_the_second_takes_the_best():
     tie = TWO_METRICS.trial(3, "trial", plan(2.2), {}, [(0.0005 + s, 0.85) for s in noise])
     selected, best = select([*clear, tie])
     assert (selected.number, best.number) == (3, 1)
-    heavy = TWO_METRICS.trial(4, "trial", plan(9), {}, [(0.0005 + s, 0.99) for s in noise])
+    heavy = TWO_METRICS.trial(4, "trial", plan(9), {}, [(0.0006 + s, 0.99) for s in noise])
     assert select([*clear, tie, heavy])[0].number == 3, "what needs far more synthetic rows is not taken for it"
+    light = TWO_METRICS.trial(5, "trial", plan(1.9), {}, [(0.0007 + s, 0.79) for s in noise])
+    assert select([*clear, tie, light])[0].number == 3, "what others beat in both metrics is not taken"
 
 
 def test_real_rows_are_taken_where_no_mix_can_be_told_from_them():
-    noisy = [(0.5 - 0.01 * s, 0.9) for s in (5, -4, 5, -5, 0)]
+    noisy = [(0.5 - 0.01 * s, 0.8) for s in (5, -4, 5, -5, 0)]
     mixed = TWO_METRICS.trial(1, "trial", plan(2), {}, noisy)
     real = TWO_METRICS.trial(0, "real_only", plan(0), {}, TWO_METRICS.reference)
     assert select([real, mixed])[0].number == 0
+    surely = TWO_METRICS.trial(1, "trial", plan(2), {}, [(loss, 0.95) for loss, _ in noisy])
+    assert select([real, surely])[0].number == 1, "the second metric tells them apart"
 
 
 # --- the mean of the best plans -------------------------------------------------------------------
@@ -129,18 +146,23 @@ def test_the_mean_is_of_the_best_plans_that_are_alike():
     ]
     trials = [like(i, own, 0.05 - 0.0001 * i, (-0.9) ** i) for i, own in enumerate(relabelled)]
     trials.append(like(3, MixPlan((("a", 50.0),), "keep"), 0.0499, -1))
-    mean = average_plan(trials, 2)
+    mean, of = average_plan(trials, 2)
+    assert of == 2
     assert dict(mean.ratios) == {"a": 3.0, "b": 1.5}
     assert (mean.labels, mean.synthetic_weight) == ("relabel", pytest.approx(0.5))
     assert (mean.class_tilt, mean.rare_exponent) == (pytest.approx(0.3), pytest.approx(0.25))
     assert dict(mean.thresholds) == {"realism": pytest.approx(0.1)}
-    assert dict(average_plan(trials, 9).ratios)["a"] == 5.0, "what keeps labels is another kind of plan"
+    mean, of = average_plan(trials, 9)
+    assert (dict(mean.ratios)["a"], of) == (5.0, 3), "what keeps labels is another kind of plan"
 
 
 def test_there_is_no_mean_of_one_plan_or_of_real_rows():
     far = like(1, plan(5), 0.0, 0)
     assert average_plan([like(0, plan(2), 0.05, 0), far], 5) is None
     assert average_plan([like(0, plan(0), 0.05, 0), far], 5) is None
+    near = [like(0, plan(2), 0.001), like(1, plan(4), 0.0009, -1), like(2, plan(0), 0.0, 0)]
+    assert select(near)[0].number == 2
+    assert average_plan(near, 5) is None, "real rows alone cannot be told from the best"
 
 
 def test_the_mean_is_taken_where_it_does_as_well_as_the_best():
@@ -148,6 +170,19 @@ def test_the_mean_is_taken_where_it_does_as_well_as_the_best():
     good, bad = like(-1, plan(3), 0.0495, -1), like(-1, plan(3), 0.01, -1)
     assert select(trials, mean=good) == (good, trials[0])
     assert select(trials, mean=bad)[0] is trials[0]
+
+
+# --- fits -----------------------------------------------------------------------------------------
+
+
+def test_settings_may_be_lists():
+    spec = EstimatorSpec(name="mlp", params={"hidden_layer_sizes": [4], "max_iter": 5})
+    models = [make_estimator(spec, "binary"), make_estimator(EstimatorSpec(name="ridge"), "regression")]
+    fits = TrialFits(models, [LOSS], [{"one_hot": Path("f0")}, {"one_hot": Path("f1")}], "weighted", 0)
+    first, second = fits.tasks([(plan(1), 1)])
+    assert {first.folder, second.folder} == {Path("f1")}
+    assert fits.take(first, FitResult({"log_loss": 0.3}, 1.0)) is None
+    assert fits.take(second, FitResult({"log_loss": 0.4}, 2.0)) == ((plan(1), 1), ((0.3, 0.4), 3.0))
 
 
 # --- the search -----------------------------------------------------------------------------------

@@ -109,7 +109,8 @@ def _certify(
     intervals, deltas = on_holdout(setup, predictions, metrics)
     checked = _check_slices(setup, slices, predictions["real_only"], predictions[CURATED])
     verdict = _verdict(setup, selected, intervals, deltas[CURATED], checked)
-    return Certification(verdict, intervals, deltas, verdict.emitted == "real_only")
+    refuses = verdict.emitted == "real_only" and not selected.plan.real_only
+    return Certification(verdict, intervals, deltas, refuses)
 
 
 def on_holdout(

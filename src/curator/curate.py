@@ -148,7 +148,7 @@ class _Curation:
         with self.timed("ladder"):
             ladders = [run_ladder(one, self.pools, self.workers, self.progress) for one in self.setup.each]
         with self.timed("search"):
-            trials, selected, best = self.search(ladders)
+            trials, selected, near = self.search(ladders)
         # The search is closed: the holdout may be read. If there is a mix to emit, both last pools are made at once;
         # a table that is emitted in parts makes its candidates then.
         last = (self.setup.splits.certification, self.setup.splits.emission)
@@ -158,9 +158,9 @@ class _Curation:
             slices = self.slices()
         with self.timed("certification"):
             certified = certify(self.setup, selected, ladders, slices, self.pools, self.workers, self.progress)
-        explanation = self.explanation(ladders[0]["real_only"], selected, best, certified[0])
+        explanation = self.explanation(ladders[0]["real_only"], selected, near[0], certified[0])
         composition = self.emission(selected.plan, mixed=certified[0].verdict.emitted == "mix")
-        self.write(ladders, trials, selected, best, certified, composition, explanation)
+        self.write(ladders, trials, selected, near, certified, composition, explanation)
 
     def study(self, *, fresh: bool = False) -> Study:
         setup = self.setup
@@ -179,8 +179,8 @@ class _Curation:
         )
         return [*self.setup.slices, *found]
 
-    def search(self, ladders: Sequence[Mapping[str, ArmResult]]) -> tuple[list[Trial], Trial, Trial]:
-        """Return the trials, the selected one and the raw best."""
+    def search(self, ladders: Sequence[Mapping[str, ArmResult]]) -> tuple[list[Trial], Trial, list[Trial]]:
+        """Return the trials, the selected one, and the raw best with those that are as near."""
         search = Search(self.setup, self.pools, ladders, self.workers, self.progress)
         study = self.study()
         try:
@@ -188,10 +188,9 @@ class _Curation:
             trials = search.run(study) if closed is None else study.trials()[:closed]
         finally:
             study.close()
-        selected, best = search.select(trials)
         # Whatever happens from here on, the search does not open again: the holdout comes next.
         self.directory.close_search(len(trials))
-        return trials, selected, best
+        return trials, *search.select(trials)
 
     def explanation(
         self, reference: ArmResult, selected: Trial, best: Trial, certification: Certification
@@ -222,14 +221,14 @@ class _Curation:
         ladders: Sequence[Mapping[str, ArmResult]],
         trials: list[Trial],
         selected: Trial,
-        best: Trial,
+        near: Sequence[Trial],
         certified: Sequence[Certification],
         composition: dict[str, Any],
         explanation: dict[str, Any],
     ) -> None:
         with atomic(self.directory.trials) as part:
             trials_frame(trials, self.setup).to_parquet(part, index=False)
-        content = results(self.setup, ladders, trials, selected, best, certified, composition, self.pools)
+        content = results(self.setup, ladders, trials, selected, near, certified, composition, self.pools)
         write_json(self.directory.results, {**content, **explanation})
         write_report(self.directory)
         write_cards(self.directory)

@@ -39,7 +39,7 @@ def ladder_arms(setup: Setup) -> list[tuple[Arm, str]]:
     threshold = no_classes or ("" if metric.needs == "label" else f"{metric.name} does not depend on a threshold")
     if not threshold and task != "binary":
         threshold = "one threshold needs two classes"
-    weights = "" if setup.estimator.takes_weights else f"{setup.estimator.label} takes no sample weights"
+    weights = f"{setup.weightless[0]} takes no sample weights" if setup.weightless else ""
     twice = "task.tune is on: every arm has the tuned settings" if setup.recipe.task.tune else ""
     if not setup.tuning_space:
         twice = f"no settings to tune are known for {setup.estimator.label}"

@@ -79,6 +79,8 @@ class Setup:
         The first that the recipe names.
     others : tuple of Estimator
         Further estimators that the dataset must serve.
+    weightless : tuple of str
+        The estimators that take no sample weights; then all are trained on copies of rows, since they share a dataset.
     further : tuple of Metric
         Further metrics, which choose among what the first cannot tell apart.
     slices : tuple of Slice
@@ -99,6 +101,7 @@ class Setup:
     tuning: Tuning | None = None
     others: tuple[Estimator, ...] = ()
     further: tuple[Metric, ...] = ()
+    weightless: tuple[str, ...] = ()
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -213,6 +216,7 @@ def prepare(recipe: Recipe, data: pd.DataFrame | None = None, *, table: Table | 
     UserError
         With a sentence that names the place and the remedy.
     """
+    _check_average(recipe)
     table = load(recipe, data) if table is None else table
     try:
         metrics = _metrics(recipe, table)
@@ -220,7 +224,9 @@ def prepare(recipe: Recipe, data: pd.DataFrame | None = None, *, table: Table | 
         slices = tuple(declared_slices(table, recipe))
     except RecipeProblems as problems:
         raise located(recipe, problems) from None
-    estimator, *others = _alike([make_estimator(spec, table.task) for spec in recipe.task.estimator])
+    made = [make_estimator(spec, table.task) for spec in recipe.task.estimator]
+    weightless = tuple(e.label for e in made if not e.takes_weights)
+    estimator, *others = [replace(e, takes_weights=False) for e in made] if weightless else made
     for metric in metrics:
         _check_metric_on_holdout(metric, table, splits)
         splits = _where_defined(splits, table, metric)
@@ -236,15 +242,17 @@ def prepare(recipe: Recipe, data: pd.DataFrame | None = None, *, table: Table | 
     faculty = _faculty(recipe, table.task)
     return Setup(
         recipe, table, splits, estimator, metrics[0], slices, sources, faculty, fingerprint(recipe, table),
-        others=tuple(others), further=metrics[1:],
+        others=tuple(others), further=metrics[1:], weightless=weightless,
     )  # fmt: skip
 
 
-def _alike(estimators: list[Estimator]) -> list[Estimator]:
-    """Let no estimator take weights where one cannot: they are to be trained on the same dataset."""
-    if all(e.takes_weights for e in estimators):
-        return estimators
-    return [replace(e, takes_weights=False) for e in estimators]
+def _check_average(recipe: Recipe) -> None:
+    """Refuse a mean of plans where plans have more to them than can be averaged."""
+    why = {"several metrics": len(recipe.task.metric) > 1, "task.tune": bool(recipe.task.tune)}
+    reason = next((name for name, holds in why.items() if holds and recipe.search.average > 1), None)
+    if reason is not None:
+        problem = Problem(("search", "average"), f"goes not with {reason}; leave one of them out")
+        raise located(recipe, RecipeProblems([problem]))
 
 
 def _faculty(recipe: Recipe, task: TaskType) -> Faculty:

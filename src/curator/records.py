@@ -198,6 +198,13 @@ class Trial:
         """Mean paired difference to real-only over the evaluated folds."""
         return sum(self.deltas) / len(self.deltas)
 
+    @property
+    def means(self) -> tuple[float, ...]:
+        """Mean paired difference to real-only by metric, in its units, over the evaluated folds and all estimators."""
+        if not self.gains:
+            return (self.delta,)
+        return tuple(sum(map(sum, by)) / sum(map(len, by)) for by in self.gains)
+
     def seen_by(self, estimator: int) -> Trial:
         """Return the trial with the differences of one estimator alone, in units of the metric."""
         return replace(self, deltas=self.gains[0][estimator]) if self.gains else self

@@ -17,7 +17,7 @@ from curator.prepare import Setup
 from curator.records import ArmResult, Trial, shown_decimals
 from curator.rundir import FORMAT_VERSION
 from curator.score.pool import Pool, load_pool
-from curator.search import front, near_best
+from curator.search import front
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +33,7 @@ def results(
     ladders: Sequence[Mapping[str, ArmResult]],
     trials: Sequence[Trial],
     selected: Trial,
-    best: Trial,
+    near: Sequence[Trial],
     certified: Sequence[Certification],
     composition: Mapping[str, Any],
     pools: Pools,
@@ -42,9 +42,8 @@ def results(
 
     Where the recipe names several estimators, figures are the first one's; ``models`` has the others'.
     """
-    near = near_best([*trials, best], setup.recipe.task.folds)
     certification, ladder, further = certified[0], ladders[0], _further(setup, certified)
-    selected, best = selected.seen_by(0), best.seen_by(0)
+    selected, best = selected.seen_by(0), near[0].seen_by(0)
     table, splits = setup.table, setup.splits
     metrics = [m.name for m in reported_metrics(setup.metrics, table.task)]
     sizes = [(len(f.train), len(f.valid)) for f in splits.folds]
@@ -137,10 +136,10 @@ def _further(setup: Setup, certified: Sequence[Certification]) -> dict[str, Any]
 
 
 def _front(setup: Setup, trials: Sequence[Trial]) -> list[dict[str, Any]]:
-    """Return the trials that no other beats in every metric, with their mean differences over folds by metric."""
+    """Return the trials that no other beats in every metric, with `Trial.means` by metric."""
     names = [m.name for m in setup.metrics]
     return [
-        {"trial": t.number, "gains": {m: float(np.mean(g[0])) for m, g in zip(names, t.gains, strict=True)}}
+        {"trial": t.number, "gains": dict(zip(names, t.means, strict=True))}
         for t in front(trials)
     ]
 

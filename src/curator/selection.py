@@ -22,6 +22,7 @@ from curator.search import (
     TrialFits,
     average_plan,
     ladder_scores,
+    near_best,
     run_search,
     select,
 )
@@ -78,8 +79,11 @@ class Search:
         self._progress.stage("search", spec.trials)
         return run_search(task, study, self._evaluate, self._progress)
 
-    def select(self, trials: Sequence[Trial]) -> tuple[Trial, Trial]:
-        """Return the selected trial and the raw best; mixes of the ladder take part, real-only always among them."""
+    def select(self, trials: Sequence[Trial]) -> tuple[Trial, list[Trial]]:
+        """Return the selected trial, and the raw best with those that are as near as makes no difference.
+
+        Mixes of the ladder take part, real-only always among them.
+        """
         tried, space = {t.plan for t in trials}, self._setup.space
         outside = [
             arm
@@ -87,13 +91,13 @@ class Search:
             if arm.plan not in tried and (arm.plan.real_only or space.params_of(arm.plan) is not None)
         ]
         every, folds = [*trials, *outside], self._setup.recipe.task.folds
-        return select(every, folds, self._mean(every))
+        return select(every, folds, self._mean(every))[0], near_best(every, folds)
 
     def _mean(self, trials: Sequence[Trial]) -> Trial | None:
         """Return the mean of the best plans as a trial, where the recipe asks for it."""
         count = self._setup.recipe.search.average
-        plan = average_plan(trials, count, self._setup.recipe.task.folds) if count > 1 else None
-        return None if plan is None else self._judged(f"mean of {count}", plan)
+        found = average_plan(trials, count, self._setup.recipe.task.folds) if count > 1 else None
+        return None if found is None else self._judged(f"mean of {found[1]}", found[0])
 
     def _judged(self, name: str, plan: MixPlan) -> Trial:
         scores: dict[int, Scores] = {}

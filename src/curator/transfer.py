@@ -22,7 +22,9 @@ def other_models(setup: Setup) -> list[Estimator]:
     names = ("hist_gradient_boosting", "ridge" if regression else "logistic_regression", "random_forest")
     made = [make_estimator(EstimatorSpec(name=name), setup.table.task) for name in names]
     own = {e.path for e in setup.estimators}
-    return [e for e in made if e.path not in own]
+    # The dataset is one of whole copies where the recipe's estimator takes no weights, for whoever is trained on it.
+    weights = setup.estimator.takes_weights
+    return [replace(e, takes_weights=e.takes_weights and weights) for e in made if e.path not in own]
 
 
 def measure_transfer(

@@ -192,3 +192,5 @@ def test_the_headline_names_the_model_where_there_are_several(make_run):
     results["models"][0]["refuses"] = True
     results["verdict"]["emitted"] = "real_only"
     assert headline(results).endswith("better overall, but ridge refuses it: the dataset is the real rows alone.")
+    results["verdict"]["name"] = "undecided"
+    assert headline(results).endswith("rows helps; ridge refuses it, so the dataset is the real rows alone.")

@@ -109,7 +109,7 @@ def forecast(setup: Setup, costs: Costs, jobs: int) -> Estimate:
             "they go on"
         )
     least = len(costs.named) + max(RECENT, STARTUP_TRIALS) + AHEAD - 1
-    if spec.early_stop and least < spec.trials:
+    if spec.early_stop and not setup.further and least < spec.trials:
         total = sum(seconds.values()) - seconds["search"] + min(seconds["search"], run.search(least))
         notes.append(
             f"the search may end after {least} of the {spec.trials} trials (search.early_stop); the run then takes "
@@ -197,7 +197,8 @@ class _Run:
     def trial(self, ratio: float, *, prunes: bool) -> float:
         """One trial, rung by rung; one that the ladder has evaluated costs nothing."""
         folds, total, begun, share = self.setup.splits.folds, 0.0, 0, 1.0
-        for step in rungs(len(folds)) if prunes and self.setup.recipe.search.pruning else [len(folds)]:
+        prunes = prunes and self.setup.recipe.search.pruning and not self.setup.further
+        for step in rungs(len(folds)) if prunes else [len(folds)]:
             total += share * sum(self.fit(ratio, fold) for fold in folds[begun:step])
             begun, share = step, share * _GOING_ON
         return total if ratio > 0 else 0.0
@@ -206,7 +207,7 @@ class _Run:
         """Fit the ladder and a mix on all development rows, then resample the holdout in one process."""
         fold, held = self.setup.splits.certification, len(self.setup.splits.holdout)
         ratios = [*self.costs.arms.values(), float(np.mean(self.costs.random))]
-        bootstrap = self.costs.resample * held * _resamples(held) * len(ratios)
+        bootstrap = self.costs.resample * held * _resamples(held) * len(ratios) * len(self.setup.estimators)
         return self.wall([self.fit(r, fold) for r in ratios]) + bootstrap
 
     def explanation(self) -> float:
@@ -218,7 +219,8 @@ class _Run:
         # What other models take is taken for what the recipe's own does.
         others = [self.fit(ratio, self.setup.splits.certification) for ratio in (1.0, rows)]
         own = [self.fit(ratio, fold) for ratio in (*SHARES, *doses) for fold in folds]
-        return self.wall([*own, *others * len(other_models(self.setup))])
+        # Fits were timed with all of the recipe's models together; here each is alone.
+        return self.wall([*own, *others * len(other_models(self.setup))]) / len(self.setup.estimators)
 
     def emission(self) -> float:
         """Candidates in the table's own types, written; of a large table in parts, each sampled and scored anew."""

@@ -129,10 +129,13 @@ def front_figure(trials: pd.DataFrame, results: Mapping[str, Any]) -> Figure | N
     if not front:
         return None
     names = list(front[0]["gains"])[:2]
-    columns = [f"gain.{name}.{results['estimator']}" for name in names]
+    labels = [results["estimator"], *(m["estimator"] for m in results.get("models") or ())]
+    parts = {name: [f"gain.{name}.{label}" for label in labels] for name in names}
     frame = trials[trials["state"] == "complete"]
-    if not set(columns) <= set(frame):
+    if not {c for own in parts.values() for c in own} <= set(frame):
         return None
+    columns = ["front.x", "front.y"]
+    frame = frame.assign(**{c: frame[own].mean(axis=1) for c, own in zip(columns, parts.values(), strict=True)})
     decimals = [decimals_for(*frame[c]) for c in columns]
 
     def points(name: str, own: pd.DataFrame, **more: Any) -> dict[str, Any]:

@@ -133,6 +133,7 @@ def headline(results: Mapping[str, Any]) -> str:
     harm = "but a rare slice gets worse" if _harmed(results) else "but the policy was not met"
     if refusing and not _harmed(results):
         harm = f"but {' and '.join(refusing)} refuses it"
+    unsure = f"; {' and '.join(refusing)} refuses it, " if refusing else ", "
     certified = results["policy"] == "certified"
     why = "folds and holdout together say it does" if certified else "the recipe's policy asks for it"
     instead = f"overall, {harm}: the dataset is the real rows alone."
@@ -140,7 +141,7 @@ def headline(results: Mapping[str, Any]) -> str:
         "better": f"{better}." if mixed else f"{better} {instead}",
         "not_worse": f"{harmless}, and is not shown to help." if mixed else f"{harmless} {instead}",
         "undecided": f"The holdout cannot tell whether {what} helps"
-        + (f"; {why}, so the mix is emitted." if mixed else ", so the dataset is the real rows alone."),
+        + (f"; {why}, so the mix is emitted." if mixed else f"{unsure}so the dataset is the real rows alone."),
         "worse": f"{what.capitalize()} makes {model} worse"
         + (f"; the mix is emitted because {why}." if mixed else ", so the dataset is the real rows alone."),
     }

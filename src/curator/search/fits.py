@@ -31,7 +31,7 @@ class TrialFits:
         self._estimators, self._metrics, self._folders = estimators, metrics, folders
         self._form, self._seed = form, seed
         self._fold = {path: k for k, by_encoding in enumerate(folders) for path in by_encoding.values()}
-        self._parts: dict[Pair, dict[Estimator, FitResult]] = {}
+        self._parts: dict[Pair, dict[int, FitResult]] = {}
 
     def tasks(self, pairs: Iterable[Pair]) -> list[FitTask]:
         """Return what is to be fitted."""
@@ -48,9 +48,10 @@ class TrialFits:
         """Note a fit; return its pair with the pair's result as soon as all estimators are done with it."""
         pair = (task.arm.plan, self._fold[task.folder])
         parts = self._parts.setdefault(pair, {})
-        parts[task.estimator] = result
+        # By position: settings may be lists, so that estimators have no hash.
+        parts[self._estimators.index(task.estimator)] = result
         if len(parts) < len(self._estimators):
             return None
         del self._parts[pair]
-        scores = tuple(parts[e].scores[m.name] for m in self._metrics for e in self._estimators)
+        scores = tuple(parts[e].scores[m.name] for m in self._metrics for e in range(len(self._estimators)))
         return pair, (scores, sum(r.seconds for r in parts.values()))

@@ -8,7 +8,7 @@ import numpy as np
 
 from curator.evaluate import expected_gain, standard_error
 from curator.records import MixPlan, Trial
-from curator.search.objective import merits
+from curator.search.objective import front, merits
 from curator.search.study import STARTUP_TRIALS
 
 # What the recent past is, for judging whether more trials are worth their time.
@@ -23,40 +23,58 @@ _LEAST_RIVALS = 4
 def select(trials: Sequence[Trial], folds: int | None = None, mean: Trial | None = None) -> tuple[Trial, Trial]:
     """Return the selected trial and the raw best.
 
-    `mean` is the trial of `average_plan`: where it is there, it is selected if it is within one standard error of the
-    best, too.
-
     Among trials within one standard error of the best, those with about the least synthetic mass (up to half as much
     again), and of these the one that does best: the best of many noisy estimates looks better than it is, and less
     synthetic data is less to go wrong; but the very least is itself a lucky draw. The error is that of the paired
     difference to the best: trials share their folds, so that most of what moves one moves the other too, and a trial
     that is behind on every fold is behind. `folds` is the number of folds of one repetition; more repetitions make no
-    more independent rows. Where there are several metrics, what does best of these in the others is taken instead (by
-    the mean of its ranks), since the first cannot tell them apart.
+    more independent rows.
+
+    `mean` is the trial of `average_plan`: where it is there, it is selected if it is within one standard error of the
+    best, too.
     """
     near = near_best(trials, folds)
     if mean is not None and near[0].delta - mean.delta <= _paired_error(near[0], mean, folds):
         return mean, near[0]
-    least = min(t.plan.mass for t in near)
-    light = [t for t in near if t.plan.mass <= ABOUT_THE_LEAST * least]
-    merit = dict(zip((id(t) for t in light), _last_merits(light), strict=True))
+    if len(near[0].gains) > 1:
+        return _on_the_front(trials, near, folds), near[0]
+    light = _light(near)
+    none = light[0].plan.mass == 0
+    merit = dict(zip((id(t) for t in light), merits(light), strict=True))
     # Without synthetic rows, weights are all that one plan has more than another.
     selected = min(
-        light,
-        key=lambda t: (least == 0 and t.plan.rare_exponent > 0, -merit[id(t)], -t.delta, t.plan.mass, t.number),
+        light, key=lambda t: (none and t.plan.rare_exponent > 0, -merit[id(t)], -t.delta, t.plan.mass, t.number)
     )
     return selected, near[0]
 
 
-def _last_merits(trials: Sequence[Trial]) -> list[float]:
-    """Return how good trials are in what is left to choose by: the further metrics, or the only one."""
-    further = range(1, len(trials[0].gains))
-    if not further:
-        return merits(trials)
+def _light(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the trials with about the least synthetic mass."""
+    least = min(t.plan.mass for t in trials)
+    return [t for t in trials if t.plan.mass <= ABOUT_THE_LEAST * least]
+
+
+def _on_the_front(trials: Sequence[Trial], near: Sequence[Trial], folds: int | None) -> Trial:
+    """Return the choice where there are several metrics.
+
+    Of the Pareto front's trials that the first metric cannot tell from its best, and that have about the least
+    synthetic mass, the one with the best mean rank in the others; but real rows alone, where no metric can tell them
+    from that one.
+    """
     from scipy.stats import rankdata
 
-    ranks = [rankdata([-v for v in merits(trials, m)]) for m in further]
-    return [-float(v) for v in np.mean(ranks, axis=0)]
+    ahead = {id(t) for t in front(trials)}
+    light = _light([t for t in near if id(t) in ahead] or near[:1])
+    ranks = [rankdata([-v for v in merits(light, m)]) for m in range(1, len(near[0].gains))]
+    best = dict(zip((id(t) for t in light), np.mean(ranks, axis=0).tolist(), strict=True))
+    chosen = min(light, key=lambda t: (best[id(t)], -t.delta, t.plan.mass, t.number))
+    return next((t for t in near if t.plan.real_only and not _apart(chosen, t, folds)), chosen)
+
+
+def _apart(one: Trial, other: Trial, folds: int | None) -> bool:
+    """Whether a trial is ahead of another by more than one standard error in any metric."""
+    differences = [np.mean(own, axis=0) - np.mean(its, axis=0) for own, its in zip(one.gains, other.gains, strict=True)]
+    return any(d.mean() > standard_error(d.tolist(), folds) for d in differences)
 
 
 def leader(trials: Sequence[Trial]) -> Trial | None:
@@ -73,24 +91,24 @@ def near_best(trials: Sequence[Trial], folds: int | None = None) -> list[Trial]:
     return [best, *(t for t in complete if t is not best and best.delta - t.delta <= _paired_error(best, t, folds))]
 
 
-def average_plan(trials: Sequence[Trial], count: int, folds: int | None = None) -> MixPlan | None:
-    """Return the mean of up to `count` of the best plans, None where fewer than two can be averaged.
+def average_plan(trials: Sequence[Trial], count: int, folds: int | None = None) -> tuple[MixPlan, int] | None:
+    """Return the mean of up to `count` of the best plans, and of how many; None where fewer than two can be averaged.
 
-    They are the best of those within one standard error of the raw best that share its labels, its settings of the
-    estimator, and having synthetic rows at all. Weights are averaged as logarithms.
+    They are the best of those within one standard error of the raw best that share its labels and its settings of the
+    estimator. Weights are averaged as logarithms. Where a plan without synthetic rows is as near, there is no mean.
     """
     best, *others = near_best(trials, folds)
     alike = [t for t in others if (t.plan.labels, t.plan.settings) == (best.plan.labels, best.plan.settings)]
     order = sorted(zip(merits(alike), alike, strict=True), key=lambda p: (-p[0], p[1].plan.mass, p[1].number))
-    plans = list(dict.fromkeys(t.plan for t in (best, *(t for _, t in order)) if t.plan.ratio > 0))[:count]
-    if best.plan.ratio == 0 or len(plans) < 2:
+    plans = list(dict.fromkeys(t.plan for t in (best, *(t for _, t in order))))[:count]
+    if any(t.plan.ratio == 0 for t in (best, *others)) or len(plans) < 2:
         return None
 
     def means(parts: Sequence[tuple[tuple[str, float], ...]]) -> tuple[tuple[str, float], ...]:
         names = dict.fromkeys(name for part in parts for name, _ in part)
         return tuple((name, sum(dict(part).get(name, 0.0) for part in parts) / len(parts)) for name in names)
 
-    return MixPlan(
+    mean = MixPlan(
         ratios=means([p.ratios for p in plans]),
         labels=best.plan.labels,
         synthetic_weight=float(np.exp(np.mean([np.log(p.synthetic_weight) for p in plans]))),
@@ -98,7 +116,8 @@ def average_plan(trials: Sequence[Trial], count: int, folds: int | None = None) 
         rare_exponent=float(np.mean([p.rare_exponent for p in plans])),
         thresholds=means([p.thresholds for p in plans]),
         settings=best.plan.settings,
-    ).canonical()
+    )
+    return mean.canonical(), len(plans)
 
 
 def _paired_error(one: Trial, other: Trial, folds: int | None = None) -> float:
@@ -128,5 +147,6 @@ def worth_going_on(history: Sequence[Trial], named: int, trials: int) -> bool:
         return True
     others = sorted((t for t in complete if t.plan != best.plan), key=lambda t: (-t.delta, t.number))[:_RIVALS]
     noise = [_paired_error(best, t) for t in others]
-    shortfalls = [float(np.mean(np.subtract(t.deltas, best.deltas[: len(t.deltas)]))) for t in recent]
+    # Of several estimators' ranks the leader need not lead in differences.
+    shortfalls = [min(0.0, float(np.mean(np.subtract(t.deltas, best.deltas[: len(t.deltas)])))) for t in recent]
     return not noise or expected_gain(shortfalls, trials - len(history)) >= float(np.median(noise))

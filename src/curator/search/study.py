@@ -14,8 +14,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from curator.errors import CuratorError, UserError, reason_of
 from curator.records import MixPlan, Trial
 from curator.search.objective import merits
@@ -164,10 +162,10 @@ def _frozen(space: Space, trial: Trial, values: list[float] | None = None) -> An
         "name": trial.name, "plan": json.dumps(asdict(trial.plan)), "scores": list(trial.scores),
         "deltas": list(trial.deltas), "state": trial.state, "seconds": trial.seconds, "gains": trial.gains,
     }  # fmt: skip
-    several = [float(np.mean(gains)) for gains in trial.gains[1:]]
+    several = len(trial.gains) > 1
     return optuna.trial.create_trial(
         state=optuna.trial.TrialState.COMPLETE if complete else optuna.trial.TrialState.PRUNED,
-        values=(values or [trial.delta, *several]) if complete else None,
+        values=(values or (list(trial.means) if several else [trial.delta])) if complete else None,
         params=dict(trial.params), distributions=distributions,
         # A study of several metrics has no single course to show.
         user_attrs=attributes, intermediate_values={} if several else dict(enumerate(means)),
