@@ -39,6 +39,8 @@ from curator.table import strata
 
 CURATED = "curated"
 SLICE_ALPHA = 0.025
+# What is emitted is one question with one wrong answer: a one-sided test at 5 %.
+JOINED_LEVEL = 0.9
 LEAST_FOR_MACRO = 5
 _SLOW_METRIC_RESAMPLES = 400
 
@@ -235,7 +237,7 @@ def _verdict(
     folds = nadeau_bengio(selected.deltas, n_train, n_valid)
     # Folds overlap in what they train on, so that each row of theirs tells less than one of the holdout.
     worth = n_valid / (1 / len(selected.deltas) + n_valid / n_train)
-    both = joined(difference, folds, (difference.n, worth))
+    both = joined(difference, folds, (difference.n, worth), JOINED_LEVEL)
     name = judge(difference, margin)
     if name == "better" and thin_classes(setup):
         name = "undecided"
@@ -247,9 +249,8 @@ def _verdict(
     elif policy == "best":
         emit = difference.mean > 0 and not harmed
     else:
-        # Where the holdout is too small to tell, the folds are heard; they flatter, so it must at least lean that way.
-        convinced = difference.mean > 0 and both.low > 0
-        emit = not harmed and name != "worse" and (name != "undecided" or convinced)
+        # Where the holdout is too small to tell, the folds are heard as well.
+        emit = not harmed and name != "worse" and (name != "undecided" or both.low > 0)
     needed = rows_needed(difference, margin) if name == "undecided" else None
     emitted: Literal["mix", "real_only"] = "mix" if emit else "real_only"
     sentence = _sentence(setup, selected, name, differences, both, needed, harmed, intervals)
@@ -314,7 +315,8 @@ def _sentence(
     }
     text = f"{heads[name]} ({facts})."
     if name == "undecided" and math.isfinite(both.low):
-        text += f" With the folds: {both.mean:+.{places}f}, {both.low:+.{places}f} to {both.high:+.{places}f}."
+        ends = f"90 % interval {both.low:+.{places}f} to {both.high:+.{places}f}"
+        text += f" Together with the folds: gain {both.mean:+.{places}f}, {ends}."
     if needed is not None:
         text += f" About {needed:,} holdout rows would decide it."
     if harmed:

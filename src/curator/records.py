@@ -137,7 +137,7 @@ class Verdict:
     folds : Interval
         The same difference over the folds, with the Nadeau-Bengio correction.
     joined : Interval
-        What holdout and folds say of it together, which decides whether an ``undecided`` mix is emitted.
+        What holdout and folds say of it together, at 90 %: decides whether an ``undecided`` mix is emitted.
     margin : float
         How much worse still counts as ``not_worse``, in the units of `difference`.
     rows_needed : int or None
