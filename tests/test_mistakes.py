@@ -81,6 +81,15 @@ MISTAKES = {
         put(["task", "estimator"], {"name": "random_forest", "params": {"n_estimators": -5}}), "task.estimator", "n_estimators",
     ),
     "regressor for classes": (put(["task", "estimator"], "ridge"), "task.estimator", "logistic_regression"),
+    "one of several estimators": (
+        put(["task", "estimator"], ["random_forest", "ridge"]), "task.estimator", "ridge cannot do binary",
+    ),
+    "one of several metrics": (put(["task", "metric"], ["log_loss", "rmse"]), "task.metric", "rmse cannot judge binary"),
+    "a metric twice": (put(["task", "metric"], ["auto", "log_loss"]), "task.metric", "named twice"),
+    "a mean of plans by several metrics": (
+        both(put(["task", "metric"], ["log_loss", "roc_auc"]), put(["search", "average"], 5)),
+        "search.average", "goes not with several metrics",
+    ),
     "unknown synthesizer": (put(["synthesizers"], ["tvea"]), "synthesizers.0", "did you mean 'tvae'"),
     "unknown synthesizer setting": (
         put(["synthesizers"], ["neighbours", {"name": "tvae", "epoch": 5}]), "synthesizers.1", "did you mean 'epochs'",
