@@ -129,7 +129,7 @@ def headline(results: Mapping[str, Any]) -> str:
     models = results.get("models") or []
     model = results["estimator"] if models else "the model"
     better, harmless = f"{what.capitalize()} makes {model} better", f"{what.capitalize()} does no harm"
-    refusing = [m["estimator"] for m in models if m["refuses"]]
+    refusing = [m["estimator"] for m in models if m.get("refuses")]
     harm = "but a rare slice gets worse" if _harmed(results) else "but the policy was not met"
     if refusing and not _harmed(results):
         harm = f"but {' and '.join(refusing)} refuses it"
