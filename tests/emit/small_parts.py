@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import curator.score
+from curator import selection
 from curator.curate import curate
 from curator.emit import emit, parts, real
 from curator.parallel import LocalWorkers
@@ -200,7 +200,7 @@ class Writer:
 def curated(patch: pytest.MonkeyPatch, folder: Path, plan: MixPlan, frame: pd.DataFrame, **asked: Any) -> Emitted:
     """A whole run whose search ends with this plan."""
     found = Trial(0, "trial", plan, {}, (0.1, 0.1), (0.1, 0.2), "complete")
-    patch.setattr(sys.modules["curator.curate"], "select", lambda trials, folds: (found, found))
+    patch.setattr(selection, "select", lambda trials, folds, mean: (found, found))
     given = {"jobs": 1, **{k: asked.pop(k) for k in ("jobs", "progress") if k in asked}}
     spec = recipe(**asked)
     run = curate(spec, frame, out=folder, **given)
