@@ -222,7 +222,8 @@ def test_each_model_and_each_metric_is_reported(serving_two):
     if results["selected"]["plan"]["ratios"]:
         assert results["selected"]["trial"] in points
     assert {t["estimator"] for t in results["transfer"]} == {"random_forest"}
-    assert "logistic_regression" in (run.path / "report.html").read_text()
+    page = (run.path / "report.html").read_text()
+    assert all(part in page for part in ("figure-front", "From the Pareto front", "logistic_regression"))
 
 
 def test_settings_of_an_estimator_may_be_lists(tmp_path):

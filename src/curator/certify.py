@@ -134,15 +134,15 @@ def on_holdout(
             for name, prediction in predictions.items():
                 replicates.setdefault((name, metric.name), []).append(resampled(metric, y, prediction, part))
         drawn += len(chunk)
-    joined = {key: np.concatenate(parts) for key, parts in replicates.items()}
+    drawn_anew = {key: np.concatenate(parts) for key, parts in replicates.items()}
     scores = {(a, m.name): m(y, p, weight) for a, p in predictions.items() for m in metrics}
     intervals = {
-        a: {m.name: percentile_interval(scores[a, m.name], joined[a, m.name], len(rows)) for m in metrics}
+        a: {m.name: percentile_interval(scores[a, m.name], drawn_anew[a, m.name], len(rows)) for m in metrics}
         for a in predictions
     }
     deltas: dict[str, dict[str, Interval]] = {name: {} for name in predictions}
     for name, metric in itertools.product(predictions, metrics):
-        own, reference = joined[name, metric.name], joined["real_only", metric.name]
+        own, reference = drawn_anew[name, metric.name], drawn_anew["real_only", metric.name]
         gains = own - reference if metric.greater_is_better else reference - own
         estimate = metric.gain(scores[name, metric.name], scores["real_only", metric.name])
         deltas[name][metric.name] = percentile_interval(estimate, gains, len(rows))
@@ -232,8 +232,7 @@ def _verdict(
     metric, policy = setup.metric, setup.recipe.output.policy
     difference = differences[metric.name]
     margin = metric.margin(setup.recipe.rare.tolerance, intervals["real_only"][metric.name].mean)
-    sizes = [(len(f.train), len(f.valid)) for f in setup.splits.folds]
-    n_train, n_valid = (sum(s[i] for s in sizes) // len(sizes) for i in (0, 1))
+    n_train, n_valid = setup.splits.fold_sizes
     folds = nadeau_bengio(selected.deltas, n_train, n_valid)
     # Folds overlap in what they train on, so that each row of theirs tells less than one of the holdout.
     worth = n_valid / (1 / len(selected.deltas) + n_valid / n_train)

@@ -23,7 +23,7 @@ from curator.evaluate import (
     tuning_space,
 )
 from curator.rare import Slice, declared_slices
-from curator.recipe import EstimatorSpec, Recipe, located, resolved
+from curator.recipe import EstimatorSpec, Recipe, located, repeated, resolved
 from curator.records import LabelPolicy, TaskType
 from curator.rundir import FORMAT_VERSION
 from curator.score import all_scorers
@@ -268,10 +268,9 @@ def _metrics(recipe: Recipe, table: Table) -> tuple[Metric, ...]:
         metrics = tuple(resolve_metric(name, table.task) for name in recipe.task.metric)
     except ValueError as error:
         raise RecipeProblems([Problem(("task", "metric"), str(error))]) from None
-    names = [m.name for m in metrics]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise RecipeProblems([Problem(("task", "metric"), f"{twice[0]} is named twice; keep one of them")])
+    twice = repeated([m.name for m in metrics])
+    if twice is not None:
+        raise RecipeProblems([Problem(("task", "metric"), f"{twice} is named twice; keep one of them")])
     return metrics
 
 

@@ -42,31 +42,10 @@ def results(
 
     Where the recipe names several estimators, figures are the first one's; ``models`` has the others'.
     """
-    certification, ladder, further = certified[0], ladders[0], _further(setup, certified)
+    certification, ladder = certified[0], ladders[0]
     selected, best = selected.seen_by(0), near[0].seen_by(0)
     table, splits = setup.table, setup.splits
-    metrics = [m.name for m in reported_metrics(setup.metrics, table.task)]
-    sizes = [(len(f.train), len(f.valid)) for f in splits.folds]
-    n_train, n_valid = (sum(s[i] for s in sizes) // len(sizes) for i in (0, 1))
-
-    def arm(result: ArmResult) -> dict[str, Any]:
-        return {
-            "name": result.name,
-            "skipped": result.skipped or None,
-            "plan": None if result.plan is None else asdict(result.plan),
-            "params": dict(result.params),
-            "folds": {k: nadeau_bengio(v, n_train, n_valid) for k, v in result.scores.items()},
-            "folds_delta": nadeau_bengio(result.deltas, n_train, n_valid) if result.deltas else None,
-            "holdout": certification.arms.get(result.name),
-            "holdout_delta": certification.deltas.get(result.name, {}).get(setup.metric.name),
-        }
-
-    mix_arm = {
-        "name": CURATED, "skipped": None, "plan": asdict(selected.plan), "params": {},
-        "folds": {setup.metric.name: nadeau_bengio(selected.scores, n_train, n_valid)},
-        "folds_delta": nadeau_bengio(selected.deltas, n_train, n_valid),
-        "holdout": certification.arms[CURATED], "holdout_delta": certification.deltas[CURATED][setup.metric.name],
-    }  # fmt: skip
+    n_train, n_valid = splits.fold_sizes
     read = {f.key: load_pool(pools.folder(f)) for f in (*splits.folds, splits.certification)}
     return {
         "format": FORMAT_VERSION,
@@ -84,8 +63,8 @@ def results(
         },
         "reference_params": dict(setup.estimator.params),
         "metric": {"name": setup.metric.name, "greater_is_better": setup.metric.greater_is_better},
-        "metrics": metrics,
-        **further,
+        "metrics": [m.name for m in reported_metrics(setup.metrics, table.task)],
+        **_further(setup, certified),
         "rows": {"table": table.total, "development": len(splits.development), "holdout": len(splits.holdout)},
         "folds": {"count": len(splits.folds), "repeats": splits.repeats, "train": n_train, "valid": n_valid},
         "holdout_hash": splits.holdout_hash,
@@ -101,15 +80,8 @@ def results(
             "trial": _number(best), "name": best.name, "plan": asdict(best.plan), "delta": best.delta,
             "standard_error": standard_error(best.deltas, setup.recipe.task.folds),
         },
-        "search": {
-            "trials": len(trials),
-            "complete": sum(t.state == "complete" for t in trials),
-            "pruned": sum(t.state == "pruned" for t in trials),
-            "fits": sum(len(t.scores) for t in trials) * len(setup.estimators),
-            "near_best": sorted({t.number for t in near} - {-1}),
-            **({"front": _front(setup, trials)} if setup.further else {}),
-        },
-        "arms": [*map(arm, ladder.values()), mix_arm],
+        "search": _search(setup, trials, near),
+        "arms": _arms(setup, ladder, selected, certification),
         "composition": dict(composition),
         "teacher": dict(read[splits.certification.key].teacher_weights),
         "nearest_rows": _nearest_rows(read.values()),
@@ -117,6 +89,39 @@ def results(
         "columns": [asdict(c) for c in table.columns],
         "notes": sorted({f"{s}: {n}" for p in read.values() for s, notes in p.notes.items() for n in notes}),
     }  # fmt: skip
+
+
+def _search(setup: Setup, trials: Sequence[Trial], near: Sequence[Trial]) -> dict[str, Any]:
+    """Return how the search went, and which trials are as good as the best, or on the front."""
+    return {
+        "trials": len(trials),
+        "complete": sum(t.state == "complete" for t in trials),
+        "pruned": sum(t.state == "pruned" for t in trials),
+        "fits": sum(len(t.scores) for t in trials) * len(setup.estimators),
+        "near_best": sorted({t.number for t in near} - {-1}),
+        **({"front": _front(setup, trials)} if setup.further else {}),
+    }
+
+
+def _arms(
+    setup: Setup, ladder: Mapping[str, ArmResult], selected: Trial, certification: Certification
+) -> list[dict[str, Any]]:
+    """Return every arm of the ladder, and the selected mix, on folds and holdout."""
+    metric, sizes = setup.metric.name, setup.splits.fold_sizes
+    mixed = ArmResult(CURATED, selected.plan, {metric: selected.scores}, selected.deltas)
+    return [
+        {
+            "name": arm.name,
+            "skipped": arm.skipped or None,
+            "plan": None if arm.plan is None else asdict(arm.plan),
+            "params": dict(arm.params),
+            "folds": {k: nadeau_bengio(v, *sizes) for k, v in arm.scores.items()},
+            "folds_delta": nadeau_bengio(arm.deltas, *sizes) if arm.deltas else None,
+            "holdout": certification.arms.get(arm.name),
+            "holdout_delta": certification.deltas.get(arm.name, {}).get(metric),
+        }
+        for arm in (*ladder.values(), mixed)
+    ]
 
 
 def _further(setup: Setup, certified: Sequence[Certification]) -> dict[str, Any]:

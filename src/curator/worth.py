@@ -176,13 +176,11 @@ def measure_dose(
     progress.stage("dose", len(arms) * len(folds))
     tasks = fit_tasks(arms, folders, setup.estimator, [metric], setup.recipe.output.labels, setup.seed)
     done = [r.scores[metric.name] for r in run_fits(tasks, workers, lambda _: progress.advance())]
-    n_train, n_valid = (int(np.mean([len(p) for p in parts])) for parts in zip(*((f.train, f.valid) for f in folds),
-                                                                                 strict=True))  # fmt: skip
     out: dict[str, list[dict[str, float]]] = {}
     for place, arm in enumerate(arms):
         own = done[place * len(folds) : (place + 1) * len(folds)]
         gains = [metric.gain(s, r) for s, r in zip(own, reference.scores[metric.name], strict=False)]
-        found = nadeau_bengio([g for g in gains if math.isfinite(g)] or [math.nan], n_train, n_valid)
+        found = nadeau_bengio([g for g in gains if math.isfinite(g)] or [math.nan], *setup.splits.fold_sizes)
         (source, ratio), *_ = arm.plan.ratios
         points = out.setdefault(source, [{"ratio": 0.0, "mass": 0.0, "mean": 0.0, "low": 0.0, "high": 0.0}])
         mass = arm.plan.mass

@@ -1,5 +1,6 @@
 """Recipes: what a user asks for, checked key by key."""
 
+from curator.recipe.base import repeated
 from curator.recipe.load import build_recipe, check_names, dump_recipe, load_recipe, located, resolved
 from curator.recipe.models import Recipe, SearchSpec, SliceSpec, SynthesizerSpec
 from curator.recipe.origin import Origin
@@ -23,5 +24,6 @@ __all__ = [
     "load_recipe",
     "located",
     "recipe_schema",
+    "repeated",
     "resolved",
 ]

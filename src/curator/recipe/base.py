@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
@@ -11,6 +12,11 @@ class Model(BaseModel):
     """A section: unknown keys are mistakes, and nothing changes after it was read."""
 
     model_config = ConfigDict(extra="forbid", validate_default=True, frozen=True)
+
+
+def repeated(values: Sequence[str]) -> str | None:
+    """Return the first, by the alphabet, of those that are there more than once; None where all differ."""
+    return min((v for v in values if values.count(v) > 1), default=None)
 
 
 def off(value: Any) -> Any:

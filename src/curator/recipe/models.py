@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, PrivateAttr, ValidationInfo, field_validator, model_validator
 
-from curator.recipe.base import Model, off
+from curator.recipe.base import Model, off, repeated
 from curator.recipe.origin import Origin
 from curator.recipe.task import EstimatorSpec, TaskSpec
 from curator.recipe.vocabulary import vocabulary_of
@@ -61,9 +61,9 @@ class DataSpec(Model):
                     f"{getattr(self, role)!r} is both {role} and listed in drop; take it out of one of them"
                 )
         roles = [c for c in (self.target, self.group, self.time, self.weight) if c is not None]
-        twice = sorted({c for c in roles if roles.count(c) > 1})
-        if twice:
-            raise ValueError(f"column {twice[0]!r} is given more than one role among target, group, time and weight")
+        twice = repeated(roles)
+        if twice is not None:
+            raise ValueError(f"column {twice!r} is given more than one role among target, group, time and weight")
         return self
 
 
@@ -140,9 +140,7 @@ class AgreementSpec(Model):
     def _known(cls, value: tuple[EstimatorSpec | str, ...], info: ValidationInfo) -> Any:
         if not value:
             raise ValueError("is empty; name a model, or leave it out")
-        labels = [v if isinstance(v, str) else v.label for v in value]
-        twice = sorted({x for x in labels if labels.count(x) > 1 and x == "library"})
-        if twice:
+        if value.count("library") > 1:
             raise ValueError("library is named twice")
         for spec in value:
             if isinstance(spec, EstimatorSpec):
@@ -211,10 +209,9 @@ class RareSpec(Model):
     @field_validator("slices")
     @classmethod
     def _unique(cls, value: tuple[SliceSpec, ...]) -> tuple[SliceSpec, ...]:
-        names = [s.name for s in value]
-        twice = sorted({n for n in names if names.count(n) > 1})
-        if twice:
-            raise ValueError(f"two slices are called {twice[0]!r}; give each its own name")
+        twice = repeated([s.name for s in value])
+        if twice is not None:
+            raise ValueError(f"two slices are called {twice!r}; give each its own name")
         return value
 
 
@@ -294,10 +291,9 @@ class Recipe(Model):
     @field_validator("synthesizers")
     @classmethod
     def _distinct(cls, value: tuple[SynthesizerSpec, ...]) -> tuple[SynthesizerSpec, ...]:
-        sources = [s.source for spec in value for s in spec.variants]
-        twice = sorted({s for s in sources if sources.count(s) > 1})
-        if twice:
-            raise ValueError(f"two synthesizers are called {twice[0]!r}; give one of them another id")
+        twice = repeated([s.source for spec in value for s in spec.variants])
+        if twice is not None:
+            raise ValueError(f"two synthesizers are called {twice!r}; give one of them another id")
         return value
 
     @property

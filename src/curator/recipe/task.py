@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from curator.recipe.base import Model
+from curator.recipe.base import Model, repeated
 from curator.recipe.vocabulary import vocabulary_of
 
 
@@ -66,10 +66,9 @@ class TaskSpec(Model):
     def _known_estimators(cls, value: tuple[EstimatorSpec, ...], info: ValidationInfo) -> tuple[EstimatorSpec, ...]:
         if not value:
             raise ValueError("is empty; name a model, or leave it out")
-        labels = [v.label for v in value]
-        twice = sorted({x for x in labels if labels.count(x) > 1})
-        if twice:
-            raise ValueError(f"{twice[0]} is named twice; keep one of them")
+        twice = repeated([v.label for v in value])
+        if twice is not None:
+            raise ValueError(f"{twice} is named twice; keep one of them")
         for spec in value:
             vocabulary_of(info).check_estimator(spec)
         return value
@@ -100,9 +99,9 @@ class TaskSpec(Model):
     def _known_metrics(cls, value: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         if not value:
             raise ValueError("is empty; name a metric, or leave it out")
-        twice = sorted({name for name in value if value.count(name) > 1})
-        if twice:
-            raise ValueError(f"{twice[0]} is named twice; keep one of them")
+        twice = repeated(value)
+        if twice is not None:
+            raise ValueError(f"{twice} is named twice; keep one of them")
         for name in value:
             if name != "auto":
                 vocabulary_of(info).check_metric(name, info.data.get("type", "auto"))

@@ -54,6 +54,14 @@ class Splits:
         return Fold("all", everything, np.empty(0, dtype=np.int64))
 
     @property
+    def fold_sizes(self) -> tuple[int, int]:
+        """Rows that a fold trains on and is judged by, on average."""
+        return (
+            sum(len(f.train) for f in self.folds) // len(self.folds),
+            sum(len(f.valid) for f in self.folds) // len(self.folds),
+        )
+
+    @property
     def holdout_hash(self) -> str:
         """Identifies the holdout rows; runs are comparable when this and the table agree."""
         return hashlib.sha256(self.holdout.astype("<i8").tobytes()).hexdigest()
