@@ -306,6 +306,20 @@ def test_names_and_sentences(binary, ends, name, head):
     assert verdict.sentence.endswith(f"The curated dataset {emitted}.")
 
 
+@pytest.mark.parametrize("ends", [BETTER, NOT_WORSE, WORSE])
+def test_a_holdout_that_is_thin_in_a_class_decides_nothing_by_itself(binary, ends):
+    holdout = {a: {"log_loss": Interval(0.5, 0.45, 0.55, 400)} for a in ("real_only", CURATED)}
+    differences = {"log_loss": Interval(sum(ends) / 2, *ends, 400)}
+    for deltas, emitted in ((CLEAR, "mix"), (tuple(-d for d in CLEAR), "real_only")):
+        selected = Trial(0, "trial", PLAN, {}, deltas, deltas, "complete")
+        verdict = _verdict(binary, selected, holdout, differences, (), ("1",))
+        assert verdict.name == "undecided"
+        if ends == NOT_WORSE:
+            assert verdict.emitted == emitted, "the folds are heard"
+    rare = int((binary.table.y[binary.splits.holdout] == 1).sum())
+    assert verdict.rows_needed == math.ceil(400 * 10 / rare)
+
+
 def test_one_of_several_estimators_may_refuse_a_mix():
     setup = _setup(task={"estimator": ["logistic_regression", "random_forest"]})
     selected = Trial(0, "trial", PLAN, {}, CLEAR, CLEAR, "complete")

@@ -16,9 +16,11 @@ from curator.evaluate import (
     Prediction,
     find_metric,
     fit_tasks,
+    gain_errors,
     holm,
     joined,
     judge,
+    least_of_a_class,
     nadeau_bengio,
     percentile_interval,
     reported_metrics,
@@ -27,6 +29,8 @@ from curator.evaluate import (
     resampling_weights,
     rows_needed,
     run_fits,
+    studentised_interval,
+    thin_classes,
 )
 from curator.ladder import ladder_arms
 from curator.parallel import Workers
@@ -41,7 +45,6 @@ CURATED = "curated"
 SLICE_ALPHA = 0.025
 # What is emitted is one question with one wrong answer: a one-sided test at 5 %.
 JOINED_LEVEL = 0.9
-LEAST_FOR_MACRO = 5
 _SLOW_METRIC_RESAMPLES = 400
 
 
@@ -58,12 +61,15 @@ class Certification:
         Paired differences to real-only.
     refuses : bool
         Whether this estimator alone would have real rows emitted.
+    thin : tuple of str
+        Classes with too few holdout rows for a verdict.
     """
 
     verdict: Verdict
     arms: Mapping[str, Mapping[str, Interval]]
     deltas: Mapping[str, Mapping[str, Interval]]
     refuses: bool = False
+    thin: tuple[str, ...] = ()
 
 
 def certify(
@@ -110,9 +116,10 @@ def _certify(
     predictions = {arm.name: r.prediction for arm, r in zip(arms, results, strict=True) if r.prediction is not None}
     intervals, deltas = on_holdout(setup, predictions, metrics)
     checked = _check_slices(setup, slices, predictions["real_only"], predictions[CURATED])
-    verdict = _verdict(setup, selected, intervals, deltas[CURATED], checked)
+    thin = _thin_classes(setup, predictions["real_only"])
+    verdict = _verdict(setup, selected, intervals, deltas[CURATED], checked, thin)
     refuses = verdict.emitted == "real_only" and not selected.plan.real_only
-    return Certification(verdict, intervals, deltas, refuses)
+    return Certification(verdict, intervals, deltas, refuses, thin)
 
 
 def on_holdout(
@@ -120,19 +127,23 @@ def on_holdout(
 ) -> tuple[dict[str, dict[str, Interval]], dict[str, dict[str, Interval]]]:
     """Return each arm's metrics on the holdout, and their paired differences to real-only.
 
-    Every arm and metric is bootstrapped with the same resamples.
+    Every arm and metric is bootstrapped with the same resamples. Differences of means over rows are studentised.
     """
     table, rows = setup.table, setup.splits.holdout
     y, weight = table.y[rows], table.weight[rows]
     groups = _holdout_groups(setup)
     count = 2000 if len(rows) <= 20_000 else 500
+    drawn_from = (strata(table, setup.recipe.task)[rows], groups)
     replicates: dict[tuple[str, str], list[np.ndarray]] = {}
+    errors: dict[tuple[str, str], list[np.ndarray]] = {}
     drawn = 0
-    for chunk in resampling_weights(weight, strata(table, setup.recipe.task)[rows], groups, count, setup.seed + 17):
-        for metric in metrics:
+    for chunk in resampling_weights(weight, *drawn_from, count, setup.seed + 17):
+        for metric, (name, prediction) in itertools.product(metrics, predictions.items()):
             part = chunk if resamples_fast(metric) else chunk[: max(0, _SLOW_METRIC_RESAMPLES - drawn)]
-            for name, prediction in predictions.items():
-                replicates.setdefault((name, metric.name), []).append(resampled(metric, y, prediction, part))
+            replicates.setdefault((name, metric.name), []).append(resampled(metric, y, prediction, part))
+            if metric.row_losses is not None:
+                found = gain_errors(metric, y, prediction, predictions["real_only"], part, weight, *drawn_from)
+                errors.setdefault((name, metric.name), []).append(found)
         drawn += len(chunk)
     drawn_anew = {key: np.concatenate(parts) for key, parts in replicates.items()}
     scores = {(a, m.name): m(y, p, weight) for a, p in predictions.items() for m in metrics}
@@ -145,7 +156,13 @@ def on_holdout(
         own, reference = drawn_anew[name, metric.name], drawn_anew["real_only", metric.name]
         gains = own - reference if metric.greater_is_better else reference - own
         estimate = metric.gain(scores[name, metric.name], scores["real_only", metric.name])
-        deltas[name][metric.name] = percentile_interval(estimate, gains, len(rows))
+        if (name, metric.name) in errors:
+            prediction, real = predictions[name], predictions["real_only"]
+            (error,) = gain_errors(metric, y, prediction, real, weight[None], weight, *drawn_from)
+            spread = np.concatenate(errors[name, metric.name])
+            deltas[name][metric.name] = studentised_interval(estimate, float(error), gains, spread, len(rows))
+        else:
+            deltas[name][metric.name] = percentile_interval(estimate, gains, len(rows))
     return intervals, deltas
 
 
@@ -228,6 +245,7 @@ def _verdict(
     intervals: Mapping[str, Mapping[str, Interval]],
     differences: Mapping[str, Interval],
     slices: tuple[SliceVerdict, ...],
+    thin: tuple[str, ...] = (),
 ) -> Verdict:
     metric, policy = setup.metric, setup.recipe.output.policy
     difference = differences[metric.name]
@@ -238,7 +256,7 @@ def _verdict(
     worth = n_valid / (1 / len(selected.deltas) + n_valid / n_train)
     both = joined(difference, folds, (difference.n, worth), JOINED_LEVEL)
     name = judge(difference, margin)
-    if name == "better" and thin_classes(setup):
+    if thin and difference.low != difference.high:
         name = "undecided"
     harmed = [s.name for s in slices if s.verdict == "worse"]
     if selected.plan.real_only:
@@ -250,7 +268,7 @@ def _verdict(
     else:
         # Where the holdout is too small to tell, the folds are heard as well.
         emit = not harmed and name != "worse" and (name != "undecided" or both.low > 0)
-    needed = rows_needed(difference, margin) if name == "undecided" else None
+    needed = _needed(setup, difference, margin, thin) if name == "undecided" else None
     emitted: Literal["mix", "real_only"] = "mix" if emit else "real_only"
     sentence = _sentence(setup, selected, name, differences, both, needed, harmed, intervals)
     return Verdict(name, difference, folds, both, margin, needed, emitted, sentence, slices)
@@ -269,16 +287,21 @@ def _together(setup: Setup, selected: Trial, verdicts: Sequence[Verdict]) -> lis
     return [replace(v, emitted=emitted, sentence=" ".join(texts)) for v in verdicts]
 
 
-def thin_classes(setup: Setup) -> list[str]:
-    """Return classes with too few holdout rows for a metric in which every class counts alike.
+def _thin_classes(setup: Setup, real: Prediction) -> tuple[str, ...]:
+    """Return classes with too few holdout rows for a verdict, in either direction."""
+    table, rows = setup.table, setup.splits.holdout
+    codes = thin_classes(setup.metric, table.y[rows], table.weight[rows], real, len(table.classes))
+    return tuple(table.classes[k] for k in codes)
 
-    One row more or less is then a leap that no bootstrap of so few rows can show: nothing is called better on it.
-    """
-    metric = setup.metric
-    if setup.table.task != "multiclass" or metric.row_losses is not None or metric.name == "accuracy":
-        return []
-    counts = np.bincount(setup.table.y[setup.splits.holdout], minlength=len(setup.table.classes))
-    return [label for label, n in zip(setup.table.classes, counts, strict=True) if n < LEAST_FOR_MACRO]
+
+def _needed(setup: Setup, difference: Interval, margin: float, thin: tuple[str, ...]) -> int | None:
+    """Return how many holdout rows would decide an undecided difference; of a thin class, so many that it is not."""
+    by_interval = rows_needed(difference, margin) if judge(difference, margin) == "undecided" else None
+    if not thin:
+        return by_interval
+    y, classes = setup.table.y[setup.splits.holdout], setup.table.classes
+    fewest = max(1, min(int((y == classes.index(label)).sum()) for label in thin))
+    return max(math.ceil(len(y) * least_of_a_class(setup.metric) / fewest), by_interval or 0)
 
 
 def _sentence(

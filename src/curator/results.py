@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from curator.certify import CURATED, LEAST_FOR_MACRO, Certification, thin_classes
+from curator.certify import CURATED, Certification
 from curator.evaluate import nadeau_bengio, reported_metrics, standard_error
 from curator.pools import Pools
 from curator.prepare import Setup
@@ -172,12 +172,11 @@ def _remarks(setup: Setup, certification: Certification) -> list[str]:
             f"searched and certified on {len(setup.table)} of {setup.table.total} rows: the verdict is about training "
             "on that many, and with more real rows synthetic ones usually help less; data.budget says how many are used"
         )
-    thin = thin_classes(setup)
+    thin = certification.thin
     if thin:
-        remarks.append(
-            f"{metric.name} counts every class alike, but {', '.join(map(repr, thin[:5]))} has under {LEAST_FOR_MACRO} "
-            "holdout rows: nothing is called better on so few"
-        )
+        few = f"the holdout has too few rows of {', '.join(map(repr, thin[:5]))}"
+        why = "where most of the loss lies" if metric.row_losses is not None else f"which counts alike in {metric.name}"
+        remarks.append(f"{few}, {why}: by itself it can tell nothing, in either direction")
     others = {
         "real_tuned": "tuning the estimator on the real rows alone",
         "real_tuned_threshold": "moving the decision threshold on the real rows alone",

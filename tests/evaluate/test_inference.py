@@ -21,6 +21,7 @@ from curator.evaluate import (
     percentile_interval,
     rows_needed,
     standard_error,
+    studentised_interval,
 )
 from curator.records import Interval
 
@@ -63,6 +64,64 @@ def test_percentile_interval_leaves_out_undefined_replicates():
 def test_percentile_interval_of_hardly_any_replicate_knows_nothing():
     found = percentile_interval(0.4, np.array([0.1] * 19 + [math.nan] * 100), 5)
     assert (found.low, found.high) == (-math.inf, math.inf)
+
+
+def test_a_studentised_interval_covers_what_is_skewed_and_a_percentile_interval_less():
+    rng, n, truth = np.random.default_rng(4), 40, math.exp(0.5)
+    covered = []
+    for _ in range(600):
+        values = rng.lognormal(0, 1, n)
+        again = values[rng.integers(0, n, (400, n))]
+        means, errors = again.mean(axis=1), again.std(axis=1, ddof=1) / math.sqrt(n)
+        error = values.std(ddof=1) / math.sqrt(n)
+        studentised = studentised_interval(values.mean(), error, means, errors, n)
+        percentile = percentile_interval(values.mean(), means, n)
+        covered.append([i.low <= truth <= i.high for i in (studentised, percentile)])
+    studentised, percentile = np.mean(covered, axis=0)
+    assert percentile < 0.9
+    assert studentised > percentile + 0.02
+
+
+def test_a_studentised_interval_of_what_is_normal_is_that_of_student():
+    rng = np.random.default_rng(2)
+    values = rng.normal(1.0, 2.0, 30)
+    again = values[rng.integers(0, 30, (20_000, 30))]
+    error = values.std(ddof=1) / math.sqrt(30)
+    errors = again.std(axis=1, ddof=1) / math.sqrt(30)
+    found = studentised_interval(values.mean(), error, again.mean(axis=1), errors, 30)
+    assert (found.high - found.low) / 2 == pytest.approx(2.045 * error, rel=0.06)
+    assert found.mean == values.mean()
+
+
+def test_a_studentised_interval_without_spread_is_a_point():
+    found = studentised_interval(0.2, 0.0, np.full(50, 0.2), np.zeros(50), 9)
+    assert (found.low, found.high, found.n) == (pytest.approx(0.2), pytest.approx(0.2), 9)
+
+
+def test_a_studentised_interval_leaves_out_resamples_without_spread():
+    means, errors = np.linspace(-1, 1, 101), np.ones(101)
+    plain = studentised_interval(0.0, 1.0, means, errors, 9)
+    for worthless in (0.0, 1e-17, math.nan):
+        found = studentised_interval(0.0, 1.0, np.append(means, [5.0] * 9), np.append(errors, [worthless] * 9), 9)
+        assert found == plain
+
+
+def test_joining_keeps_the_longer_side():
+    one, other = Interval(0.1, 0.08, 0.3, 101), Interval(0.1, 0.0, 0.2, 51)
+    both = joined(one, other, (2.0, 1.0))
+    assert both.mean == pytest.approx(0.1)
+    assert both.mean - both.low < both.high - both.mean
+    # The lower ends by hand: 2/3 of .02, and 1/3 of .1, with about as many degrees of freedom as the latter has.
+    assert both.mean - both.low == pytest.approx(math.hypot(2 / 3 * 0.02, 1 / 3 * 0.1), rel=0.01)
+    endless = joined(Interval(0.1, 0.08, math.inf, 101), other, (2.0, 1.0))
+    assert (endless.low, endless.high) == (pytest.approx(both.low), math.inf)
+
+
+def test_rows_needed_look_at_the_end_that_must_move():
+    skewed = Interval(0.01, -0.02, 0.2, 100)
+    assert rows_needed(skewed, 0.005) == math.ceil(100 * (0.03 / 0.015) ** 2)
+    other = Interval(-0.02, -0.2, 0.01, 100)
+    assert rows_needed(other, 0.005) == math.ceil(100 * (0.03 / 0.02) ** 2)
 
 
 def test_holm_by_hand():

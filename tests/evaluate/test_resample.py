@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curator.evaluate import METRICS, Prediction, find_metric, resampled, resampling_weights
+from curator.evaluate import (
+    METRICS,
+    Prediction,
+    find_metric,
+    gain_errors,
+    resampled,
+    resampling_weights,
+    thin_classes,
+)
 from curator.evaluate import resample as module
 
 CASES = sorted((m.name, t) for m in METRICS.values() for t in m.tasks)
@@ -144,3 +152,88 @@ def test_a_class_of_one_row_comes_and_goes():
     (drawn,) = resampling_weights(np.ones(150), strata, None, 400, 0)
     assert drawn[:, -1].std() > 0.5
     assert (drawn[:, strata == 0].sum(axis=1) == 140).all()
+
+
+# --- standard errors ------------------------------------------------------------------------------
+
+
+def _two(kind, n=240, seed=0):
+    rng = np.random.default_rng(seed)
+    if kind == "rmse":
+        y = rng.normal(size=n)
+        return y, *(Prediction(None, y + rng.normal(0, spread, n)) for spread in (1.0, 0.7))
+    y = (rng.random(n) < 0.3).astype(int)
+    parts = []
+    for spread in (1.5, 1.0):
+        up = 1 / (1 + np.exp(-(y * 2 - 1 + rng.normal(0, spread, n))))
+        chance = np.column_stack([1 - up, up])
+        parts.append(Prediction(chance, chance.argmax(axis=1)))
+    return y, *parts
+
+
+@pytest.mark.parametrize("kind", ["log_loss", "brier", "rmse", "mae"])
+@pytest.mark.parametrize("grouped", [False, True])
+def test_the_error_of_a_gain_is_the_spread_of_its_resamples(kind, grouped):
+    y, before, after = _two("rmse" if kind in {"rmse", "mae"} else kind)
+    metric, rng = METRICS[kind], np.random.default_rng(3)
+    weight = rng.random(len(y)) + 0.2
+    strata = y if kind == "log_loss" else np.zeros(len(y), dtype=int)
+    groups = np.arange(len(y)) // 3 if grouped else None
+    (draws,) = resampling_weights(weight, strata, groups, 4000, 1)
+    gains = resampled(metric, y, before, draws) - resampled(metric, y, after, draws)
+    (error,) = gain_errors(metric, y, after, before, weight[None], weight, strata, groups)
+    assert error == pytest.approx(gains.std(), rel=0.06)
+    errors = gain_errors(metric, y, after, before, draws, weight, strata, groups)
+    assert errors.shape == (4000,)
+    assert np.sqrt((errors**2).mean()) == pytest.approx(error, rel=0.06)
+
+
+def test_the_error_of_a_gain_by_hand():
+    y = np.zeros(4)
+    before, after = Prediction(None, np.array([1.0, 2.0, 3.0, 4.0])), Prediction(None, np.zeros(4))
+    ones = np.ones(4)
+    (error,) = gain_errors(METRICS["mae"], y, after, before, ones[None], ones, np.zeros(4, dtype=int))
+    assert error == pytest.approx(np.std([1, 2, 3, 4], ddof=1) / 2)
+
+
+def test_the_same_prediction_gains_nothing_for_certain():
+    for kind in ("log_loss", "rmse"):
+        y, same, _ = _two(kind)
+        weight = np.random.default_rng(0).random(len(y))
+        (draws,) = resampling_weights(weight, np.zeros(len(y), dtype=int), None, 50, 1)
+        assert (gain_errors(METRICS[kind], y, same, same, draws, weight, np.zeros(len(y), dtype=int)) == 0).all()
+
+
+# --- thin classes ---------------------------------------------------------------------------------
+
+
+def _surely(y, rare):
+    """Return a prediction that gives the own class .98 in rows of class 0, and `rare` in the others."""
+    own = np.where(y == 0, 0.98, rare)
+    chance = np.full((len(y), 3), 1.0)
+    chance *= ((1 - own) / 2)[:, None]
+    chance[np.arange(len(y)), y] = own
+    return Prediction(chance, chance.argmax(axis=1))
+
+
+def test_a_class_of_few_rows_that_bears_most_of_the_loss_is_thin():
+    y = np.array([0] * 70 + [1] * 9 + [2] * 30)
+    loss, ones = METRICS["log_loss"], np.ones(109)
+    sure, hard = _surely(y, 0.97), _surely(y, 0.2)
+    assert thin_classes(loss, y, ones, sure, 3).tolist() == [], "it hardly matters"
+    assert thin_classes(loss, y, ones, hard, 3).tolist() == [], "class 2 bears more, and has rows enough"
+    own = y != 2
+    only = Prediction(hard.chance[own], hard.value[own])
+    assert thin_classes(loss, y[own], ones[own], only, 2).tolist() == [1]
+    enough = np.append(y[own], 1)
+    assert thin_classes(loss, enough, np.ones(80), _surely(enough, 0.2), 2).tolist() == []
+
+
+def test_thin_classes_by_weight_and_where_every_class_counts():
+    y = np.array([0] * 70 + [1] * 9)
+    hard = _surely(y, 0.2)
+    assert thin_classes(METRICS["log_loss"], y, np.where(y == 1, 1e-3, 1.0), hard, 2).tolist() == []
+    assert thin_classes(METRICS["balanced_accuracy"], y, np.ones(79), hard, 2).tolist() == []
+    assert thin_classes(METRICS["balanced_accuracy"], y[:-5], np.ones(74), hard, 2).tolist() == [1]
+    assert thin_classes(METRICS["accuracy"], y[:-5], np.ones(74), hard, 2).tolist() == []
+    assert thin_classes(METRICS["rmse"], y.astype(float), np.ones(79), hard, 0).tolist() == []

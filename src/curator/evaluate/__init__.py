@@ -21,9 +21,17 @@ from curator.evaluate.inference import (
     percentile_interval,
     rows_needed,
     standard_error,
+    studentised_interval,
 )
 from curator.evaluate.metrics import METRICS, Metric, check_metric, find_metric, reported_metrics, resolve_metric
-from curator.evaluate.resample import resampled, resamples_fast, resampling_weights
+from curator.evaluate.resample import (
+    gain_errors,
+    least_of_a_class,
+    resampled,
+    resamples_fast,
+    resampling_weights,
+    thin_classes,
+)
 
 __all__ = [
     "ESTIMATORS",
@@ -40,9 +48,11 @@ __all__ = [
     "expected_gain",
     "find_metric",
     "fit_tasks",
+    "gain_errors",
     "holm",
     "joined",
     "judge",
+    "least_of_a_class",
     "make_estimator",
     "nadeau_bengio",
     "percentile_interval",
@@ -55,6 +65,8 @@ __all__ = [
     "run_fit",
     "run_fits",
     "standard_error",
+    "studentised_interval",
+    "thin_classes",
     "training_rows",
     "tuning_draws",
     "tuning_space",

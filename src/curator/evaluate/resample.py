@@ -13,6 +13,8 @@ from curator.evaluate.metrics import Metric, one_against_rest
 # One chunk of the weight matrix holds at most this many numbers (160 MB).
 _CHUNK = 20_000_000
 LEAST_IN_STRATUM = 10
+# In a metric that is no mean over rows a single row of a class with fewer is a leap.
+_LEAST_FOR_RANKS = 5
 
 
 def resampling_weights(
@@ -58,6 +60,36 @@ def _merged(strata: np.ndarray) -> np.ndarray:
     return codes
 
 
+def least_of_a_class(metric: Metric) -> int:
+    """Return how many rows of a class resamples need to show what may befall it."""
+    return _LEAST_FOR_RANKS if metric.row_losses is None else LEAST_IN_STRATUM
+
+
+def thin_classes(metric: Metric, y: np.ndarray, weight: np.ndarray, real: Prediction, n_classes: int) -> np.ndarray:
+    """Return the codes of classes with too few rows for a verdict by these rows, in either direction.
+
+    Where a metric is a mean of losses over rows, these classes must bear most of what real rows alone lose. A model
+    that is sure of itself loses most on a few rows of a rare class; rows without such a one show neither how much is
+    lost there nor, by any resample, that they do not know. Where it is no such mean, every class counts.
+
+    Parameters
+    ----------
+    y : int array of shape (v,)
+        Class codes; of values to regress on, none is thin.
+    real : Prediction
+        That of real rows alone.
+    n_classes : int
+        0 at regression.
+    """
+    if n_classes == 0 or metric.name == "accuracy":
+        return np.array([], dtype=int)
+    few = np.bincount(y, minlength=n_classes) < least_of_a_class(metric)
+    if metric.row_losses is not None:
+        losses = metric.row_losses(y, real) * weight
+        few &= losses[few[y]].sum() > losses.sum() / 2
+    return np.flatnonzero(few)
+
+
 def resamples_fast(metric: Metric) -> bool:
     """Whether thousands of resamples of a metric are a matter of seconds."""
     return metric.row_losses is not None or metric.name in _FAST
@@ -72,6 +104,59 @@ def resampled(metric: Metric, y: np.ndarray, prediction: Prediction, weights: np
     if fast is not None:
         return fast(y, prediction, weights)
     return np.array([metric(y, prediction, row) for row in weights])
+
+
+def gain_errors(
+    metric: Metric,
+    y: np.ndarray,
+    prediction: Prediction,
+    reference: Prediction,
+    weights: np.ndarray,
+    weight: np.ndarray,
+    strata: np.ndarray,
+    groups: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return the standard error of a prediction's gain over another under each row of `weights`; shape (b,).
+
+    The variance of a stratified mean, of sums over whole groups where there are groups (Cochran, "Sampling Techniques",
+    1977, chapters 5 and 9); a root is taken apart to first order.
+
+    Parameters
+    ----------
+    metric : Metric
+        One with row losses.
+    weights : array of shape (b, v)
+        As `resampling_weights` yields them; the sample weights themselves give the error of the gain as it is.
+    weight, strata, groups : arrays of shape (v,)
+        What these were drawn from.
+    """
+    assert metric.row_losses is not None  # noqa: S101  # said above
+    before, after = metric.row_losses(y, reference), metric.row_losses(y, prediction)
+    unit = np.arange(len(y)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    held = np.bincount(unit, weight)
+    # Per unit: its gain, its loss and 1, as means over its rows. A sum over units is then one over rows.
+    units = np.column_stack([np.bincount(unit, weight * part) for part in (before - after, after, np.ones(len(y)))])
+    means = np.divide(units, held[:, None], out=np.zeros_like(units), where=held[:, None] > 0)[unit]
+    pairs = [(i, j) for i in range(3) for j in range(i, 3)]
+    products = np.column_stack([means[:, i] * means[:, j] * held[unit] for i, j in pairs])
+    total = weights.sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        gain, new, _ = (weights @ means / total[:, None]).T
+        one = 0.5 / np.sqrt(gain + new) if metric.root else np.ones(len(weights))
+        other = 0.5 / np.sqrt(new) if metric.root else one
+        # A unit moves the gain by this times its three sums.
+        slopes = np.column_stack([one, one - other, -one * gain - (one - other) * new])
+        variance = np.zeros(len(weights))
+        drawn = _merged(strata) if groups is None else np.zeros(len(y), dtype=int)
+        for value in np.unique(drawn):
+            own = drawn == value
+            n = len(np.unique(unit[own]))
+            moved = ((weights[:, own] @ means[own]) * slopes).sum(axis=1)
+            twice = [(1 if i == j else 2) * slopes[:, i] * slopes[:, j] for i, j in pairs]
+            squares = ((weights[:, own] @ products[own]) * np.column_stack(twice)).sum(axis=1)
+            variance += (squares - moved**2 / n) * n / max(n - 1, 1)
+        errors: np.ndarray = np.sqrt(np.maximum(variance, 0)) / total
+    return errors
 
 
 def _over_classes(
