@@ -259,6 +259,14 @@ def test_policies(by_policy, ends, deltas, certified, best, always):
     assert found == {"certified": certified, "best": best, "always": always}
 
 
+def test_holdout_and_folds_together_need_only_show_that_there_is_no_harm():
+    close = (0.02, -0.005, 0.015, 0.0, 0.01)
+    found = {t: _judged(_setup(rare={"tolerance": t}), (-0.02, 0.03), close) for t in (0.01, 0.0)}
+    assert {v.name for v in found.values()} == {"undecided"}
+    assert -0.01 < found[0.01].joined.low < 0
+    assert {t: v.emitted for t, v in found.items()} == {0.01: "mix", 0.0: "real_only"}
+
+
 def test_where_all_mixes_harm_a_little_few_come_through(binary):
     """The policy as a whole, in a world of 40 mixes whose gains on the folds are noise around a small loss."""
     rng = np.random.default_rng(1)

@@ -266,8 +266,8 @@ def _verdict(
     elif policy == "best":
         emit = difference.mean > 0 and not harmed
     else:
-        # Where the holdout is too small to tell, the folds are heard as well.
-        emit = not harmed and name != "worse" and (name != "undecided" or both.low > 0)
+        # Where the holdout is too small to tell, the folds are heard as well; both together are judged as it is.
+        emit = not harmed and name != "worse" and (name != "undecided" or both.low > -margin)
     needed = _needed(setup, difference, margin, thin) if name == "undecided" else None
     emitted: Literal["mix", "real_only"] = "mix" if emit else "real_only"
     sentence = _sentence(setup, selected, name, differences, both, needed, harmed, intervals)
