@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from curator.certify import CURATED, _check_slices, _together, _verdict, on_holdout
+from curator.certify import CURATED, _together, _verdict, on_holdout
 from curator.evaluate import METRICS, Prediction, reported_metrics
+from curator.guard import check_slices
 from curator.prepare import prepare
 from curator.rare import LEAST_HOLDOUT_ROWS, Slice
+from curator.rare.rules import OfClass
 from curator.recipe import Recipe
 from curator.records import Interval, MixPlan, SliceVerdict, Trial
 
@@ -52,7 +55,11 @@ def _chances(setup, own):
 def _slice(setup, holdout_rows, name="s"):
     member = np.zeros(N, dtype=bool)
     member[setup.splits.holdout[holdout_rows]] = True
-    return Slice(name, f"{name} > 0", True, member)
+    return Slice(name, f"{name} > 0", "declared", member, OfClass(1))
+
+
+def _checked(setup, slices, real, curated):
+    return check_slices(replace(setup, slices=tuple(slices)), real, curated)
 
 
 def _noise(n, seed=1, spread=0.02):
@@ -67,8 +74,7 @@ def test_a_slice_that_gets_worse_beyond_tolerance_is_worse_and_others_are_not(bi
     before, after = np.full(n, 0.7), 0.7 + _noise(n, spread=0.005)
     after[:60] = 0.5 + _noise(60, 2)
     after[60:120] = 0.9 + _noise(60, 3)
-    found = _check_slices(
-        binary, [_slice(binary, np.arange(a, a + 60), f"s{a}") for a in (0, 60, 120)],
+    found = _checked(binary, [_slice(binary, np.arange(a, a + 60), f"s{a}") for a in (0, 60, 120)],
         _chances(binary, before), _chances(binary, after),
     )  # fmt: skip
     assert [s.verdict for s in found] == ["worse", "better", "not_worse"]
@@ -86,7 +92,7 @@ def test_a_slice_of_few_rows_is_not_judged(binary):
     few = _slice(binary, np.arange(LEAST_HOLDOUT_ROWS - 1))
     enough = _slice(binary, np.arange(LEAST_HOLDOUT_ROWS))
     same = _chances(binary, np.full(n, 0.7))
-    small, large = _check_slices(binary, [few, enough], same, same)
+    small, large = _checked(binary, [few, enough], same, same)
     assert small.verdict == "not_applicable"
     assert (small.difference, small.p_worse, small.real_only) == (None, None, None)
     assert small.reason == "9 holdout rows, under 10"
@@ -96,8 +102,8 @@ def test_a_slice_of_few_rows_is_not_judged(binary):
 
 def test_development_rows_of_a_slice_do_not_count(binary):
     n = len(binary.splits.holdout)
-    everything = Slice("all", "x > -9", True, np.ones(N, dtype=bool))
-    (found,) = _check_slices(binary, [everything], _chances(binary, np.full(n, 0.6)), _chances(binary, np.full(n, 0.7)))
+    everything = Slice("all", "x > -9", "declared", np.ones(N, dtype=bool), OfClass(1))
+    (found,) = _checked(binary, [everything], _chances(binary, np.full(n, 0.6)), _chances(binary, np.full(n, 0.7)))
     assert found.rows == n
 
 
@@ -110,8 +116,8 @@ def test_many_slices_are_judged_more_strictly(binary):
     real, curated = _chances(binary, before), _chances(binary, np.clip(after, 0.05, 0.95))
     harmed = _slice(binary, np.arange(40), "harmed")
     others = [_slice(binary, np.arange(a, a + 40), f"s{a}") for a in range(40, 400, 40)]
-    (alone,) = _check_slices(binary, [harmed], real, curated)
-    crowd = _check_slices(binary, [harmed, *others], real, curated)
+    (alone,) = _checked(binary, [harmed], real, curated)
+    crowd = _checked(binary, [harmed, *others], real, curated)
     assert alone.p_worse < 0.025
     assert crowd[0].p_worse == pytest.approx(min(1.0, alone.p_worse * 10))
     assert all(s.p_worse >= alone.p_worse for s in crowd)
@@ -122,9 +128,8 @@ def test_harm_within_tolerance_is_not_worse(binary):
     n = len(binary.splits.holdout)
     before = 0.7 + _noise(n, spread=0.0001)
     loss = -np.log(0.7) + 0.003
-    found = _check_slices(
-        binary, [_slice(binary, np.arange(200))], _chances(binary, before), _chances(binary, np.full(n, np.exp(-loss)))
-    )
+    after = _chances(binary, np.full(n, np.exp(-loss)))
+    found = _checked(binary, [_slice(binary, np.arange(200))], _chances(binary, before), after)
     assert -0.01 < found[0].difference.low < found[0].difference.high < 0
     assert found[0].verdict == "not_worse"
 
@@ -132,9 +137,8 @@ def test_harm_within_tolerance_is_not_worse(binary):
 def test_harm_that_may_be_within_tolerance_is_undecided(binary):
     n = len(binary.splits.holdout)
     after = np.clip(0.69 + _noise(n, spread=0.2), 0.05, 0.95)
-    (found,) = _check_slices(
-        binary, [_slice(binary, np.arange(30))], _chances(binary, np.full(n, 0.7)), _chances(binary, after)
-    )
+    same = _chances(binary, np.full(n, 0.7))
+    (found,) = _checked(binary, [_slice(binary, np.arange(30))], same, _chances(binary, after))
     assert found.verdict == "undecided"
 
 
@@ -142,7 +146,7 @@ def test_regression_slices_are_in_target_units_with_a_relative_tolerance(regress
     rows = regression.splits.holdout
     y = regression.table.y[rows]
     real, curated = Prediction(None, y + 2.0), Prediction(None, y + 1.0 + _noise(len(y)))
-    (found,) = _check_slices(regression, [_slice(regression, np.arange(80))], real, curated)
+    (found,) = _checked(regression, [_slice(regression, np.arange(80))], real, curated)
     assert found.metric == "rmse"
     assert found.real_only == pytest.approx(2.0)
     assert found.curated == pytest.approx(1.0, abs=0.02)
@@ -150,9 +154,9 @@ def test_regression_slices_are_in_target_units_with_a_relative_tolerance(regress
     assert found.verdict == "better"
     # Within 1 % of an error of 2 is within tolerance.
     slightly = Prediction(None, y + 2.005 + _noise(len(y), spread=0.01))
-    assert _check_slices(regression, [_slice(regression, np.arange(80))], real, slightly)[0].verdict == "not_worse"
+    assert _checked(regression, [_slice(regression, np.arange(80))], real, slightly)[0].verdict == "not_worse"
     clearly = Prediction(None, y + 2.2 + _noise(len(y), spread=0.01))
-    assert _check_slices(regression, [_slice(regression, np.arange(80))], real, clearly)[0].verdict == "worse"
+    assert _checked(regression, [_slice(regression, np.arange(80))], real, clearly)[0].verdict == "worse"
 
 
 def test_weights_count_and_rows_of_weight_zero_do_not():
@@ -161,8 +165,7 @@ def test_weights_count_and_rows_of_weight_zero_do_not():
     n = len(rows)
     after = np.full(n, 0.7)
     after[:20] = 0.9
-    (found,) = _check_slices(
-        setup, [_slice(setup, np.arange(40))], _chances(setup, np.full(n, 0.7)), _chances(setup, after)
+    (found,) = _checked(setup, [_slice(setup, np.arange(40))], _chances(setup, np.full(n, 0.7)), _chances(setup, after)
     )
     gains = np.where(np.arange(40) < 20, np.log(0.9) - np.log(0.7), 0.0)
     assert found.difference.mean == pytest.approx(np.average(gains, weights=setup.table.weight[rows[:40]]))

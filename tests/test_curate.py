@@ -9,6 +9,7 @@ import pytest
 from curator import selection
 from curator.curate import curate
 from curator.errors import CuratorError, UserError
+from curator.records import MixPlan, Trial
 from curator.run import find_runs, load_run
 from curator.score import teacher
 
@@ -400,8 +401,8 @@ def test_secrets_are_never_written(tmp_path, monkeypatch):
     assert "${SECRET_FOLDER}" in (run.path / "recipe.yaml").read_text()
 
 
-def test_a_noted_slice_that_gets_worse_blocks_the_mix(tmp_path):
-    """Labels turned round within one declared slice: the mix may help elsewhere, and is refused all the same."""
+def _with_a_harmful_source(folder, **rare):
+    """Return a table whose labels turn round within a slice, and a recipe whose one source turns them back."""
     rng = np.random.default_rng(1)
     rows = 900
     x = rng.normal(size=rows)
@@ -413,26 +414,60 @@ def test_a_noted_slice_that_gets_worse_blocks_the_mix(tmp_path):
         "synthesizers": ["harmful"],
         "labels": "keep",
         "filters": {"realism": "off", "agreement": "off", "novelty": "off", "typicality": "off"},
-        "rare": {"slices": [{"name": "rare", "where": "word == 'rare'"}], "weights": "off"},
-        "search": {"trials": 1, "max_ratio": 4},
-        "output": {"directory": str(tmp_path), "policy": "certified"},
+        "rare": {"slices": [{"name": "rare", "where": "word == 'rare'"}], "weights": "off", "discover": False, **rare},
+        "search": {"trials": 6, "max_ratio": 4},
+        "output": {"directory": str(folder), "policy": "certified", "explain": False},
     }
-    from curator.records import MixPlan, Trial
+    return frame, content
+
+
+@pytest.fixture
+def harmful_source(monkeypatch):
     from curator.synthesize import SYNTHESIZERS, Entry
 
-    SYNTHESIZERS["harmful"] = Entry(__name__, "Harmful", {})
+    monkeypatch.setitem(SYNTHESIZERS, "harmful", Entry(__name__, "Harmful", {}))
+
+
+@pytest.fixture
+def a_harmful_mix_is_selected(monkeypatch, harmful_source):
     harmful = Trial(0, "trial", MixPlan((("harmful", 3.0),)), {}, (0.1,) * 3, (0.1, 0.2, 0.1), "complete")
-    original = selection.select
-    selection.select = lambda trials, folds, mean: (harmful, harmful)
-    try:
-        run = curate(content, frame, jobs=1)
-    finally:
-        selection.select = original
-        del SYNTHESIZERS["harmful"]
-    (declared,) = [s for s in run.results["slices"] if s["name"] == "rare"]
+    monkeypatch.setattr(selection, "select", lambda trials, folds, mean: (harmful, harmful))
+
+
+def test_a_slice_that_gets_worse_blocks_the_mix(tmp_path, a_harmful_mix_is_selected):
+    """Labels turned round within one declared slice: the mix may help elsewhere, and is refused all the same."""
+    frame, content = _with_a_harmful_source(tmp_path)
+    run = curate(content, frame, jobs=1)
+    (declared,) = run.results["slices"]
     assert declared["verdict"] == "worse"
+    assert declared["measures"]["recall"]["curated"]["mean"] < declared["measures"]["recall"]["real_only"]["mean"]
+    assert declared["support"] == (frame["word"] == "rare").sum() - declared["rows"]
     assert run.results["verdict"]["emitted"] == "real_only"
     assert "Rare slices get worse: rare" in run.results["verdict"]["sentence"]
+
+
+def test_without_the_guard_harm_is_told_but_stops_nothing(tmp_path, a_harmful_mix_is_selected):
+    frame, content = _with_a_harmful_source(tmp_path, guard=False)
+    content["output"]["policy"] = "always"
+    run = curate(content, frame, jobs=1)
+    assert run.results["slices"][0]["verdict"] == "worse"
+    assert run.results["verdict"]["emitted"] == "mix"
+    assert "Rare slices get worse: rare" in run.results["verdict"]["sentence"]
+
+
+def test_a_mix_that_harms_a_slice_is_no_candidate(tmp_path, harmful_source):
+    frame, content = _with_a_harmful_source(tmp_path)
+    run = curate(content, frame, jobs=1)
+    search = run.results["search"]
+    assert search["harmful"] > 0
+    trials = run.trials
+    mixed = trials[(trials["ratio.harmful"] > 1) & (trials["state"] == "complete")]
+    assert len(mixed) > 0
+    assert (mixed["harms"] == "rare").all()
+    assert run.results["selected"]["trial"] not in set(mixed["number"])
+    free = curate(_with_a_harmful_source(tmp_path, guard=False)[1], frame, jobs=1)
+    assert free.results["search"]["harmful"] == 0
+    assert (free.trials["harms"] == "").all()
 
 
 class Harmful(Noise):

@@ -19,7 +19,7 @@ FLOORS = {
     "space": 8,
     "search": 9, "prepare": 9,
     "pools": 10, "draft": 10,
-    "ladder": 11,
+    "ladder": 11, "guard": 11,
     "certify": 12, "emit": 12, "worth": 12, "selection": 12,
     "results": 13, "transfer": 13,
     "curate": 14, "estimate": 14,

@@ -1,6 +1,7 @@
 """Several estimators and several metrics: what plans are compared by, which are on the front, which is taken."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from curator.progress import Silent
 from curator.recipe import EstimatorSpec
 from curator.records import ArmResult, MixPlan
 from curator.search import (
+    Guard,
     Objective,
     SearchTask,
     Study,
@@ -18,10 +20,12 @@ from curator.search import (
     average_plan,
     front,
     merits,
+    near_best,
     propose,
     run_search,
     select,
 )
+from curator.search.judgement import leader
 from curator.space import Space, warm_starts
 
 LOSS, AUC = METRICS["log_loss"], METRICS["roc_auc"]
@@ -172,17 +176,75 @@ def test_the_mean_is_taken_where_it_does_as_well_as_the_best():
     assert select(trials, mean=bad)[0] is trials[0]
 
 
+# --- slices that no mix may harm -------------------------------------------------------------------
+
+HELD = ((10.0, 10.0, 20.0, 0.0), (5.0, 5.0, 5.0, 5.0))
+
+
+def test_harm_is_what_a_slice_loses_beyond_the_tolerance_less_one_standard_error():
+    guard = Guard(HELD, 0.01, folds=4)
+    nan = math.nan
+    real, own = (0.5, 0.6, 0.4, nan), (0.6, 0.8, 0.6, nan)
+    gains, share = np.array([-0.1, -0.2, -0.2]), np.array([0.25, 0.25, 0.5])
+    mean = share @ gains
+    error = math.sqrt(share**2 @ (gains - mean) ** 2 * 3 / 2)
+    assert guard.harm(0, real, own) == pytest.approx(-mean - error - 0.01)
+    assert guard.harm(0, real, real) == pytest.approx(-0.01), "the same does no harm"
+    assert guard.harm(1, (0.5,) * 4, (0.4, 0.6, 0.4, 0.6)) < 0, "noise"
+    assert guard.harm(1, (0.5,), (0.9,)) == 0.0, "one fold says nothing"
+
+
+def test_repetitions_are_the_same_rows_again():
+    once = Guard(((5.0,) * 3,), 0.0, folds=3)
+    twice = Guard(((5.0,) * 6,), 0.0, folds=3)
+    real, own = (0.5, 0.5, 0.5), (0.6, 0.7, 0.65)
+    one, two = once.harm(0, real, own), twice.harm(0, real * 2, own * 2)
+    assert two == pytest.approx(one, abs=0.01)
+
+
+def test_harm_to_a_root_is_relative_to_it():
+    guard = Guard(((10.0, 10.0),), 0.1, root=True, folds=2)
+    # Roots 2 and 2.2: a tenth worse is what is tolerated.
+    assert guard.harm(0, (4.0, 4.0), (4.84, 4.84)) == pytest.approx(0.0, abs=1e-12)
+    assert guard.harm(0, (4.0, 4.0), (5.29, 5.29)) == pytest.approx(0.1)
+
+
+def test_the_estimator_that_is_harmed_most_counts():
+    reference = ((0.5, 0.4, 0.7, 0.8),) * 4
+    objective = Objective((LOSS,), reference, (1.0, 1.0), Guard((HELD[1],), 0.01, folds=4))
+    assert objective.harm([(0.4, 0.3, 0.7, 1.0)] * 4) == (pytest.approx(0.19),)
+    assert objective.gains([(0.4, 0.3, 0.7, 1.0)] * 4)[0] == ((0.5 - 0.4,) * 4, (0.4 - 0.3,) * 4)
+    trial = objective.trial(0, "t", plan(1), {}, [(0.4, 0.3, 0.7, 1.0)] * 4)
+    assert not trial.feasible
+    assert objective.trial(1, "t", plan(1), {}, [(0.4, 0.3, 0.7, 0.8)] * 4).feasible
+
+
+def test_a_trial_that_harms_a_slice_is_neither_selected_nor_leads():
+    good, better = like(0, plan(2), 0.05), replace(like(1, plan(4), 0.2), harm=(-0.1, 0.02))
+    assert select([good, better]) == (good, good)
+    assert near_best([good, better]) == [good]
+    assert leader([good, better]) is good
+    assert leader([better]) is None
+    assert select([good, replace(better, harm=(-0.1, 0.0))])[1].number == 1
+    assert select([good], mean=replace(like(-1, plan(3), 0.05), harm=(1.0,)))[0] is good
+
+
 # --- fits -----------------------------------------------------------------------------------------
+
+
+WATCHED = [(), (("old", b"\xf0"),)]
 
 
 def test_settings_may_be_lists():
     spec = EstimatorSpec(name="mlp", params={"hidden_layer_sizes": [4], "max_iter": 5})
     models = [make_estimator(spec, "binary"), make_estimator(EstimatorSpec(name="ridge"), "regression")]
-    fits = TrialFits(models, [LOSS], [{"one_hot": Path("f0")}, {"one_hot": Path("f1")}], "weighted", 0)
+    fits = TrialFits(models, [LOSS], [{"one_hot": Path("f0")}, {"one_hot": Path("f1")}], "weighted", 0, WATCHED)
     first, second = fits.tasks([(plan(1), 1)])
     assert {first.folder, second.folder} == {Path("f1")}
-    assert fits.take(first, FitResult({"log_loss": 0.3}, 1.0)) is None
-    assert fits.take(second, FitResult({"log_loss": 0.4}, 2.0)) == ((plan(1), 1), ((0.3, 0.4), 3.0))
+    assert {first.slices, second.slices} == {WATCHED[1]}
+    assert fits.take(first, FitResult({"log_loss": 0.3}, 1.0, slices={"old": 0.7})) is None
+    done = fits.take(second, FitResult({"log_loss": 0.4}, 2.0, slices={"old": 0.8}))
+    assert done == ((plan(1), 1), ((0.3, 0.4, 0.7, 0.8), 3.0))
 
 
 # --- the search -----------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import math
 import random
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from curator.errors import CuratorError, UserError
@@ -132,6 +133,32 @@ def test_fewer_proposals_are_the_first_of_more(finished):
     for k in (0, 4, 12):
         few, many = (propose(space(), trials[:k], task(TRIALS).named, count, 3) for count in (2, 4))
         assert few == many[:2]
+
+
+def test_proposals_keep_away_from_what_harms_a_slice():
+    """More of `a` is ever better, but beyond 4 it harms a slice."""
+    own, history = space(labels=("keep",), thresholds={}, rare_weights="off", classes=False), {True: [], False: []}
+    for guarded, trials in history.items():
+        for number in range(40):
+            ((name, params, plan),) = propose(own, trials, (), 1, 3)
+            ratio = dict(plan.ratios).get("a", 0.0)
+            harm = (ratio - 4,) if guarded else ()
+            trials.append(Trial(number, name, plan, params, (0.5,) * 3, (0.01 * ratio,) * 3, "complete", harm=harm))
+    late = {g: np.mean([dict(t.plan.ratios).get("a", 0.0) for t in trials[20:]]) for g, trials in history.items()}
+    assert late[True] < 5 < 6.5 < late[False]
+    assert any(not t.feasible for t in history[True])
+
+
+def test_a_trial_that_is_not_feasible_is_one_for_optuna_too(database):
+    import optuna
+
+    study = database()
+    params = {"ratio.a": 1.0, "ratio.b": 0.0}
+    for number, harm in enumerate([(-0.01, 0.2), (-0.01, -0.2), ()]):
+        study.add(Trial(number, "trial", MixPlan((("a", 1.0),)), params, (0.5,), (0.1,), "complete", harm=harm))
+    assert [t.harm for t in study.trials()] == [(-0.01, 0.2), (-0.01, -0.2), ()]
+    stored = optuna.load_study(study_name="s", storage=f"sqlite:///{study._path}")
+    assert [t.system_attrs.get("constraints") for t in stored.trials] == [[-0.01, 0.2], [-0.01, -0.2], None]
 
 
 def test_stored_trials_give_the_same_proposals(finished):

@@ -14,10 +14,8 @@ from curator.evaluate import (
     Arm,
     Metric,
     Prediction,
-    find_metric,
     fit_tasks,
     gain_errors,
-    holm,
     joined,
     judge,
     least_of_a_class,
@@ -32,17 +30,16 @@ from curator.evaluate import (
     studentised_interval,
     thin_classes,
 )
+from curator.guard import check_slices, harmed, holdout_groups
 from curator.ladder import ladder_arms
 from curator.parallel import Workers
 from curator.pools import Pools
 from curator.prepare import Setup
 from curator.progress import Progress
-from curator.rare import LEAST_HOLDOUT_ROWS, Slice
-from curator.records import ArmResult, Interval, SliceVerdict, Trial, Verdict, VerdictName, shown_decimals
+from curator.records import ArmResult, Interval, SliceVerdict, Trial, Verdict, shown_decimals
 from curator.table import strata
 
 CURATED = "curated"
-SLICE_ALPHA = 0.025
 # What is emitted is one question with one wrong answer: a one-sided test at 5 %.
 JOINED_LEVEL = 0.9
 _SLOW_METRIC_RESAMPLES = 400
@@ -76,7 +73,6 @@ def certify(
     setup: Setup,
     selected: Trial,
     ladders: Sequence[Mapping[str, ArmResult]],
-    slices: Sequence[Slice],
     pools: Pools,
     workers: Workers,
     progress: Progress,
@@ -87,7 +83,7 @@ def certify(
     estimator of the recipe. A mix that one of them refuses is emitted for none.
     """
     found = [
-        _certify(one, selected.seen_by(i), ladders[i], slices, pools, workers, progress)
+        _certify(one, selected.seen_by(i), ladders[i], pools, workers, progress)
         for i, one in enumerate(setup.each)
     ]
     verdicts = _together(setup, selected, [c.verdict for c in found])
@@ -98,7 +94,6 @@ def _certify(
     setup: Setup,
     selected: Trial,
     ladder: Mapping[str, ArmResult],
-    slices: Sequence[Slice],
     pools: Pools,
     workers: Workers,
     progress: Progress,
@@ -115,7 +110,7 @@ def _certify(
     results = run_fits(tasks, workers, lambda _: progress.advance())
     predictions = {arm.name: r.prediction for arm, r in zip(arms, results, strict=True) if r.prediction is not None}
     intervals, deltas = on_holdout(setup, predictions, metrics)
-    checked = _check_slices(setup, slices, predictions["real_only"], predictions[CURATED])
+    checked = check_slices(setup, predictions["real_only"], predictions[CURATED])
     thin = _thin_classes(setup, predictions["real_only"])
     verdict = _verdict(setup, selected, intervals, deltas[CURATED], checked, thin)
     refuses = verdict.emitted == "real_only" and not selected.plan.real_only
@@ -131,7 +126,7 @@ def on_holdout(
     """
     table, rows = setup.table, setup.splits.holdout
     y, weight = table.y[rows], table.weight[rows]
-    groups = _holdout_groups(setup)
+    groups = holdout_groups(setup)
     count = 2000 if len(rows) <= 20_000 else 500
     drawn_from = (strata(table, setup.recipe.task)[rows], groups)
     replicates: dict[tuple[str, str], list[np.ndarray]] = {}
@@ -166,79 +161,6 @@ def on_holdout(
     return intervals, deltas
 
 
-def _check_slices(
-    setup: Setup, slices: Sequence[Slice], real: Prediction, curated: Prediction
-) -> tuple[SliceVerdict, ...]:
-    """Compare per-row losses within each slice; p-values of harm beyond tolerance are Holm-corrected."""
-    metric = find_metric("rmse" if setup.table.task == "regression" else "log_loss")
-    assert metric.row_losses is not None  # noqa: S101  # both have them
-    rows = setup.splits.holdout
-    y, weight = setup.table.y[rows], setup.table.weight[rows]
-    before, after = metric.row_losses(y, real), metric.row_losses(y, curated)
-    groups = _holdout_groups(setup)
-    out: list[SliceVerdict] = []
-    p_values: dict[int, tuple[float, float, float]] = {}
-    for s in slices:
-        own = s.member[rows] & (weight > 0)
-        clusters = np.arange(int(own.sum())) if groups is None else np.unique(groups[own], return_inverse=True)[1]
-        n, independent = int(own.sum()), len(np.unique(clusters))
-        if independent < LEAST_HOLDOUT_ROWS:
-            what = "rows" if groups is None else "groups"
-            reason = f"{independent} holdout {what}, under {LEAST_HOLDOUT_ROWS}"
-            out.append(SliceVerdict(s.name, s.where, n, metric.name, None, None, None, "not_applicable", reason=reason))
-            continue
-        w = weight[own] / weight[own].sum()
-        a, b = float(w @ before[own]), float(w @ after[own])
-        gains = before[own] - after[own]
-        if metric.root:
-            # The root is taken apart to first order, so that per-row differences stay independent terms.
-            scale = math.sqrt(a) + math.sqrt(b)
-            gains = gains / (scale if scale > 0 else 1.0)
-            a, b = math.sqrt(a), math.sqrt(b)
-        margin = metric.margin(setup.recipe.rare.tolerance, a)
-        difference, p_values[len(out)] = _slice_test(gains, w, clusters, margin)
-        out.append(SliceVerdict(s.name, s.where, n, metric.name, a, b, difference, "undecided"))
-    corrected = [holm([p[k] for p in p_values.values()]) for k in range(3)]
-    for place, (i, _) in enumerate(p_values.items()):
-        harm, good, fine = (corrected[k][place] for k in range(3))
-        names: tuple[tuple[VerdictName, float], ...] = (("worse", harm), ("better", good), ("not_worse", fine))
-        verdict: VerdictName = next((name for name, p in names if p < SLICE_ALPHA), "undecided")
-        found = out[i].difference
-        unchanged = found is not None and found.low == found.high == 0
-        out[i] = replace(out[i], p_worse=harm, verdict="not_worse" if unchanged else verdict)
-    return tuple(out)
-
-
-def _slice_test(
-    gains: np.ndarray, w: np.ndarray, clusters: np.ndarray, margin: float
-) -> tuple[Interval, tuple[float, float, float]]:
-    """Return the interval of a slice's mean gain, and one-sided p-values: harm beyond the margin, gain, no such harm.
-
-    A t-test on independent units: rows, or whole groups (cluster-robust standard error).
-    """
-    from scipy.stats import t
-
-    mean, units = float(w @ gains), int(clusters.max()) + 1
-    sums = np.bincount(clusters, weights=w * (gains - mean), minlength=units)
-    error = math.sqrt(float(sums @ sums) * units / (units - 1))
-    if error == 0:
-        interval = Interval(mean, mean, mean, len(gains))
-        return interval, (float(mean >= -margin), float(mean <= 0), float(mean <= -margin))
-    reach = float(t.ppf(0.975, units - 1)) * error
-
-    def above(bound: float) -> float:
-        return float(t.sf((mean - bound) / error, units - 1))
-
-    return Interval(mean, mean - reach, mean + reach, len(gains)), (1 - above(-margin), above(0.0), above(-margin))
-
-
-def _holdout_groups(setup: Setup) -> np.ndarray | None:
-    if setup.groups is None:
-        return None
-    codes: np.ndarray = np.unique(setup.groups[setup.splits.holdout], return_inverse=True)[1]
-    return codes
-
-
 def _verdict(
     setup: Setup,
     selected: Trial,
@@ -258,19 +180,20 @@ def _verdict(
     name = judge(difference, margin)
     if thin and difference.low != difference.high:
         name = "undecided"
-    harmed = [s.name for s in slices if s.verdict == "worse"]
+    harm = harmed(slices)
+    vetoed = bool(harm) and setup.recipe.rare.guard
     if selected.plan.real_only:
         emit = False
     elif policy == "always":
         emit = True
     elif policy == "best":
-        emit = difference.mean > 0 and not harmed
+        emit = difference.mean > 0 and not vetoed
     else:
         # Where the holdout is too small to tell, the folds are heard as well; both together are judged as it is.
-        emit = not harmed and name != "worse" and (name != "undecided" or both.low > -margin)
+        emit = not vetoed and name != "worse" and (name != "undecided" or both.low > -margin)
     needed = _needed(setup, difference, margin, thin) if name == "undecided" else None
     emitted: Literal["mix", "real_only"] = "mix" if emit else "real_only"
-    sentence = _sentence(setup, selected, name, differences, both, needed, harmed, intervals)
+    sentence = _sentence(setup, selected, name, differences, both, needed, harm, intervals)
     return Verdict(name, difference, folds, both, margin, needed, emitted, sentence, slices)
 
 
@@ -311,7 +234,7 @@ def _sentence(
     differences: Mapping[str, Interval],
     both: Interval,
     needed: int | None,
-    harmed: list[str],
+    harm: list[str],
     intervals: Mapping[str, Mapping[str, Any]],
 ) -> str:
     metric = setup.metric.name
@@ -341,8 +264,8 @@ def _sentence(
         text += f" Together with the folds: gain {both.mean:+.{places}f}, {ends}."
     if needed is not None:
         text += f" About {needed:,} holdout rows would decide it."
-    if harmed:
-        text += f" Rare slices get worse: {', '.join(harmed)}."
+    if harm:
+        text += f" Rare slices get worse: {', '.join(harm)}."
     for other in setup.further:
         before, gain = intervals["real_only"][other.name].mean, differences[other.name]
         places = shown_decimals(before)

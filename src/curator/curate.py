@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -17,12 +17,12 @@ from curator.certify import Certification, certify
 from curator.cluster import DaskWorkers
 from curator.emit import check_types, emit
 from curator.errors import UserError
+from curator.guard import find_slices
 from curator.ladder import run_ladder, tuned
 from curator.parallel import LocalWorkers, Workers, available_cores
 from curator.pools import Pools
 from curator.prepare import Registries, Setup, fingerprint, load, prepare
 from curator.progress import Progress, Silent
-from curator.rare import Slice, discover_slices
 from curator.recipe import Recipe, SearchSpec, build_recipe, check_names, dump_recipe, load_recipe
 from curator.records import ArmResult, MixPlan, Trial
 from curator.report import write_cards, write_report
@@ -145,6 +145,9 @@ class _Curation:
         if self.setup.recipe.task.tune:
             with self.timed("tuning"):
                 self.setup = tuned(self.setup, self.pools, self.workers, self.progress)
+        with self.timed("slices"):
+            slices = find_slices(self.setup, self.pools, self.workers, self.progress)
+            self.setup = replace(self.setup, slices=slices)
         with self.timed("ladder"):
             ladders = [run_ladder(one, self.pools, self.workers, self.progress) for one in self.setup.each]
         with self.timed("search"):
@@ -154,10 +157,8 @@ class _Curation:
         last = (self.setup.splits.certification, self.setup.splits.emission)
         only = selected.plan.real_only or self.setup.table.whole is not None
         self.make_pools(last[:1] if only else last, "last pools")
-        with self.timed("slices"):
-            slices = self.slices()
         with self.timed("certification"):
-            certified = certify(self.setup, selected, ladders, slices, self.pools, self.workers, self.progress)
+            certified = certify(self.setup, selected, ladders, self.pools, self.workers, self.progress)
         explanation = self.explanation(ladders[0]["real_only"], selected, near[0], certified[0])
         composition = self.emission(selected.plan, mixed=certified[0].verdict.emitted == "mix")
         self.write(ladders, trials, selected, near, certified, composition, explanation)
@@ -172,12 +173,6 @@ class _Curation:
         with self.timed(stage):
             encodings = self.setup.encodings
             self.pools.make(folds, self.workers, self.progress, stage, encodings=encodings)
-
-    def slices(self) -> list[Slice]:
-        found = (
-            discover_slices(self.setup.table, self.setup.splits.development) if self.setup.recipe.rare.discover else []
-        )
-        return [*self.setup.slices, *found]
 
     def search(self, ladders: Sequence[Mapping[str, ArmResult]]) -> tuple[list[Trial], Trial, list[Trial]]:
         """Return the trials, the selected one, and the raw best with those that are as near."""

@@ -121,7 +121,11 @@ def describe(setup: Setup) -> dict[str, Any]:
         "rows": {"table": table.total, "development": len(splits.development), "holdout": len(splits.holdout)},
         "folds": len(splits.folds),
         "slices": [
-            {"name": s.name, "rows": int(s.member.sum()), "holdout": int(s.member[splits.holdout].sum())}
+            {
+                "name": s.name, "rows": int(s.member.sum()), "development": s.support,
+                "holdout": int(s.member[splits.holdout].sum()),
+                "folds": [int(s.member[f.valid].sum()) for f in splits.folds[: setup.recipe.task.folds]],
+            }
             for s in setup.slices
         ],
         "features": [c.name for c in table.features],
@@ -138,7 +142,11 @@ def in_words(about: Mapping[str, Any]) -> list[str]:
         f"{rows['table']} rows: {rows['development']} to learn in {about['folds']} folds, {rows['holdout']} held out",
         f"{len(features)} features: {', '.join(features[:12])}{' ...' if len(features) > 12 else ''}",
         *(f"- {decision}" for decision in about["decisions"]),
-        *(f"slice {s['name']!r}: {s['rows']} rows, {s['holdout']} of them held out" for s in about["slices"]),
+        *(
+            f"slice {s['name']!r}: {s['rows']} rows, {s['development']} to learn, {min(s['folds'])} to "
+            f"{max(s['folds'])} of them judged in a fold, {s['holdout']} held out"
+            for s in about["slices"]
+        ),
         f"about {_duration(about['minutes'])} on two cores; the run goes to {about['run']}",
     ]
 

@@ -71,7 +71,10 @@ def run_ladder(setup: Setup, pools: Pools, workers: Workers, progress: Progress)
         best = tune(setup, draws, one_round, workers, progress)
     arms = [(_settled(arm, best), why) for arm, why in arms]
     running = [arm for arm, why in arms if not why]
-    tasks = fit_tasks(running, folders, setup.estimator, metrics, setup.recipe.output.labels, setup.seed)
+    watched = [setup.guarded_rows(f) for f in setup.splits.folds]
+    tasks = fit_tasks(
+        running, folders, setup.estimator, metrics, setup.recipe.output.labels, setup.seed, slices=watched
+    )
     done = run_fits(tasks, workers, lambda _: progress.advance())
     by_arm = {arm.name: done[i * len(folders) : (i + 1) * len(folders)] for i, arm in enumerate(running)}
     reference = [r.scores[setup.metric.name] for r in by_arm["real_only"]]
@@ -127,4 +130,5 @@ def _result(arm: Arm, why: str, done: Sequence[FitResult], reference: Sequence[f
         return ArmResult(arm.name, plan, skipped=why)
     scores = {name: tuple(r.scores[name] for r in done) for name in done[0].scores}
     deltas = tuple(metric.gain(s, r) for s, r in zip(scores[metric.name], reference, strict=True))
-    return ArmResult(arm.name, plan, scores, deltas, "", dict(arm.params), sum(r.seconds for r in done))
+    slices = {name: tuple(r.slices[name] for r in done) for name in done[0].slices}
+    return ArmResult(arm.name, plan, scores, deltas, "", dict(arm.params), sum(r.seconds for r in done), slices)

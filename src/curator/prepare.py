@@ -16,13 +16,14 @@ from curator.evaluate import (
     Estimator,
     Metric,
     Prediction,
+    SliceRows,
     check_estimator,
     check_metric,
     make_estimator,
     resolve_metric,
     tuning_space,
 )
-from curator.rare import Slice, declared_slices
+from curator.rare import LEAST_GUARDED_ROWS, Slice, declared_slices
 from curator.recipe import EstimatorSpec, Recipe, located, repeated, resolved
 from curator.records import LabelPolicy, TaskType
 from curator.rundir import FORMAT_VERSION
@@ -84,7 +85,7 @@ class Setup:
     further : tuple of Metric
         Further metrics, which choose among what the first cannot tell apart.
     slices : tuple of Slice
-        The declared ones; discovery waits for the run.
+        The declared ones; a run adds those that it discovers.
     tuning : Tuning, optional
         The estimator's settings that are searched together with the mix, once they are tuned on the real rows.
     """
@@ -166,6 +167,15 @@ class Setup:
         tune = self.recipe.task.tune
         return tuning_space(self.recipe.task.estimator[0], tune if isinstance(tune, dict) else None)
 
+    @property
+    def guarded(self) -> tuple[Slice, ...]:
+        """The slices that no mix may harm: those with rows enough to tell on the folds."""
+        return tuple(s for s in self.slices if self.recipe.rare.guard and s.support >= LEAST_GUARDED_ROWS)
+
+    def guarded_rows(self, fold: Fold) -> SliceRows:
+        """Return which rows that a fold is judged by are in these slices."""
+        return tuple((s.name, np.packbits(s.member[fold.valid]).tobytes()) for s in self.guarded)
+
     def pool_task(self, fold: Fold, store: Path, encoding: Encoding | None = None) -> PoolTask:
         """Return what builds the pool of one fold, in the folder `store`; in the estimator's encoding by default."""
         table, seed = self.table, int.from_bytes(hashlib.sha256(f"{self.seed}/{fold.key}".encode()).digest()[:4], "big")
@@ -221,7 +231,7 @@ def prepare(recipe: Recipe, data: pd.DataFrame | None = None, *, table: Table | 
     try:
         metrics = _metrics(recipe, table)
         splits = make_splits(table, recipe)
-        slices = tuple(declared_slices(table, recipe))
+        slices = tuple(declared_slices(table, recipe, splits))
     except RecipeProblems as problems:
         raise located(recipe, problems) from None
     made = [make_estimator(spec, table.task) for spec in recipe.task.estimator]

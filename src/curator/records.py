@@ -110,7 +110,31 @@ def shown_decimals(size: float) -> int:
 
 @dataclass(frozen=True)
 class SliceVerdict:
-    """What certification says of one rare slice; ``difference`` is positive when the mix is better there."""
+    """What certification says of one rare slice.
+
+    Attributes
+    ----------
+    rows : int
+        Holdout rows.
+    real_only, curated : float or None
+        Mean loss of these rows.
+    difference : Interval or None
+        Positive when the mix is better there.
+    p_worse : float or None
+        That it is not worse beyond the tolerance, corrected for the number of slices.
+    reason : str
+        Why it is not judged.
+    kind : str
+        ``declared``, or by what it was discovered.
+    support : int
+        Development rows.
+    out_of_fold_loss, lift : float or None
+        Mean loss on development rows with the real rows alone, and that over the mean of all of them.
+    rows_needed : int or None
+        Holdout rows of the slice that would decide it.
+    measures : mapping of measure to mapping of arm to Interval
+        Further figures of the holdout rows.
+    """
 
     name: str
     where: str
@@ -122,6 +146,12 @@ class SliceVerdict:
     verdict: VerdictName | Literal["not_applicable"]
     p_worse: float | None = None
     reason: str = ""
+    kind: str = "declared"
+    support: int = 0
+    out_of_fold_loss: float | None = None
+    lift: float | None = None
+    rows_needed: int | None = None
+    measures: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -178,6 +208,9 @@ class Trial:
         of what mixes usually make of it.
     gains : tuple of tuple of tuple of float
         Paired differences by metric, estimator and fold; empty where there is one metric and one estimator.
+    harm : tuple of float
+        By guarded slice, how far beyond the tolerance it gets worse on the folds, for certain by a standard error; at
+        most 0 where it does not.
     state : {'complete', 'pruned'}
     seconds : float
         Summed fit and predict time.
@@ -192,6 +225,12 @@ class Trial:
     state: Literal["complete", "pruned"]
     seconds: float = 0.0
     gains: tuple[tuple[tuple[float, ...], ...], ...] = ()
+    harm: tuple[float, ...] = ()
+
+    @property
+    def feasible(self) -> bool:
+        """Whether no slice gets worse beyond the tolerance."""
+        return all(v <= 0 for v in self.harm)
 
     @property
     def delta(self) -> float:
@@ -225,6 +264,8 @@ class ArmResult:
         Paired difference to real-only in the recipe's metric.
     skipped : str
         Why it was not run; empty when it was.
+    slices : mapping of str to tuple of float
+        Mean loss of the rows of each guarded slice, per fold.
     """
 
     name: str
@@ -234,3 +275,4 @@ class ArmResult:
     skipped: str = ""
     params: Mapping[str, object] = field(default_factory=dict)
     seconds: float = 0.0
+    slices: Mapping[str, tuple[float, ...]] = field(default_factory=dict)

@@ -97,6 +97,7 @@ def _search(setup: Setup, trials: Sequence[Trial], near: Sequence[Trial]) -> dic
         "trials": len(trials),
         "complete": sum(t.state == "complete" for t in trials),
         "pruned": sum(t.state == "pruned" for t in trials),
+        "harmful": sum(not t.feasible for t in trials),
         "fits": sum(len(t.scores) for t in trials) * len(setup.estimators),
         "near_best": sorted({t.number for t in near} - {-1}),
         **({"front": _front(setup, trials)} if setup.further else {}),
@@ -197,6 +198,8 @@ def _remarks(setup: Setup, certification: Certification) -> list[str]:
 def trials_frame(trials: Sequence[Trial], setup: Setup) -> pd.DataFrame:
     """Return one row a trial: number, name, state, delta, seconds, the plan, the parameters, and a column a fold.
 
+    ``harms`` names the slices for whose sake it was no candidate.
+
     Where the recipe names several metrics or estimators, also a column ``gain.METRIC.ESTIMATOR`` each.
     """
     import pandas as pd
@@ -208,6 +211,7 @@ def trials_frame(trials: Sequence[Trial], setup: Setup) -> pd.DataFrame:
             "ratio": t.plan.ratio, "mass": t.plan.mass, "labels": t.plan.labels,
             "synthetic_weight": t.plan.synthetic_weight, "class_tilt": t.plan.class_tilt,
             "rare_exponent": t.plan.rare_exponent,
+            "harms": ", ".join(s.name for s, v in zip(setup.guarded, t.harm, strict=False) if v > 0),
             **{f"ratio.{s}": r for s, r in t.plan.ratios},
             **{f"threshold.{s}": v for s, v in t.plan.thresholds},
             **{f"param.{k}": v for k, v in t.params.items()},

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from curator.evaluate import FitResult, FitTask, run_fits
+from curator.evaluate import FitResult, FitTask, run_fits, slice_metric
 from curator.ladder import untuned
 from curator.parallel import Workers
 from curator.pools import Pools
@@ -13,6 +13,7 @@ from curator.prepare import Setup
 from curator.progress import Progress
 from curator.records import ArmResult, MixPlan, Trial
 from curator.search import (
+    Guard,
     Objective,
     Pair,
     Result,
@@ -47,7 +48,7 @@ class Search:
         progress: Progress,
     ) -> None:
         self._setup, self._workers, self._progress = setup, workers, progress
-        self._objective = Objective.of(setup.metrics, ladders)
+        self._objective = Objective.of(setup.metrics, ladders, _guard(setup))
         # The ladder's mixes as trials: the search need not fit them again, and they may be selected.
         self._arms = [
             self._objective.trial(
@@ -58,7 +59,10 @@ class Search:
             if arm.plan is not None and not arm.skipped
         ]  # fmt: skip
         folders = [{e: pools.folder(f, e) for e in setup.encodings} for f in setup.splits.folds]
-        self._fits = TrialFits(setup.estimators, setup.metrics, folders, setup.recipe.output.labels, setup.seed)
+        watched = [setup.guarded_rows(f) for f in setup.splits.folds]
+        self._fits = TrialFits(
+            setup.estimators, setup.metrics, folders, setup.recipe.output.labels, setup.seed, watched
+        )
         self._fitted: dict[Path, dict[str, FitResult]] = {}
 
     def run(self, study: Study) -> list[Trial]:
@@ -119,3 +123,11 @@ class Search:
             return [] if done is None else self._fits.tasks(take(*done))
 
         run_fits(self._fits.tasks(pairs), self._workers, known=self._fitted, more=more)
+
+
+def _guard(setup: Setup) -> Guard:
+    """Return the slices that no mix may harm, with the weight of their rows by fold."""
+    weight, folds = setup.table.weight, setup.splits.folds
+    held = tuple(tuple(float(weight[f.valid][s.member[f.valid]].sum()) for f in folds) for s in setup.guarded)
+    root = slice_metric(setup.table.task).root
+    return Guard(held, setup.recipe.rare.tolerance, root, setup.recipe.task.folds)

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from curator.errors import RecipeProblems
-from curator.rare import declared_slices, discover_slices
-from curator.rare.slices import RARE_CLASS_SHARE, TAIL_SHARE
+from curator.rare import Slice, declared_slices, discover_slices
+from curator.rare.discover import MOST_DISCOVERED, RARE_CLASS_SHARE, TAIL_SHARE
+from curator.table import make_splits
 
 # --- declared -------------------------------------------------------------------------------------
 
 
+def _declared(table, recipe):
+    return declared_slices(table, recipe, make_splits(table, recipe))
+
+
 def test_declared_slices_are_the_rows_for_which_they_are_true(make_table, people):
-    frame = people()
+    frame = people(600)
     table, recipe = make_table(frame, {"old cooks": "age > 60 and job == 'cook'", "not clerks": "job != 'clerk'"})
-    cooks, others = declared_slices(table, recipe)
+    cooks, others = _declared(table, recipe)
     assert np.array_equal(cooks.member, ((frame["age"] > 60) & (frame["job"] == "cook")).to_numpy())
     assert np.array_equal(others.member, (frame["job"] != "clerk").to_numpy())
     assert (cooks.name, cooks.where, cooks.declared) == ("old cooks", "age > 60 and job == 'cook'", True)
@@ -24,18 +30,25 @@ def test_declared_slices_are_the_rows_for_which_they_are_true(make_table, people
 
 @pytest.mark.parametrize("where", ["member", "member == True", "visits > 4", "visits > 4 and member"])
 def test_where_a_value_is_missing_a_row_is_not_in(make_table, people, where):
-    frame = people()
+    frame = people(600)
     table, recipe = make_table(frame, {"s": where})
-    (found,) = declared_slices(table, recipe)
+    (found,) = _declared(table, recipe)
     assert found.member.dtype == bool
     member, visits = frame["member"].fillna(False).to_numpy(bool), frame["visits"].fillna(0).to_numpy(int)
     expected = (member if "member" in where else True) & (visits > 4 if "visits" in where else True)
     assert np.array_equal(found.member, expected)
 
 
+def test_a_slice_of_too_few_rows_is_refused_with_its_counts(make_table, people):
+    table, recipe = make_table(people(), {"old cooks": "age > 75 and job == 'cook'"})
+    sentence = "matches 10 rows, 6 development rows and 4 holdout rows; at least 10 of each are needed"
+    with pytest.raises(RecipeProblems, match=sentence):
+        _declared(table, recipe)
+
+
 def test_a_column_name_with_a_blank(make_table, people):
     table, recipe = make_table(people().rename(columns={"age": "age in years"}), {"old": "`age in years` > 60"})
-    assert declared_slices(table, recipe)[0].member.any()
+    assert _declared(table, recipe)[0].member.any()
 
 
 @pytest.mark.parametrize(
@@ -56,7 +69,7 @@ def test_a_mistake_is_named_with_its_place(make_table, people, where, sentence):
     assert secret == 5
     table, recipe = make_table(people(), {"good": "age > 60", "bad": where})
     with pytest.raises(RecipeProblems, match=sentence) as caught:
-        declared_slices(table, recipe)
+        _declared(table, recipe)
     (problem,) = caught.value.problems
     assert problem.path == ("rare", "slices", 1, "where")
     assert "\n" not in problem.message
@@ -65,7 +78,7 @@ def test_a_mistake_is_named_with_its_place(make_table, people, where, sentence):
 def test_all_mistakes_at_once(make_table, people):
     table, recipe = make_table(people(), {"a": "agee > 1", "b": "age > 60", "c": "age > 900"})
     with pytest.raises(RecipeProblems) as caught:
-        declared_slices(table, recipe)
+        _declared(table, recipe)
     assert [p.path[2] for p in caught.value.problems] == [0, 2]
 
 
@@ -153,3 +166,107 @@ def test_discovered_slices_are_parts_of_the_table(make_table, people):
         assert not s.declared
         assert s.member.shape == (200,)
         assert 0 < s.member.sum() < 200
+
+
+# --- high losses ----------------------------------------------------------------------------------
+
+
+def _planted(rows=4000, seed=0):
+    """Return a table with a region of half a percent, and losses that are high there alone."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame({
+        "speed": rng.random(rows), "load": np.where(rng.random(rows) < 0.05, np.nan, rng.random(rows)),
+        "site": rng.choice(["a", "b", "c"], rows), "y": rng.integers(0, 2, rows),
+    })  # fmt: skip
+    region = ((frame["speed"] > 0.98) & (frame["site"] == "a")).to_numpy()
+    losses = rng.exponential(0.2, rows) + np.where(region, 3.0, 0.0)
+    return frame, region, losses
+
+
+def test_a_small_region_of_high_loss_is_found(make_table):
+    frame, region, losses = _planted()
+    assert 0.004 < region.mean() < 0.009
+    table, _ = make_table(frame)
+    found = [s for s in discover_slices(table, np.arange(3000), losses) if s.kind == "loss"]
+    (best,) = found
+    assert (best.member & region).sum() >= 0.9 * region.sum()
+    assert (best.member & region).sum() >= 0.6 * best.member.sum()
+    assert "speed > " in best.where
+    assert "site is 'a'" in best.where
+    assert best.lift > 5
+    assert best.support == best.member[:3000].sum()
+    assert best.loss == pytest.approx(losses[:3000][best.member[:3000]].mean())
+    assert np.array_equal(best.rule.marks(table.plain.iloc[:50], table.y[:50]), best.member[:50])
+
+
+def test_rows_held_out_have_no_say_in_what_is_found(make_table):
+    frame, _, losses = _planted()
+    table, _ = make_table(frame)
+    development = np.arange(3000)
+    hidden = losses.copy()
+    hidden[3000:] = np.nan
+    moved = frame.copy()
+    moved.loc[3000:, "speed"] = 9.0
+    one = [s.where for s in discover_slices(table, development, losses)]
+    other = [s.where for s in discover_slices(make_table(moved)[0], development, hidden)]
+    assert one == other
+
+
+def test_noise_has_no_regions(make_table):
+    for seed in range(5):
+        frame, _, _ = _planted(seed=seed)
+        losses = np.random.default_rng(seed).exponential(0.2, len(frame))
+        table, _ = make_table(frame)
+        assert not [s for s in discover_slices(table, np.arange(3000), losses) if s.kind == "loss"]
+
+
+def test_a_missing_value_is_a_condition_too(make_table):
+    frame, _, losses = _planted()
+    table, _ = make_table(frame)
+    losses = np.where(frame["load"].isna(), losses + 2, 0.2)
+    (found,) = [s for s in discover_slices(table, np.arange(3000), losses) if s.kind == "loss"]
+    assert found.where == "load is missing"
+    assert np.array_equal(found.member, frame["load"].isna().to_numpy())
+
+
+# --- what is shown --------------------------------------------------------------------------------
+
+
+def test_slices_that_repeat_another_are_left_out(make_table, people):
+    frame = people(400)
+    frame["y"] = np.r_[["rare"] * 30, ["many"] * 370]
+    table, _ = make_table(frame)
+    rows = np.arange(400)
+    (own,) = [s for s in discover_slices(table, rows) if s.kind == "class"]
+    declared = Slice("mine", "y == 'rare'", "declared", table.y == own.rule.code, own.rule)
+    assert "class rare" not in {s.name for s in discover_slices(table, rows, declared=[declared])}
+
+
+def test_of_many_rare_classes_those_that_lose_most_are_watched(make_table, people):
+    frame = people(2000)
+    frame["y"] = np.r_[np.repeat([f"k{i}" for i in range(8)], 40), ["many"] * 1680]
+    table, _ = make_table(frame)
+    losses = np.array([float(label[1]) if label[0] == "k" else 0.0 for label in frame["y"]])
+    found = discover_slices(table, np.arange(2000), losses)
+    assert [s.name for s in found if s.kind == "class"] == [f"class k{i}" for i in (3, 4, 5, 6, 7)]
+    assert len(found) <= MOST_DISCOVERED
+
+
+def test_numeric_tails_are_rows_with_a_number_far_out(make_table, people):
+    frame = people(800).drop(columns=["member", "visits"])
+    frame.loc[[3, 700], "income"] = [-500.0, 500.0]
+    table, _ = make_table(frame)
+    found = _found(table, np.arange(600))["numeric tails"]
+    assert found.member[[3, 700]].all()
+    low, high = np.quantile(frame["income"][:600], [0.01, 0.99])
+    assert np.array_equal(found.member, ((frame["income"] < low) | (frame["income"] > high)).to_numpy())
+
+
+def test_a_rule_marks_candidates_as_it_marks_rows(make_table, people):
+    frame = people(600)
+    table, recipe = make_table(frame, {"old cooks": "age > 60 and job == 'cook'", "many visits": "visits > 4"})
+    slices = [*_declared(table, recipe), *discover_slices(table, np.arange(450))]
+    rows = np.arange(450, 600)
+    for s in slices:
+        assert np.array_equal(s.rule.marks(table.plain.iloc[rows], table.y[rows]), s.member[rows]), s.name
+        assert s.rule.marks(table.plain.iloc[:0], table.y[:0]).shape == (0,)

@@ -60,12 +60,18 @@ def classification():
             {
                 "name": "class yes", "where": f"{NASTY} > 3", "rows": 25, "metric": "log_loss", "real_only": 0.91,
                 "curated": 0.84, "difference": interval(0.07, 0.06, 25), "verdict": "better", "p_worse": 1.0,
-                "reason": "",
+                "reason": "", "kind": "class", "support": 75, "out_of_fold_loss": 0.95, "lift": 1.94,
+                "rows_needed": None,
+                "measures": {
+                    "log_loss": {"real_only": interval(0.91, 0.1, 25), "curated": interval(0.84, 0.1, 25)},
+                    "recall": {"real_only": interval(0.41, 0.1, 25), "curated": interval(0.52, 0.1, 25)},
+                },
             },
             {
                 "name": "isolated rows", "where": "far from others", "rows": 8, "metric": "log_loss", "real_only": None,
                 "curated": None, "difference": None, "verdict": "not_applicable", "p_worse": None,
-                "reason": "8 holdout rows, under 10",
+                "reason": "8 holdout rows, under 10", "kind": "isolated", "support": 30, "out_of_fold_loss": None,
+                "lift": None, "rows_needed": None, "measures": {},
             },
         ],
         "selected": {"trial": 3, "name": "trial", "plan": SELECTED, "delta": 0.05},

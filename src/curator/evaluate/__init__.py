@@ -10,7 +10,7 @@ from curator.estimators import (
     tuning_space,
 )
 from curator.evaluate.cache import run_fits
-from curator.evaluate.fit import Arm, FitResult, FitTask, fit_tasks, run_fit, training_rows
+from curator.evaluate.fit import Arm, FitResult, FitTask, SliceRows, fit_tasks, run_fit, slice_metric, training_rows
 from curator.evaluate.inference import (
     chance_to_catch_up,
     expected_gain,
@@ -42,6 +42,7 @@ __all__ = [
     "FitTask",
     "Metric",
     "Prediction",
+    "SliceRows",
     "chance_to_catch_up",
     "check_estimator",
     "check_metric",
@@ -64,6 +65,7 @@ __all__ = [
     "rows_needed",
     "run_fit",
     "run_fits",
+    "slice_metric",
     "standard_error",
     "studentised_interval",
     "thin_classes",

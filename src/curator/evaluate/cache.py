@@ -96,7 +96,9 @@ def read_fits(folder: Path) -> dict[str, FitResult]:
     for line in lines:
         try:
             row: dict[str, Any] = json.loads(line)
-            found[str(row["key"])] = FitResult(_numbers(row["scores"]), float(row["seconds"]), rows=row["rows"])
+            found[str(row["key"])] = FitResult(
+                _numbers(row["scores"]), float(row["seconds"]), rows=row["rows"], slices=_numbers(row.get("slices", {}))
+            )
         except (ValueError, KeyError, TypeError, AttributeError):
             continue
     return found
@@ -106,9 +108,15 @@ def _numbers(scores: Mapping[str, float | None]) -> dict[str, float]:
     return {name: float("nan") if value is None else float(value) for name, value in scores.items()}
 
 
+def _written(values: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: None if value != value else float(value) for name, value in values.items()}  # noqa: PLR0124
+
+
 def _append(folder: Path, key: str, result: FitResult) -> None:
-    scores = {name: None if value != value else float(value) for name, value in result.scores.items()}  # noqa: PLR0124
-    row = {"key": key, "scores": scores, "seconds": result.seconds, "rows": dict(result.rows)}
+    row = {
+        "key": key, "scores": _written(result.scores), "seconds": result.seconds, "rows": dict(result.rows),
+        "slices": _written(result.slices),
+    }  # fmt: skip
     with full_disk_explained(folder), (folder / FITS).open("a", encoding="utf-8") as handle:
         # A line cut short by an earlier interruption must not swallow this one.
         handle.write(f"\n{json.dumps(row)}\n")

@@ -22,6 +22,8 @@ from curator.score.pool import Pool, load_pool
 from curator.versions import check_same_code, code_version
 
 Special = Literal["oversampling", "smote", "threshold"]
+# By slice: which of the rows that a fold is judged by are in it, eight to a byte.
+SliceRows = tuple[tuple[str, bytes], ...]
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class FitTask:
     seed: int
     keep_prediction: bool = False
     code: str = ""  # the version of the estimator's
+    slices: SliceRows = ()
 
     @property
     def reads(self) -> tuple[Path, ...]:
@@ -86,8 +89,11 @@ class FitTask:
         model = [asdict(self.estimator), self.code]
         metrics = [(name, code_version(find_metric(name).function)) for name in self.metrics]
         arm = [plan, self.arm.special, self.arm.params, self.arm.share]
-        content = [*arm, model, metrics, self.form, self.seed]
+        content = [*arm, model, metrics, self.form, self.seed, *([self._slices()] if self.slices else [])]
         return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:32]
+
+    def _slices(self) -> list[tuple[str, str]]:
+        return [(name, hashlib.sha256(rows).hexdigest()) for name, rows in self.slices]
 
 
 def fit_tasks(
@@ -99,20 +105,33 @@ def fit_tasks(
     seed: int,
     *,
     keep: bool = False,
+    slices: Sequence[SliceRows] | None = None,
 ) -> list[FitTask]:
-    """Return one task for each arm and fold, arm by arm."""
+    """Return one task for each arm and fold, arm by arm; `slices` are those whose losses are wanted too, by fold."""
     names, code = tuple(m.name for m in metrics), estimator.code
-    return [FitTask(folder, arm, estimator, names, form, seed, keep, code) for arm in arms for folder in folders]
+    watched = slices or [()] * len(folders)
+    return [
+        FitTask(folder, arm, estimator, names, form, seed, keep, code, rows)
+        for arm in arms
+        for folder, rows in zip(folders, watched, strict=True)
+    ]
 
 
 @dataclass(frozen=True, eq=False)
 class FitResult:
-    """What came of it: scores by metric, seconds of fit and predict, and the prediction if asked for."""
+    """What came of it: scores by metric, seconds of fit and predict, and the prediction if asked for.
+
+    Attributes
+    ----------
+    slices : mapping of str to float
+        Mean loss of the rows of each slice (log loss, or the squared error); NaN where none was judged.
+    """
 
     scores: Mapping[str, float]
     seconds: float
     prediction: Prediction | None = None
     rows: Mapping[str, int] = field(default_factory=dict)
+    slices: Mapping[str, float] = field(default_factory=dict)
 
 
 def run_fit(task: FitTask) -> FitResult:
@@ -141,7 +160,26 @@ def run_fit(task: FitTask) -> FitResult:
         for name in task.metrics
         if len(pool.y_valid)
     }
-    return FitResult(scores, seconds, prediction if task.keep_prediction else None, counts)
+    kept = prediction if task.keep_prediction else None
+    return FitResult(scores, seconds, kept, counts, _slice_losses(task.slices, pool, prediction))
+
+
+def slice_metric(task_type: str) -> Metric:
+    """Return the metric by whose row losses slices are judged."""
+    return find_metric("rmse" if task_type == "regression" else "log_loss")
+
+
+def _slice_losses(slices: SliceRows, pool: Pool, prediction: Prediction) -> dict[str, float]:
+    if not slices:
+        return {}
+    metric = slice_metric("regression" if pool.regression else "")
+    assert metric.row_losses is not None  # noqa: S101  # both have them
+    losses, weight = metric.row_losses(pool.y_valid, prediction), np.asarray(pool.weight_valid)
+    found = {}
+    for name, rows in slices:
+        own = weight * np.unpackbits(np.frombuffer(rows, np.uint8), count=len(losses))
+        found[name] = float(own @ losses / own.sum()) if own.sum() > 0 else float("nan")
+    return found
 
 
 def training_rows(

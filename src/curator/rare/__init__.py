@@ -1,6 +1,16 @@
 """Rare cases: slices that must not get worse, and weights that make rare classes count."""
 
-from curator.rare.slices import LEAST_HOLDOUT_ROWS, Slice, declared_slices, discover_slices
+from curator.rare.discover import discover_slices, with_losses
+from curator.rare.slices import LEAST_GUARDED_ROWS, LEAST_HOLDOUT_ROWS, Slice, declared_slices
 from curator.rare.weights import class_shares, class_weights
 
-__all__ = ["LEAST_HOLDOUT_ROWS", "Slice", "class_shares", "class_weights", "declared_slices", "discover_slices"]
+__all__ = [
+    "LEAST_GUARDED_ROWS",
+    "LEAST_HOLDOUT_ROWS",
+    "Slice",
+    "class_shares",
+    "class_weights",
+    "declared_slices",
+    "discover_slices",
+    "with_losses",
+]

@@ -196,7 +196,12 @@ class RareSpec(Model):
     """Which rare cases must not get worse, and how they are weighted."""
 
     slices: tuple[SliceSpec, ...] = ()
-    discover: bool = Field(default=True, description="Also watch rare classes, rare categories, tails, isolated rows.")
+    discover: bool = Field(
+        default=True, description="Also watch rare classes and categories, tails, isolated rows, regions of high loss."
+    )
+    guard: bool = Field(
+        default=True, description="Leave mixes out that make a slice worse beyond the tolerance, and emit none."
+    )
     weights: Annotated[float, Field(ge=0, le=1)] | Literal["search", "off"] = Field(
         "search", description="Exponent of the inverse class share in row weights."
     )

@@ -3,13 +3,14 @@
 from curator.search.course import AHEAD, Pair, Result, SearchTask, run_search, rungs
 from curator.search.fits import TrialFits
 from curator.search.judgement import RECENT, average_plan, near_best, select, worth_going_on
-from curator.search.objective import Objective, Scores, front, ladder_scores, merits
+from curator.search.objective import Guard, Objective, Scores, front, ladder_scores, merits
 from curator.search.study import STARTUP_TRIALS, Study, propose
 
 __all__ = [
     "AHEAD",
     "RECENT",
     "STARTUP_TRIALS",
+    "Guard",
     "Objective",
     "Pair",
     "Result",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from curator.evaluate import Arm, Estimator, FitResult, FitTask, Metric, fit_tasks
+from curator.evaluate import Arm, Estimator, FitResult, FitTask, Metric, SliceRows, fit_tasks
 from curator.records import LabelForm
 from curator.search.course import Pair, Result
 from curator.table import Encoding
@@ -18,6 +18,8 @@ class TrialFits:
     ----------
     folders : sequence of mapping of Encoding to Path
         The pool of each fold, as the estimators see it.
+    slices : sequence of SliceRows
+        By fold, the slices that no mix may harm.
     """
 
     def __init__(
@@ -27,7 +29,9 @@ class TrialFits:
         folders: Sequence[Mapping[Encoding, Path]],
         form: LabelForm,
         seed: int,
+        slices: Sequence[SliceRows],
     ) -> None:
+        self._slices = slices
         self._estimators, self._metrics, self._folders = estimators, metrics, folders
         self._form, self._seed = form, seed
         self._fold = {path: k for k, by_encoding in enumerate(folders) for path in by_encoding.values()}
@@ -40,9 +44,10 @@ class TrialFits:
             for plan, k in pairs
             for e in self._estimators
             for task in fit_tasks(
-                [Arm("trial", plan)], [self._folders[k][e.encoding]], e, self._metrics, self._form, self._seed
+                [Arm("trial", plan)], [self._folders[k][e.encoding]], e, self._metrics, self._form, self._seed,
+                slices=[self._slices[k]],
             )
-        ]
+        ]  # fmt: skip
 
     def take(self, task: FitTask, result: FitResult) -> tuple[Pair, Result] | None:
         """Note a fit; return its pair with the pair's result as soon as all estimators are done with it."""
@@ -53,5 +58,7 @@ class TrialFits:
         if len(parts) < len(self._estimators):
             return None
         del self._parts[pair]
-        scores = tuple(parts[e].scores[m.name] for m in self._metrics for e in range(len(self._estimators)))
-        return pair, (scores, sum(r.seconds for r in parts.values()))
+        width = range(len(self._estimators))
+        scores = tuple(parts[e].scores[m.name] for m in self._metrics for e in width)
+        losses = tuple(parts[e].slices[name] for name, _ in self._slices[pair[1]] for e in width)
+        return pair, (scores + losses, sum(r.seconds for r in parts.values()))

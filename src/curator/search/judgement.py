@@ -34,7 +34,7 @@ def select(trials: Sequence[Trial], folds: int | None = None, mean: Trial | None
     best, too.
     """
     near = near_best(trials, folds)
-    if mean is not None and near[0].delta - mean.delta <= _paired_error(near[0], mean, folds):
+    if mean is not None and mean.feasible and near[0].delta - mean.delta <= _paired_error(near[0], mean, folds):
         return mean, near[0]
     if len(near[0].gains) > 1:
         return _on_the_front(trials, near, folds), near[0]
@@ -63,7 +63,7 @@ def _on_the_front(trials: Sequence[Trial], near: Sequence[Trial], folds: int | N
     """
     from scipy.stats import rankdata
 
-    ahead = {id(t) for t in front(trials)}
+    ahead = {id(t) for t in front([t for t in trials if t.feasible])}
     light = _light([t for t in near if id(t) in ahead] or near[:1])
     ranks = [rankdata([-v for v in merits(light, m)]) for m in range(1, len(near[0].gains))]
     best = dict(zip((id(t) for t in light), np.mean(ranks, axis=0).tolist(), strict=True))
@@ -78,15 +78,18 @@ def _apart(one: Trial, other: Trial, folds: int | None) -> bool:
 
 
 def leader(trials: Sequence[Trial]) -> Trial | None:
-    """Return the trial that has done best so far in the first metric, the earliest of equals."""
-    complete = [t for t in trials if t.state == "complete"]
+    """Return the trial that has done best so far in the first metric and harms no slice, the earliest of equals."""
+    complete = [t for t in trials if t.state == "complete" and t.feasible]
     best = max(zip(merits(complete), complete, strict=True), key=lambda pair: (pair[0], -pair[1].number), default=None)
     return None if best is None else best[1]
 
 
 def near_best(trials: Sequence[Trial], folds: int | None = None) -> list[Trial]:
-    """Return the raw best, and after it the trials within one standard error of it: what `select` chooses from."""
-    complete = [t for t in trials if t.state == "complete"]
+    """Return the raw best, and after it the trials within one standard error of it: what `select` chooses from.
+
+    Trials that harm a slice take no part.
+    """
+    complete = [t for t in trials if t.state == "complete" and t.feasible]
     best = max(zip(merits(complete), complete, strict=True), key=lambda p: (p[0], -p[1].plan.mass, -p[1].number))[1]
     return [best, *(t for t in complete if t is not best and best.delta - t.delta <= _paired_error(best, t, folds))]
 

@@ -13,9 +13,54 @@ from curator.evaluate import Metric
 from curator.records import ArmResult, MixPlan, Trial
 from curator.space import Params
 
-# One number for each metric and estimator, metric by metric: what a plan came to on one fold.
+# What a plan came to on one fold: one number for each metric and estimator, metric by metric; then, slice by slice, the
+# mean loss of each guarded slice with each estimator.
 Scores = tuple[float, ...]
 Gains = tuple[tuple[tuple[float, ...], ...], ...]
+
+
+@dataclass(frozen=True)
+class Guard:
+    """The slices that no mix may harm.
+
+    Attributes
+    ----------
+    held : tuple of tuple of float
+        By slice and fold, the weight of its rows among those that the fold is judged by.
+    tolerance : float
+    root : bool
+        Whether the metric is the root of the mean of its losses; the tolerance is relative to it then.
+    folds : int
+        Of one repetition.
+    """
+
+    held: tuple[tuple[float, ...], ...] = ()
+    tolerance: float = 0.0
+    root: bool = False
+    folds: int = 1
+
+    def harm(self, place: int, real: Sequence[float], own: Sequence[float]) -> float:
+        """Return by how much a slice gets worse beyond the tolerance, less one standard error; mean losses by fold.
+
+        Folds weigh by the slice's rows. Of a slice with rows in fewer than two folds nothing is known: 0.
+        """
+        before, after, held = (np.array(v, dtype=float) for v in (real, own, self.held[place][: len(own)]))
+        known = np.isfinite(before) & np.isfinite(after) & (held > 0)
+        n = int(known.sum())
+        if n < 2:
+            return 0.0
+        share = held[known] / held[known].sum()
+        gains = before[known] - after[known]
+        mean_before, mean_after = float(share @ before[known]), float(share @ after[known])
+        margin = self.tolerance
+        if self.root:
+            # The root is taken apart to first order.
+            scale = math.sqrt(mean_before) + math.sqrt(mean_after)
+            gains, margin = gains / (scale if scale > 0 else 1.0), self.tolerance * math.sqrt(mean_before)
+        mean = float(share @ gains)
+        # More repetitions make no more independent rows.
+        squares = float(share**2 @ (gains - mean) ** 2) * n / (n - 1) * n / min(n, self.folds)
+        return -mean - math.sqrt(squares) - margin
 
 
 @dataclass(frozen=True)
@@ -31,17 +76,21 @@ class Objective:
     scales : tuple of float
         By estimator: what mixes usually make of the first metric, so that no estimator outweighs another; 1 where
         there is one estimator.
+    guard : Guard
     """
 
     metrics: tuple[Metric, ...]
     reference: tuple[Scores, ...]
     scales: tuple[float, ...] = (1.0,)
+    guard: Guard = Guard()
 
     @classmethod
-    def of(cls, metrics: Sequence[Metric], ladders: Sequence[Mapping[str, ArmResult]]) -> Objective:
+    def of(
+        cls, metrics: Sequence[Metric], ladders: Sequence[Mapping[str, ArmResult]], guard: Guard | None = None
+    ) -> Objective:
         """Return the objective for the ladders of one estimator or several."""
         scales = [_usual_gain(ladder) for ladder in ladders] if len(ladders) > 1 else [1.0]
-        return cls(tuple(metrics), ladder_scores(metrics, ladders, "real_only"), tuple(scales))
+        return cls(tuple(metrics), ladder_scores(metrics, ladders, "real_only"), tuple(scales), guard or Guard())
 
     @property
     def single(self) -> bool:
@@ -65,6 +114,22 @@ class Objective:
             for m, metric in enumerate(self.metrics)
         )
 
+    def harm(self, scores: Sequence[Scores]) -> tuple[float, ...]:
+        """Return by slice how far beyond the tolerance it gets worse, for the estimator that harms it most.
+
+        See `Guard.harm`; the folds may be the first few.
+        """
+        width, first = len(self.scales), len(self.metrics) * len(self.scales)
+        real = self.reference[: len(scores)]
+
+        def of(place: int) -> tuple[list[float], list[float]]:
+            return [s[place] for s in real], [s[place] for s in scores]
+
+        return tuple(
+            max(self.guard.harm(k, *of(first + k * width + e)) for e in range(width))
+            for k in range(len(self.guard.held))
+        )
+
     def deltas(self, scores: Sequence[Scores]) -> tuple[float, ...]:
         """Return one difference a fold: that of the first metric, averaged over the estimators in units of `scales`."""
         first = self.gains(scores)[0]
@@ -85,7 +150,7 @@ class Objective:
         """Return a finished trial with what it came to on the folds that it was evaluated on."""
         gains = () if self.single else self.gains(scores)
         first = tuple(s[0] for s in scores)
-        return Trial(number, name, plan, params, first, self.deltas(scores), state, seconds, gains)
+        return Trial(number, name, plan, params, first, self.deltas(scores), state, seconds, gains, self.harm(scores))
 
 
 def ladder_scores(
@@ -93,6 +158,7 @@ def ladder_scores(
 ) -> tuple[Scores, ...]:
     """Return what an arm of the ladder came to, by fold."""
     columns = [ladder[arm].scores[metric.name] for metric in metrics for ladder in ladders]
+    columns += [ladder[arm].slices[name] for name in ladders[0][arm].slices for ladder in ladders]
     return tuple(zip(*columns, strict=True))
 
 

@@ -40,9 +40,11 @@ def propose(
 
     number = len(history) + len(pending)
     with _quiet():
+        guarded = any(t.harm for t in history)
         sampler = optuna.samplers.TPESampler(
             seed=(seed * 1_000_003 + number) % 2**32, multivariate=True, group=True, constant_liar=True,
             n_startup_trials=STARTUP_TRIALS, warn_independent_sampling=False,
+            constraints_func=_harm if guarded else None,
         )  # fmt: skip
         study = optuna.create_study(directions=["maximize"] * _metrics(history), sampler=sampler)
         study.add_trials(_judged(space, history))
@@ -161,6 +163,7 @@ def _frozen(space: Space, trial: Trial, values: list[float] | None = None) -> An
     attributes = {
         "name": trial.name, "plan": json.dumps(asdict(trial.plan)), "scores": list(trial.scores),
         "deltas": list(trial.deltas), "state": trial.state, "seconds": trial.seconds, "gains": trial.gains,
+        "harm": list(trial.harm),
     }  # fmt: skip
     several = len(trial.gains) > 1
     return optuna.trial.create_trial(
@@ -169,7 +172,14 @@ def _frozen(space: Space, trial: Trial, values: list[float] | None = None) -> An
         params=dict(trial.params), distributions=distributions,
         # A study of several metrics has no single course to show.
         user_attrs=attributes, intermediate_values={} if several else dict(enumerate(means)),
+        # By this name optuna, and its dashboard, know a trial that is not feasible.
+        system_attrs={"constraints": list(trial.harm)} if trial.harm else {},
     )  # fmt: skip
+
+
+def _harm(trial: Any) -> Sequence[float]:
+    found: Sequence[float] = trial.user_attrs["harm"]
+    return found
 
 
 def _under_way(space: Space, params: Mapping[str, Any]) -> Any:
@@ -197,6 +207,7 @@ def _thawed(number: int, attributes: Mapping[str, Any], params: Params) -> Trial
         number, attributes["name"], plan, params, tuple(attributes["scores"]), tuple(attributes["deltas"]),
         attributes["state"], attributes["seconds"],
         tuple(tuple(tuple(folds) for folds in gains) for gains in attributes.get("gains", ())),
+        tuple(attributes.get("harm", ())),
     )  # fmt: skip
 
 
