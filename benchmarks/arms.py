@@ -130,7 +130,9 @@ def judge(
     predictions = judged.ladder(run, jobs)
     for name in naive:
         predictions |= judged.naive(name, base / "naive")
-    predictions[CURATOR] = judged.trained_on(run, setup.estimator)
+    mixed = run.results["verdict"]["emitted"] == "mix"
+    # The real rows are the real rows: training on them again shows the model's own noise alone.
+    predictions[CURATOR] = judged.trained_on(run, setup.estimator) if mixed else predictions[REAL]
     if tuned:
         changed = {**content, "task": {**content["task"], "tune": True}}
         again = curate(changed, own, out=base / f"{cell.model}-tuned", jobs=jobs)

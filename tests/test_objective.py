@@ -10,7 +10,7 @@ import pytest
 from curator.evaluate import METRICS, FitResult, make_estimator
 from curator.progress import Silent
 from curator.recipe import EstimatorSpec
-from curator.records import ArmResult, MixPlan
+from curator.records import ArmResult, MixPlan, Trial
 from curator.search import (
     Guard,
     Objective,
@@ -227,6 +227,16 @@ def test_a_trial_that_harms_a_slice_is_neither_selected_nor_leads():
     assert leader([better]) is None
     assert select([good, replace(better, harm=(-0.1, 0.0))])[1].number == 1
     assert select([good], mean=replace(like(-1, plan(3), 0.05), harm=(1.0,)))[0] is good
+
+
+def test_a_trial_behind_on_all_folds_but_one_is_behind():
+    """The mean is blind to it: its error is one fold's."""
+    best = Trial(0, "trial", plan(3), {}, (0.5,) * 5, (0.1, 0.11, 0.09, 0.1, 1.5), "complete")
+    none = Trial(1, "real_only", MixPlan(), {}, (0.5,) * 5, (0.0,) * 5, "complete")
+    assert best.delta < np.std(best.deltas, ddof=1)
+    assert near_best([best, none]) == [best]
+    even = replace(best, deltas=(0.1, -0.11, 0.09, -0.1, 0.05))
+    assert near_best([even, none]) == [even, none]
 
 
 # --- fits -----------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from curator.evaluate import (
     rows_needed,
     standard_error,
     studentised_interval,
+    trimmed_mean,
 )
 from curator.records import Interval
 
@@ -52,6 +53,21 @@ def test_standard_error():
     assert standard_error([1.0, 2.0, 3.0, 4.0]) == pytest.approx(math.sqrt(5 / 3) / 2)
     assert standard_error([5.0]) == 0
     assert standard_error([]) == 0
+
+
+def test_a_trimmed_mean_is_not_moved_by_one_fold():
+    assert trimmed_mean([1.0, 2.0, 3.0, 4.0, 100.0])[0] == 3.0
+    assert trimmed_mean([1.0, 2.0, 3.0, 4.0, 100.0]) == trimmed_mean([1.0, 2.0, 3.0, 4.0, 5.0])
+    # Winsorised to 2, 2, 3, 4, 4: a standard deviation of 1, over the root of 5, over three fifths.
+    assert trimmed_mean([1.0, 2.0, 3.0, 4.0, 100.0])[1] == pytest.approx(1 / math.sqrt(5) / 0.6)
+    assert trimmed_mean([1.0, 2.0, 4.0])[0] == pytest.approx(7 / 3), "of few folds nothing is left out"
+    assert trimmed_mean([0.3]) == (0.3, 0.0)
+
+
+def test_the_error_of_a_trimmed_mean_is_its_spread():
+    draws = np.random.default_rng(0).standard_t(3, (4000, 20))
+    found = np.array([trimmed_mean(d.tolist()) for d in draws])
+    assert found[:, 0].std() == pytest.approx(np.sqrt((found[:, 1] ** 2).mean()), rel=0.1)
 
 
 def test_percentile_interval_leaves_out_undefined_replicates():

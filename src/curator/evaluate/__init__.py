@@ -22,6 +22,7 @@ from curator.evaluate.inference import (
     rows_needed,
     standard_error,
     studentised_interval,
+    trimmed_mean,
 )
 from curator.evaluate.metrics import METRICS, Metric, check_metric, find_metric, reported_metrics, resolve_metric
 from curator.evaluate.resample import (
@@ -70,6 +71,7 @@ __all__ = [
     "studentised_interval",
     "thin_classes",
     "training_rows",
+    "trimmed_mean",
     "tuning_draws",
     "tuning_space",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from curator.evaluate import expected_gain, standard_error
+from curator.evaluate import expected_gain, standard_error, trimmed_mean
 from curator.records import MixPlan, Trial
 from curator.search.objective import front, merits
 from curator.search.study import STARTUP_TRIALS
@@ -85,13 +85,14 @@ def leader(trials: Sequence[Trial]) -> Trial | None:
 
 
 def near_best(trials: Sequence[Trial], folds: int | None = None) -> list[Trial]:
-    """Return the raw best, and after it the trials within one standard error of it: what `select` chooses from.
+    """Return the raw best, and after it the trials that are not behind it: what `select` chooses from.
 
-    Trials that harm a slice take no part.
+    A trial is behind by more than one standard error of the paired differences, or of these without their outer fifths:
+    one fold on which either was far off must not hide what the others say. Trials that harm a slice take no part.
     """
     complete = [t for t in trials if t.state == "complete" and t.feasible]
     best = max(zip(merits(complete), complete, strict=True), key=lambda p: (p[0], -p[1].plan.mass, -p[1].number))[1]
-    return [best, *(t for t in complete if t is not best and best.delta - t.delta <= _paired_error(best, t, folds))]
+    return [best, *(t for t in complete if t is not best and not _behind(best, t, folds))]
 
 
 def average_plan(trials: Sequence[Trial], count: int, folds: int | None = None) -> tuple[MixPlan, int] | None:
@@ -121,6 +122,12 @@ def average_plan(trials: Sequence[Trial], count: int, folds: int | None = None) 
         settings=best.plan.settings,
     )
     return mean.canonical(), len(plans)
+
+
+def _behind(best: Trial, other: Trial, folds: int | None) -> bool:
+    differences = np.subtract(best.deltas, other.deltas).tolist()
+    middle, error = trimmed_mean(differences, folds)
+    return best.delta - other.delta > standard_error(differences, folds) or middle > error
 
 
 def _paired_error(one: Trial, other: Trial, folds: int | None = None) -> float:
