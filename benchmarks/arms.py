@@ -13,7 +13,17 @@ import pandas as pd
 from benchmarks.tables import TableSource
 from curator.curate import curate, read_recipe
 from curator.estimators import fit, make_estimator, predict
-from curator.evaluate import Arm, Estimator, Metric, Prediction, find_metric, fit_tasks, run_fits, standard_error
+from curator.evaluate import (
+    Arm,
+    Estimator,
+    Metric,
+    Prediction,
+    calibration_error,
+    find_metric,
+    fit_tasks,
+    run_fits,
+    standard_error,
+)
 from curator.ladder import ladder_arms
 from curator.parallel import LocalWorkers, one_thread
 from curator.pools import Pools
@@ -276,14 +286,8 @@ class _Judged:
         return float(average_precision_score(own, prediction.chance[:, rarest])) if own.any() else float("nan")
 
     def _off(self, prediction: Prediction) -> float:
-        """Return the expected calibration error of the likeliest class, ten bins of equal width."""
         assert prediction.chance is not None  # noqa: S101
-        sure = prediction.chance.max(axis=1)
-        right = prediction.chance.argmax(axis=1) == self.y
-        place = np.minimum((sure * 10).astype(int), 9)
-        gaps = [abs(float(right[place == b].mean() - sure[place == b].mean())) * float((place == b).mean())
-                for b in np.unique(place)]  # fmt: skip
-        return float(sum(gaps))
+        return calibration_error(self.y, prediction.chance, np.ones(len(self.y)))
 
     def _losses(self, prediction: Prediction) -> np.ndarray:
         assert self.metric.row_losses is not None  # noqa: S101  # log loss and rmse have them

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from curator.curate import curate
     from curator.errors import CuratorError, UserError
+    from curator.evaluate import restore_prior
     from curator.recipe import Recipe, load_recipe
     from curator.report.compare import Comparison, compare
     from curator.run import Run, load_run
@@ -30,6 +31,7 @@ _HOMES = {
     "curate": "curator.curate",
     "load_recipe": "curator.recipe",
     "load_run": "curator.run",
+    "restore_prior": "curator.evaluate",
 }
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "curate",
     "load_recipe",
     "load_run",
+    "restore_prior",
 ]
 
 

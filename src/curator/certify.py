@@ -6,6 +6,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +15,8 @@ from curator.evaluate import (
     Arm,
     Metric,
     Prediction,
+    calibration_error,
+    find_metric,
     fit_tasks,
     gain_errors,
     joined,
@@ -25,6 +28,7 @@ from curator.evaluate import (
     resampled,
     resamples_fast,
     resampling_weights,
+    restore_prior,
     rows_needed,
     run_fits,
     studentised_interval,
@@ -32,11 +36,14 @@ from curator.evaluate import (
 )
 from curator.guard import check_slices, harmed, holdout_groups
 from curator.ladder import ladder_arms
+from curator.mix import mix
 from curator.parallel import Workers
 from curator.pools import Pools
 from curator.prepare import Setup
 from curator.progress import Progress
+from curator.rare import class_shares
 from curator.records import ArmResult, Interval, SliceVerdict, Trial, Verdict, shown_decimals
+from curator.score.pool import load_pool
 from curator.table import strata
 
 CURATED = "curated"
@@ -60,6 +67,9 @@ class Certification:
         Whether this estimator alone would have real rows emitted.
     thin : tuple of str
         Classes with too few holdout rows for a verdict.
+    calibration : mapping or None
+        At classification: the calibration error on the holdout of real rows alone, of the mix, and of the mix with the
+        true prior restored; and the shares of classes.
     """
 
     verdict: Verdict
@@ -67,6 +77,7 @@ class Certification:
     deltas: Mapping[str, Mapping[str, Interval]]
     refuses: bool = False
     thin: tuple[str, ...] = ()
+    calibration: Mapping[str, Any] | None = None
 
 
 def certify(
@@ -114,7 +125,33 @@ def _certify(
     thin = _thin_classes(setup, predictions["real_only"])
     verdict = _verdict(setup, selected, intervals, deltas[CURATED], checked, thin)
     refuses = verdict.emitted == "real_only" and not selected.plan.real_only
-    return Certification(verdict, intervals, deltas, refuses, thin)
+    calibration = _calibration(setup, selected, predictions, folder) if setup.table.classes else None
+    return Certification(verdict, intervals, deltas, refuses, thin, calibration)
+
+
+def _calibration(
+    setup: Setup, selected: Trial, predictions: Mapping[str, Prediction], folder: Path
+) -> dict[str, Any] | None:
+    """Return calibration errors on the holdout, before and after the true shares of classes are restored."""
+    table, rows, pool = setup.table, setup.splits.holdout, load_pool(folder)
+    real, curated = predictions["real_only"].chance, predictions[CURATED].chance
+    if real is None or curated is None:
+        return None
+    mixture = mix(selected.plan, pool, setup.recipe.output.labels, weights=setup.estimator.takes_weights)
+    n = len(table.classes)
+    labels = np.concatenate([pool.y[mixture.real], mixture.label])
+    trained = class_shares(labels, n, np.concatenate([mixture.real_weight, mixture.weight]))
+    true = class_shares(pool.y, n, pool.weight)
+    y, weight = table.y[rows], table.weight[rows]
+    known = bool((trained > 0).all() and (true > 0).all())
+    restored = restore_prior(curated, trained.tolist(), true.tolist()) if known else curated
+    parts = {"real_only": real, "curated": curated, "restored": restored}
+    metric = find_metric("log_loss")
+    return {
+        **{name: calibration_error(y, chance, weight) for name, chance in parts.items()},
+        "log_loss": {k: metric(y, Prediction(c, c.argmax(axis=1)), weight) for k, c in parts.items()},
+        "prior": {"trained": trained.tolist(), "true": true.tolist()},
+    }
 
 
 def on_holdout(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from curator.certify import Certification, certify
 from curator.cluster import DaskWorkers
-from curator.emit import check_types, emit
+from curator.emit import broken_gates, check_types, emit
 from curator.errors import UserError
 from curator.guard import find_slices
 from curator.ladder import run_ladder, tuned
@@ -151,17 +151,31 @@ class _Curation:
         with self.timed("ladder"):
             ladders = [run_ladder(one, self.pools, self.workers, self.progress) for one in self.setup.each]
         with self.timed("search"):
-            trials, selected, near = self.search(ladders)
+            search = Search(self.setup, self.pools, ladders, self.workers, self.progress)
+            trials = self.trials(search)
+            selected, near = search.select(trials)
         # The search is closed: the holdout may be read. If there is a mix to emit, both last pools are made at once;
         # a table that is emitted in parts makes its candidates then.
         last = (self.setup.splits.certification, self.setup.splits.emission)
         only = selected.plan.real_only or self.setup.table.whole is not None
         self.make_pools(last[:1] if only else last, "last pools")
+        selected, near, broken = self.within_gates(search, trials, selected, near)
         with self.timed("certification"):
             certified = certify(self.setup, selected, ladders, self.pools, self.workers, self.progress)
         explanation = self.explanation(ladders[0]["real_only"], selected, near[0], certified[0])
         composition = self.emission(selected.plan, mixed=certified[0].verdict.emitted == "mix")
-        self.write(ladders, trials, selected, near, certified, composition, explanation)
+        self.write(ladders, trials, selected, near, certified, composition | {"broken_gates": broken}, explanation)
+
+    def within_gates(
+        self, search: Search, trials: Sequence[Trial], selected: Trial, near: list[Trial]
+    ) -> tuple[Trial, list[Trial], list[str]]:
+        """Return the best plan that breaks none of the recipe's gates, and what those before it have broken."""
+        fold, refused, broken = self.setup.splits.certification, set[MixPlan](), dict[str, None]()
+        while found := broken_gates(self.setup, selected.plan, self.pools.task(fold), fold.train):
+            broken |= dict.fromkeys(found)
+            refused.add(selected.plan)
+            selected, near = search.select(trials, refused)
+        return selected, near, list(broken)
 
     def study(self, *, fresh: bool = False) -> Study:
         setup = self.setup
@@ -174,9 +188,8 @@ class _Curation:
             encodings = self.setup.encodings
             self.pools.make(folds, self.workers, self.progress, stage, encodings=encodings)
 
-    def search(self, ladders: Sequence[Mapping[str, ArmResult]]) -> tuple[list[Trial], Trial, list[Trial]]:
-        """Return the trials, the selected one, and the raw best with those that are as near."""
-        search = Search(self.setup, self.pools, ladders, self.workers, self.progress)
+    def trials(self, search: Search) -> list[Trial]:
+        """Run the search to its end, or return what an earlier try has closed it with."""
         study = self.study()
         try:
             closed = self.directory.closed_search
@@ -185,7 +198,7 @@ class _Curation:
             study.close()
         # Whatever happens from here on, the search does not open again: the holdout comes next.
         self.directory.close_search(len(trials))
-        return trials, *search.select(trials)
+        return trials
 
     def explanation(
         self, reference: ArmResult, selected: Trial, best: Trial, certification: Certification

@@ -140,7 +140,8 @@ class Setup:
     def max_ratio(self) -> float:
         """Most synthetic rows per real row: what is certified on fewer rows must be there for all of them as well."""
         asked, n = self.recipe.search.max_ratio, len(self.table)
-        return min(usual_ratio(n) if asked == "auto" else asked, max(1.0, MOST_CANDIDATES / n))
+        made = min(usual_ratio(n) if asked == "auto" else asked, max(1.0, MOST_CANDIDATES / n))
+        return min(made, _beside(self.recipe.integrity.min_real_share))
 
     @property
     def space(self) -> Space:
@@ -159,6 +160,7 @@ class Setup:
             tuning=self.tuning,
             synthetic_weight=recipe.search.synthetic_weight,
             class_tilt=recipe.search.class_tilt,
+            max_mass=_beside(recipe.integrity.min_real_weight_share),
         )
 
     @property
@@ -254,6 +256,11 @@ def prepare(recipe: Recipe, data: pd.DataFrame | None = None, *, table: Table | 
         recipe, table, splits, estimator, metrics[0], slices, sources, faculty, fingerprint(recipe, table),
         others=tuple(others), further=metrics[1:], weightless=weightless,
     )  # fmt: skip
+
+
+def _beside(least: float) -> float:
+    """Return how much there may be beside one where this is the least share that it must have."""
+    return 1 / least - 1 if least > 0 else float("inf")
 
 
 def _check_average(recipe: Recipe) -> None:

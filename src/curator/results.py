@@ -71,7 +71,7 @@ def results(
         "data_hash": table.content_hash,
         "policy": setup.recipe.output.policy,
         "verdict": {k: v for k, v in asdict(certification.verdict).items() if k != "slices"},
-        "remarks": _remarks(setup, certification),
+        "remarks": _remarks(setup, certification, composition["broken_gates"]),
         "slices": [asdict(s) for s in certification.verdict.slices],
         "selected": {
             "trial": _number(selected), "name": selected.name, "plan": asdict(selected.plan), "delta": selected.delta,
@@ -82,6 +82,7 @@ def results(
         },
         "search": _search(setup, trials, near),
         "arms": _arms(setup, ladder, selected, certification),
+        **({} if certification.calibration is None else {"calibration": dict(certification.calibration)}),
         "composition": dict(composition),
         "teacher": dict(read[splits.certification.key].teacher_weights),
         "nearest_rows": _nearest_rows(read.values()),
@@ -165,7 +166,7 @@ def _number(trial: Trial) -> int | None:
     return trial.number if trial.number >= 0 else None
 
 
-def _remarks(setup: Setup, certification: Certification) -> list[str]:
+def _remarks(setup: Setup, certification: Certification, broken: Sequence[str]) -> list[str]:
     """Say what a reader must know beside the verdict: a gain that tuning, or a threshold, would give as well."""
     metric, remarks = setup.metric, []
     if setup.table.whole is not None:
@@ -173,6 +174,7 @@ def _remarks(setup: Setup, certification: Certification) -> list[str]:
             f"searched and certified on {len(setup.table)} of {setup.table.total} rows: the verdict is about training "
             "on that many, and with more real rows synthetic ones usually help less; data.budget says how many are used"
         )
+    remarks += [f"left out, for it breaks a gate: {sentence}" for sentence in broken[:5]]
     thin = certification.thin
     if thin:
         few = f"the holdout has too few rows of {', '.join(map(repr, thin[:5]))}"

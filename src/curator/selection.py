@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from pathlib import Path
 
 from curator.evaluate import FitResult, FitTask, run_fits, slice_metric
@@ -83,10 +83,12 @@ class Search:
         self._progress.stage("search", spec.trials)
         return run_search(task, study, self._evaluate, self._progress)
 
-    def select(self, trials: Sequence[Trial]) -> tuple[Trial, list[Trial]]:
+    def select(
+        self, trials: Sequence[Trial], refused: Container[MixPlan] = ()
+    ) -> tuple[Trial, list[Trial]]:
         """Return the selected trial, and the raw best with those that are as near as makes no difference.
 
-        Mixes of the ladder take part, real-only always among them.
+        Mixes of the ladder take part, real-only always among them; plans that are `refused` do not.
         """
         tried, space = {t.plan for t in trials}, self._setup.space
         outside = [
@@ -94,8 +96,11 @@ class Search:
             for arm in self._arms
             if arm.plan not in tried and (arm.plan.real_only or space.params_of(arm.plan) is not None)
         ]
-        every, folds = [*trials, *outside], self._setup.recipe.task.folds
-        return select(every, folds, self._mean(every))[0], near_best(every, folds)
+        every = [t for t in (*trials, *outside) if t.plan not in refused]
+        folds = self._setup.recipe.task.folds
+        mean = self._mean(every)
+        mean = None if mean is not None and mean.plan in refused else mean
+        return select(every, folds, mean)[0], near_best(every, folds)
 
     def _mean(self, trials: Sequence[Trial]) -> Trial | None:
         """Return the mean of the best plans as a trial, where the recipe asks for it."""

@@ -72,6 +72,8 @@ class Space:
     rare_weights : 'search', 'off' or float
     classes : bool
         Whether there are classes to tilt and to weigh.
+    max_ratio, max_mass : float
+        Most synthetic rows, and most synthetic weight, per real row and per unit of real weight.
     """
 
     sources: tuple[str, ...]
@@ -83,6 +85,7 @@ class Space:
     tuning: Tuning | None = None
     synthetic_weight: Setting = "search"
     class_tilt: Setting = "search"
+    max_mass: float = float("inf")
 
     def suggest(self, trial: Any) -> MixPlan:
         """Read one plan off an Optuna trial."""
@@ -96,6 +99,7 @@ class Space:
         weight, tilt = _number(self.synthetic_weight, 1.0), _number(self.class_tilt, 0.0) if self.classes else 0.0
         if self.synthetic_weight == "search":
             weight = trial.suggest_float("synthetic_weight", LOWEST_WEIGHT, HIGHEST_WEIGHT, log=True)
+            weight = min(weight, self.max_mass / (total * shrink))
         if self.class_tilt == "search" and self.classes:
             tilt = trial.suggest_float("class_tilt", 0.0, 1.0)
         thresholds = []
@@ -160,7 +164,7 @@ class Space:
         ratios = dict(plan.ratios)
         if not set(ratios) <= set(self.sources) or (plan.ratio > 0 and plan.labels not in self.labels):
             return None
-        if plan.ratio > self.max_ratio + 1e-9:
+        if plan.ratio > self.max_ratio + 1e-9 or plan.mass > self.max_mass + 1e-9:
             return None
         params: Params = {f"ratio.{s}": min(self.top, round(ratios.get(s, 0.0) / STEP) * STEP) for s in self.sources}
         if self.classes and self.rare_weights == "search":

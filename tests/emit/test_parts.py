@@ -461,7 +461,7 @@ def test_without_sample_weights_rows_are_copied(write):
     )
 
 
-@pytest.mark.parametrize("share", [0.1, 0.45])
+@pytest.mark.parametrize("share", [0.2, 0.45])
 def test_copies_keep_the_proportion_of_synthetic_to_real_rows_that_was_certified(write, share):
     """Rows of a slice that is kept whole weigh less in the part; the dataset has all rows, and they weigh alike."""
     frame = narrow()

@@ -95,7 +95,12 @@ def classification():
                 "real": {"rows": 1200, "distinct": 1200, "weight_share": 0.5},
             },
             "decisions": {"kept": 1200, "agreement": 0, "realism": 77, "not_needed": 3000},
-            "shortfall": {"neighbours": 41},
+            "shortfall": {"neighbours": 41}, "broken_gates": [],
+            "slices": [
+                {"name": "class yes", "real_rows": 100, "synthetic_rows": 1200, "synthetic_weight_share": 0.61,
+                 "weight_share": 0.2},
+            ],
+            "coverage": {"categories": {"rare": 4, "alive": 1.0}, "pairs": {"rare": 17, "alive": 1.0}},
             "classes": {
                 "no": {"real_rows": 1100, "synthetic_rows": 1200, "weight_share": 0.8},
                 "yes": {"real_rows": 100, "synthetic_rows": 1200, "weight_share": 0.2},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from curator.emit.gates import broken_gates
 from curator.emit.parts import check_types, emit_parts
 from curator.emit.single import emit_single
 from curator.parallel import Workers
@@ -13,7 +14,7 @@ from curator.progress import Progress
 from curator.records import MixPlan
 from curator.rundir import RunDirectory
 
-__all__ = ["check_types", "emit"]
+__all__ = ["broken_gates", "check_types", "emit"]
 
 
 def emit(

@@ -20,6 +20,7 @@ import numpy as np
 from curator.emit import real
 from curator.emit.arrow import synthetic_table, unwritable, with_provenance_columns
 from curator.emit.composition import Count, composition, count_rows
+from curator.emit.gates import about_rare
 from curator.emit.ledger import candidate_ids, ledger
 from curator.errors import CuratorError, DataError
 from curator.mix import mix
@@ -149,7 +150,16 @@ def emit_parts(
         decisions = certified if mixed else {}
     if setup.recipe.output.format == "csv":
         _write_csv(directory)
-    return composition(counts, decisions, shortfall)
+    return composition(counts, decisions, shortfall) | _about_rare(setup, plan, pools, mixed=mixed)
+
+
+def _about_rare(setup: Setup, plan: MixPlan, pools: Pools, *, mixed: bool) -> dict[str, Any]:
+    """Return what the dataset makes of slices, as far as the part that the run worked with tells."""
+    fold = setup.splits.certification
+    source = pools.task(fold)
+    pool = load_pool(source.folder)
+    mixture = mix(plan, pool, setup.recipe.output.labels, weights=setup.estimator.takes_weights) if mixed else None
+    return about_rare(setup, fold.train, source, mixture)
 
 
 def check_types(table: Table) -> None:

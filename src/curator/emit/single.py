@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from curator.emit.composition import composition, count_rows
+from curator.emit.gates import about_rare, chosen_rows
 from curator.emit.ledger import candidate_ids, ledger
 from curator.mix import Mixture, mix
 from curator.prepare import Setup
 from curator.records import MixPlan
 from curator.rundir import RunDirectory, atomic
-from curator.score.candidates import load_candidates
 from curator.score.pool import Pool, PoolTask, load_pool
 from curator.table import restore, to_plain
 
@@ -31,14 +31,16 @@ def emit_single(
     _write(frame, setup, directory)
     with atomic(directory.ledger) as part:
         ledger(setup.table, pool, mixture, candidate_ids(pool), pool.seeds, mixed=mixed).to_parquet(part, index=False)
+    rare = about_rare(setup, setup.splits.emission.train, source, mixture if mixed else None)
     labels = None
     if setup.table.task != "regression":
         labels = to_plain(frame[setup.table.target], "categorical").to_numpy(object)
-    return composition(
+    made_of = composition(
         count_rows(frame["origin"].to_numpy(object), labels, frame["sample_weight"].to_numpy(float),
                    ~frame["row_id"].duplicated().to_numpy()),
         mixture.drop_counts if mixed else {}, mixture.shortfall if mixed else {},
     )  # fmt: skip
+    return made_of | rare
 
 
 def _real_rows(setup: Setup) -> pd.DataFrame:
@@ -61,9 +63,7 @@ def _dataset(setup: Setup, pool: Pool, mixture: Mixture, source: PoolTask) -> pd
     )  # fmt: skip
     if len(mixture.candidate) == 0:
         return real
-    made = pd.concat([load_candidates(part.folder).rows for part in source.parts], ignore_index=True)
-    rows = made.iloc[mixture.candidate].reset_index(drop=True)
-    made = restore(rows, mixture.label, table)
+    made = restore(chosen_rows(source, mixture), mixture.label, table)
     origin = np.array(pool.sources, dtype=object)[pool.source[mixture.candidate]]
     synthetic = _with_provenance(made, mixture.weight, origin, 1, candidate_ids(pool)[mixture.candidate])
     return pd.concat([_nullable_like(real, synthetic), _nullable_like(synthetic, real)], ignore_index=True)

@@ -10,6 +10,7 @@ from curator.estimators import (
     tuning_space,
 )
 from curator.evaluate.cache import run_fits
+from curator.evaluate.calibration import calibration_error, restore_prior
 from curator.evaluate.fit import Arm, FitResult, FitTask, SliceRows, fit_tasks, run_fit, slice_metric, training_rows
 from curator.evaluate.inference import (
     chance_to_catch_up,
@@ -44,6 +45,7 @@ __all__ = [
     "Metric",
     "Prediction",
     "SliceRows",
+    "calibration_error",
     "chance_to_catch_up",
     "check_estimator",
     "check_metric",
@@ -63,6 +65,7 @@ __all__ = [
     "resamples_fast",
     "resampling_weights",
     "resolve_metric",
+    "restore_prior",
     "rows_needed",
     "run_fit",
     "run_fits",

@@ -220,6 +220,20 @@ class RareSpec(Model):
         return value
 
 
+class IntegritySpec(Model):
+    """What the dataset may be made of: a mix that breaks a gate is no candidate."""
+
+    min_real_share: float = Field(0.0, ge=0, lt=1, description="Least share of real rows among all different rows.")
+    min_real_weight_share: float = Field(0.0, ge=0, lt=1, description="Least share of the weight that real rows have.")
+    max_slice_weight_share: float = Field(
+        1.0, ge=0, le=1, description="Largest share of the weight of any slice that synthetic rows may have."
+    )
+    rare_coverage: float = Field(
+        1.0, ge=0, le=1,
+        description="Least share of the rare categories, and of the rare pairs of them, that the dataset must hold.",
+    )  # fmt: skip
+
+
 class SearchSpec(Model):
     """The budget of the study, and where it runs."""
 
@@ -283,6 +297,7 @@ class Recipe(Model):
     labels: Literal["keep", "filter", "relabel", "search"] = "search"
     filters: FilterSpec = FilterSpec()
     rare: RareSpec = RareSpec()
+    integrity: IntegritySpec = IntegritySpec()
     search: SearchSpec = SearchSpec()
     output: OutputSpec = OutputSpec()
 

@@ -1,0 +1,90 @@
+"""What is alive in a dataset: rare categories and pairs of them, and the slices, row by row and by weight."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from curator.rare import Slice
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# A category, or a pair of two, with fewer real rows than this is rare.
+RARE_BELOW = 10
+# Pairs of columns that are looked at; more of them would take longer than the rest of a run.
+MOST_PAIRS = 300
+
+
+def coverage(real: pd.DataFrame, emitted: pd.DataFrame, categorical: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return how many rare categories and pairs real rows hold, and the share of them that a dataset holds too.
+
+    Parameters
+    ----------
+    real, emitted : DataFrame
+        Plain features.
+    categorical : sequence of str
+    """
+    import pandas as pd
+
+    codes = {}
+    for name in categorical:
+        both = pd.factorize(pd.concat([real[name], emitted[name]], ignore_index=True))[0].astype(np.int64)
+        codes[name] = both[: len(real)], both[len(real) :]
+    singles = [_alive(*codes[name]) for name in categorical]
+    pairs = [_alive(*_paired(codes[a], codes[b])) for a, b in itertools.islice(
+        itertools.combinations(categorical, 2), MOST_PAIRS)]  # fmt: skip
+    return {"categories": _summed(singles), "pairs": _summed(pairs)}
+
+
+def _paired(
+    one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a code for each pair of known values; -1 where either is missing."""
+    width = 1 + max((int(part.max(initial=0)) for part in other), default=0)
+    first, second = (
+        np.where((a < 0) | (b < 0), -1, a * width + b) for a, b in zip(one, other, strict=True)
+    )
+    return first, second
+
+
+def _alive(real: np.ndarray, emitted: np.ndarray) -> tuple[int, int]:
+    values, counts = np.unique(real[real >= 0], return_counts=True)
+    rare = values[counts < RARE_BELOW]
+    return len(rare), int(np.isin(rare, emitted).sum())
+
+
+def _summed(parts: Sequence[tuple[int, int]]) -> dict[str, float]:
+    rare, alive = (sum(p[i] for p in parts) for i in (0, 1))
+    return {"rare": rare, "alive": alive / rare if rare else 1.0}
+
+
+def slice_shares(
+    slices: Sequence[Slice],
+    real: tuple[np.ndarray, np.ndarray],
+    synthetic: tuple[pd.DataFrame, np.ndarray, np.ndarray],
+) -> list[dict[str, Any]]:
+    """Return, for each slice, its real and synthetic rows, and the synthetic share of its weight.
+
+    Parameters
+    ----------
+    real : arrays of shape (a,)
+        Which rows of the table, and their weights.
+    synthetic : DataFrame of b plain rows, arrays of shape (b,)
+        Candidates, their labels and weights; one that is relabelled softly stands here once for each class.
+    """
+    rows, weight = real
+    made, labels, own_weight = synthetic
+    found = []
+    for s in slices:
+        inside, marked = s.member[rows], s.rule.marks(made, labels)
+        mass, made_mass = float(weight[inside].sum()), float(own_weight[marked].sum())
+        found.append({
+            "name": s.name, "real_rows": int(inside.sum()), "synthetic_rows": int(marked.sum()),
+            "synthetic_weight_share": made_mass / (mass + made_mass) if mass + made_mass > 0 else 0.0,
+            "weight_share": (mass + made_mass) / float(weight.sum() + own_weight.sum()),
+        })  # fmt: skip
+    return found

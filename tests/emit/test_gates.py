@@ -1,0 +1,156 @@
+"""What a dataset may be made of, and what is alive in it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from curator import selection
+from curator.curate import curate
+from curator.emit.survival import coverage, slice_shares
+from curator.rare import Slice
+from curator.rare.rules import AllOf, Term
+
+# --- what is alive --------------------------------------------------------------------------------
+
+
+def _words(n=100):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.choice(["x", "y"], n), "b": rng.choice(["p", "q"], n), "c": rng.normal(size=n)})
+    frame.loc[:2, "a"] = "rare"
+    frame.loc[5:8, "b"] = "seldom"
+    frame.loc[9:10, "a"] = np.nan
+    return frame
+
+
+def test_rare_categories_and_pairs_are_counted_by_hand():
+    frame = _words()
+    frame["a"] = frame["a"].where(frame.index > 2, "rare")
+    found = coverage(frame, frame, ["a", "b"])
+    pairs = frame.dropna().groupby(["a", "b"]).size()
+    assert found["categories"] == {"rare": 2, "alive": 1.0}
+    assert found["pairs"] == {"rare": int((pairs < 10).sum()), "alive": 1.0}
+
+
+def test_what_is_gone_is_missed():
+    frame = _words()
+    without = frame[(frame["a"] != "rare") | (frame.index == 0)]
+    assert coverage(frame, without, ["a", "b"])["categories"]["alive"] == 1.0
+    assert coverage(frame, without, ["a", "b"])["pairs"]["alive"] < 1.0
+    assert coverage(frame, frame[frame["a"] != "rare"], ["a", "b"])["categories"]["alive"] == 0.5
+    invented = frame.assign(b="new")
+    assert coverage(frame, invented, ["a", "b"])["categories"]["alive"] == 0.5
+
+
+def test_a_table_without_words_has_nothing_to_lose():
+    frame = _words()
+    assert coverage(frame, frame.iloc[:0], []) == {
+        "categories": {"rare": 0, "alive": 1.0}, "pairs": {"rare": 0, "alive": 1.0},
+    }  # fmt: skip
+
+
+def test_shares_of_a_slice_by_hand():
+    rows = pd.DataFrame({"x": [1.0, 2.0, 3.0, 4.0]})
+    rule = AllOf((Term("x", low=2.5),))
+    of = Slice("high", "x > 2.5", "declared", rule.marks(rows, np.zeros(4)), rule)
+    made = pd.DataFrame({"x": [9.0, 9.0, 0.0]})
+    (found,) = slice_shares(
+        [of], (np.array([0, 2, 2]), np.array([1.0, 1.0, 1.0])), (made, np.array([0, 1, 1]), np.array([0.3, 0.2, 0.5]))
+    )
+    assert found == {
+        "name": "high", "real_rows": 2, "synthetic_rows": 2,
+        "synthetic_weight_share": pytest.approx(0.5 / 2.5), "weight_share": pytest.approx(2.5 / 4),
+    }  # fmt: skip
+
+
+# --- gates ----------------------------------------------------------------------------------------
+
+
+def _table(rows=240, seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=rows)
+    word = rng.choice(["a", "b", "c"], rows, p=[0.6, 0.3, 0.1])
+    return pd.DataFrame({"x": x, "word": word, "y": np.where(x + rng.normal(size=rows) > 0.4, "yes", "no")})
+
+
+def _most(trials, folds=None, mean=None):
+    most = max((t for t in trials if t.state == "complete"), key=lambda t: (t.plan.ratio, t.plan.mass))
+    return most, most
+
+
+def _run(folder, **sections):
+    """Run a recipe whose search takes the mix with the most synthetic rows."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(selection, "select", _most)
+        return _curated(folder, **sections)
+
+
+def _curated(folder, **sections):
+    return curate({
+        "data": {"target": "y"},
+        "task": {"folds": 2, "repeats": 1, "estimator": {"name": "hist_gradient_boosting", "params": {"max_iter": 20}}},
+        "synthesizers": ["neighbours"], "search": {"trials": 8, "max_ratio": 4},
+        "rare": {"slices": [{"name": "a", "where": "word == 'a'"}], "discover": False, "guard": False,
+                 "weights": "off"},
+        "output": {"directory": str(folder), "policy": "always", "explain": False}, **sections,
+    }, _table(), jobs=1)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def free(tmp_path_factory):
+    """A run whose only gate is the one that all have."""
+    return _run(tmp_path_factory.mktemp("free"))
+
+
+def test_without_gates_a_mix_is_emitted_and_tells_what_it_is_made_of(free):
+    composition = free.results["composition"]
+    assert free.results["verdict"]["emitted"] == "mix"
+    assert composition["broken_gates"] == []
+    assert composition["coverage"]["categories"]["alive"] == 1.0
+    (own,) = composition["slices"]
+    data = free.data
+    inside = data["word"] == "a"
+    made = inside & (data["origin"] != "real")
+    assert own["real_rows"] == int((inside & ~made).sum())
+    assert own["synthetic_rows"] == int(made.sum())
+    weight = data["sample_weight"]
+    assert own["synthetic_weight_share"] == pytest.approx(weight[made].sum() / weight[inside].sum())
+    assert own["weight_share"] == pytest.approx(weight[inside].sum() / weight.sum())
+
+
+@pytest.mark.parametrize(
+    ("gate", "holds"),
+    [
+        ({"min_real_share": 0.6}, lambda data: (~data.duplicated("row_id") & (data["origin"] == "real")).sum()
+                                              / data["row_id"].nunique() >= 0.6),
+        ({"min_real_weight_share": 0.8}, lambda data: data.groupby("origin")["sample_weight"].sum()["real"]
+                                                      / data["sample_weight"].sum() >= 0.8 - 1e-9),
+    ],
+)  # fmt: skip
+def test_the_search_stays_within_the_shares_that_are_asked_for(tmp_path, free, gate, holds):
+    assert not holds(free.data), "else nothing is shown"
+    run = _run(tmp_path, integrity=gate)
+    assert holds(run.data)
+    trials = run.trials
+    assert (trials["ratio"] > 0).any()
+    assert run.results["composition"]["broken_gates"] == []
+
+
+def test_a_plan_that_breaks_a_gate_gives_way_to_the_next(tmp_path, free):
+    limit = free.results["composition"]["slices"][0]["synthetic_weight_share"] - 0.05
+    run = _run(tmp_path, integrity={"max_slice_weight_share": limit})
+    composition = run.results["composition"]
+    assert composition["broken_gates"]
+    assert composition["broken_gates"][0].startswith("integrity.max_slice_weight_share: synthetic rows are ")
+    assert "slice 'a'" in composition["broken_gates"][0]
+    assert all(s["synthetic_weight_share"] <= limit + 0.02 for s in composition["slices"])
+    assert run.results["selected"]["plan"] != free.results["selected"]["plan"]
+    assert any(r.startswith("left out, for it breaks a gate: integrity.") for r in run.results["remarks"])
+
+
+def test_where_every_mix_breaks_a_gate_the_real_rows_are_left(tmp_path):
+    run = _run(tmp_path, integrity={"max_slice_weight_share": 0.0})
+    assert run.results["verdict"]["emitted"] == "real_only"
+    assert (run.data["origin"] == "real").all()
+    assert run.results["composition"]["slices"][0]["synthetic_rows"] == 0
