@@ -136,7 +136,7 @@ def judge(
     base = folder / f"{cell.table}-{cell.rows}-{cell.seed}"
     run = curate(content, own, out=base / cell.model, jobs=jobs)
     setup = prepare(read_recipe(content), own)
-    judged = _Judged(setup, rest)
+    judged = Judged(setup, rest)
     predictions = judged.ladder(run, jobs)
     for name in naive:
         predictions |= judged.naive(name, base / "naive")
@@ -184,7 +184,7 @@ def _with_settings(setup: Setup, run: Run) -> Estimator:
     return made.with_params(run.results["estimator_params"])
 
 
-class _Judged:
+class Judged:
     """The rows that no arm has seen, as the estimator sees them."""
 
     def __init__(self, setup: Setup, rest: pd.DataFrame) -> None:
@@ -289,13 +289,14 @@ class _Judged:
         assert prediction.chance is not None  # noqa: S101
         return calibration_error(self.y, prediction.chance, np.ones(len(self.y)))
 
-    def _losses(self, prediction: Prediction) -> np.ndarray:
+    def losses(self, prediction: Prediction) -> np.ndarray:
+        """Return the loss of each row."""
         assert self.metric.row_losses is not None  # noqa: S101  # log loss and rmse have them
         return self.metric.row_losses(self.y, prediction)
 
     def _worst_slice(self, prediction: Prediction) -> float:
         """Return the highest loss among categories, and outer tenths of numbers, with 50 rows or more."""
-        losses, table = self._losses(prediction), self.setup.table
+        losses, table = self.losses(prediction), self.setup.table
         means = [losses.mean()]
         for c in table.features:
             values, known = self.plain[c.name], table.plain[c.name]
@@ -309,7 +310,7 @@ class _Judged:
 
     def worse(self, prediction: Prediction, reference: Prediction, seed: int) -> tuple[float, float, float]:
         """Return how much worse a prediction's loss is than the reference's, with a paired bootstrap interval."""
-        one, two = self._losses(prediction), self._losses(reference)
+        one, two = self.losses(prediction), self.losses(reference)
         shape = np.sqrt if self.metric.root else np.asarray
         rng, n = np.random.default_rng(seed), len(self.y)
         draws = np.empty(RESAMPLES)

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -141,13 +141,13 @@ class _Curation:
         write_text(self.directory.recipe, dump_recipe(self.setup.recipe))
         # A database that cannot be used is told now, not after the pools are made.
         self.study(fresh=self.fresh).close()
+        with self.timed("slices"):
+            self.setup = self.setup.with_slices(find_slices(self.setup, self.progress))
+            self.pools = Pools(self.setup, self.directory)
         self.make_pools(self.setup.splits.folds, "pools")
         if self.setup.recipe.task.tune:
             with self.timed("tuning"):
                 self.setup = tuned(self.setup, self.pools, self.workers, self.progress)
-        with self.timed("slices"):
-            slices = find_slices(self.setup, self.pools, self.workers, self.progress)
-            self.setup = replace(self.setup, slices=slices)
         with self.timed("ladder"):
             ladders = [run_ladder(one, self.pools, self.workers, self.progress) for one in self.setup.each]
         with self.timed("search"):

@@ -8,32 +8,30 @@ from dataclasses import replace
 
 import numpy as np
 
+from curator.estimators import fit, predict
 from curator.evaluate import (
-    Arm,
     Prediction,
-    fit_tasks,
     holm,
     percentile_interval,
     resampling_weights,
     rows_needed,
-    run_fits,
     slice_metric,
 )
-from curator.parallel import Workers
-from curator.pools import Pools
+from curator.parallel import one_thread
 from curator.prepare import Setup
 from curator.progress import Progress
 from curator.rare import LEAST_HOLDOUT_ROWS, Slice, discover_slices, with_losses
 from curator.records import Interval, SliceVerdict, VerdictName
+from curator.table import ENCODERS
 
 SLICE_ALPHA = 0.025
 FALSE_POSITIVES = (0.01, 0.05)
 _RESAMPLES = 400
 
 
-def find_slices(setup: Setup, pools: Pools, workers: Workers, progress: Progress) -> tuple[Slice, ...]:
+def find_slices(setup: Setup, progress: Progress) -> tuple[Slice, ...]:
     """Return the recipe's slices, and those that development rows show, each with what real rows alone lose there."""
-    losses = _out_of_fold(setup, pools, workers, progress)
+    losses = _out_of_fold(setup, progress)
     development = setup.splits.development
     declared = with_losses(setup.slices, development, losses)
     if not setup.recipe.rare.discover:
@@ -41,20 +39,28 @@ def find_slices(setup: Setup, pools: Pools, workers: Workers, progress: Progress
     return (*declared, *discover_slices(setup.table, development, losses, declared))
 
 
-def _out_of_fold(setup: Setup, pools: Pools, workers: Workers, progress: Progress) -> np.ndarray:
+def _out_of_fold(setup: Setup, progress: Progress) -> np.ndarray:
     """Return what each row loses on the folds of the first repetition, real rows alone; NaN where none judges it."""
-    metric, table = slice_metric(setup.table.task), setup.table
+    metric, table, estimator = slice_metric(setup.table.task), setup.table, setup.estimator
     assert metric.row_losses is not None  # noqa: S101  # both have them
     folds = setup.splits.folds[: setup.recipe.task.folds]
-    folders = [pools.folder(f, setup.estimator.encoding) for f in folds]
     progress.stage("slices", len(folds))
-    tasks = fit_tasks(
-        [Arm("real_only")], folders, setup.estimator, [setup.metric], setup.recipe.output.labels, setup.seed, keep=True
-    )
     losses = np.full(len(table), np.nan)
-    for fold, done in zip(folds, run_fits(tasks, workers, lambda _: progress.advance()), strict=True):
-        assert done.prediction is not None  # noqa: S101  # asked for
-        losses[fold.valid] = metric.row_losses(table.y[fold.valid], done.prediction)
+    for fold in folds:
+        encoder = ENCODERS[estimator.encoding](table.categorical).fit(table.plain.iloc[fold.train])
+        rows, others = (encoder.transform(table.plain.iloc[part]) for part in (fold.train, fold.valid))
+        try:
+            with one_thread():
+                model = fit(
+                    estimator, rows, table.y[fold.train], table.weight[fold.train], seed=setup.seed,
+                    categorical=tuple(encoder.categorical),
+                )  # fmt: skip
+                prediction = predict(model, others, len(table.classes))
+            losses[fold.valid] = metric.row_losses(table.y[fold.valid], prediction)
+        except (ValueError, TypeError, ArithmeticError, RuntimeError):
+            continue  # the ladder, which comes to the same, says why
+        finally:
+            progress.advance()
     return losses
 
 

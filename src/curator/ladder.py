@@ -22,6 +22,7 @@ from curator.pools import Pools
 from curator.prepare import Setup
 from curator.progress import Progress
 from curator.records import ArmResult, MixPlan
+from curator.score.candidates import SLICES
 from curator.space import Tuning, spread
 
 TUNING_DRAWS = 20
@@ -31,7 +32,7 @@ CLLM_LEAST_AGREEMENT = 0.2
 def ladder_arms(setup: Setup) -> list[tuple[Arm, str]]:
     """Return every arm with the reason why it does not apply, empty when it does."""
     task, metric = setup.table.task, setup.metric
-    sources = [s.name for s in setup.sources]
+    sources = [s.name for s in setup.sources if s.name != SLICES]
     total = min(5.0, setup.max_ratio)
     mixed = spread(sources, total)
     no_classes = "needs classes" if task == "regression" else ""

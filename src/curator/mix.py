@@ -9,6 +9,7 @@ import numpy as np
 
 from curator.rare import class_shares, class_weights
 from curator.records import LabelForm, MixPlan
+from curator.score.candidates import SLICES
 from curator.score.pool import Pool
 
 # For a class to which the teacher gives less than this, a row is written for a share of the candidates only.
@@ -160,8 +161,12 @@ def _draw(
             continue
         short = 0
         quotas = class_quota(pool.y, pool.n_classes, ratio * scale, plan.class_tilt, pool.weight)
+        within = strata
+        if name == SLICES:
+            # What feeds slices has the classes that these have.
+            quotas, within = np.array([round(ratio * scale * len(pool.y))]), np.zeros_like(strata)
         for stratum, quota in enumerate(quotas):
-            passing = np.flatnonzero(own & (strata == stratum) & (decision == 0))
+            passing = np.flatnonzero(own & (within == stratum) & (decision == 0))
             decision[passing[quota:]] = reasons.index(NOT_NEEDED)
             short += max(0, int(quota) - len(passing))
         if short:

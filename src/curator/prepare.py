@@ -28,7 +28,7 @@ from curator.recipe import EstimatorSpec, Recipe, located, repeated, resolved
 from curator.records import LabelPolicy, TaskType
 from curator.rundir import FORMAT_VERSION
 from curator.score import all_scorers
-from curator.score.candidates import MOST_CANDIDATES, Source, TrainingRows
+from curator.score.candidates import MOST_CANDIDATES, SLICES, Source, TrainingRows
 from curator.score.pool import PoolTask
 from curator.score.teacher import Faculty
 from curator.space import Space, Tuning, usual_ratio
@@ -174,6 +174,12 @@ class Setup:
         """The slices that no mix may harm: those with rows enough to tell on the folds."""
         return tuple(s for s in self.slices if self.recipe.rare.guard and s.support >= LEAST_GUARDED_ROWS)
 
+    def with_slices(self, slices: tuple[Slice, ...]) -> Setup:
+        """Return the setup with its slices settled, and with a source that feeds them where the recipe asks for it."""
+        fed = tuple(s.name for s in slices) if self.recipe.rare.feed else ()
+        sources = (*self.sources, Source(SLICES, SLICES, {"names": list(fed)}, False)) if fed else self.sources
+        return replace(self, slices=slices, sources=sources)
+
     def guarded_rows(self, fold: Fold) -> SliceRows:
         """Return which rows that a fold is judged by are in these slices."""
         return tuple((s.name, np.packbits(s.member[fold.valid]).tobytes()) for s in self.guarded)
@@ -193,8 +199,13 @@ class Setup:
             y_valid=table.y[fold.valid], weight_valid=table.weight[fold.valid], sources=self.sources,
             encoding=encoding or self.estimator.encoding, max_ratio=self.max_ratio, seed=seed % 2**31,
             balancing=self.balancing and len(fold.valid) > 0, versions=repr(decisive_versions()),
-            faculty=self.faculty,
+            faculty=self.faculty, slices=self._fed(fold),
         )  # fmt: skip
+
+    def _fed(self, fold: Fold) -> np.ndarray | None:
+        if self.sources[-1].name != SLICES:
+            return None
+        return np.column_stack([s.member[fold.train] for s in self.slices])
 
     @cached_property
     def groups(self) -> np.ndarray | None:
@@ -247,6 +258,9 @@ def prepare(recipe: Recipe, data: pd.DataFrame | None = None, *, table: Table | 
         for spec in recipe.synthesizers
         for s in spec.variants
     )
+    if any(s.name == SLICES for s in sources):
+        why = f"{SLICES!r} is what rare.feed calls the candidates within slices; give this one another id"
+        raise located(recipe, RecipeProblems([Problem(("synthesizers",), why)]))
     if not sources:
         raise located(
             recipe, RecipeProblems([Problem(("synthesizers",), "is empty; name at least one, e.g. neighbours")])

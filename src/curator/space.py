@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from curator.records import LabelPolicy, MixPlan
+from curator.score.candidates import SLICES
 
 STEP = 0.25
 HIGHEST = {"agreement": 0.9, "realism": 0.5, "novelty": 0.4, "typicality": 0.3}
@@ -235,13 +236,17 @@ def warm_starts(
     """
     five, ten, two = (min(total, space.max_ratio) for total in (5.0, 10.0, 2.0))
     several = space.sources if len(space.sources) > 1 else ()
+    whole = [s for s in space.sources if s != SLICES]
     ideas = [
         *ladder,
         *((f"relabelled_{five:g}x_{s}", MixPlan(((s, five),), "relabel")) for s in several),
-        (f"relabelled_{ten:g}x", MixPlan(spread(space.sources, ten), "relabel")),
-        (f"relabelled_{five:g}x_golden", MixPlan(spread(space.sources, five), "relabel", GOLDEN_WEIGHT_AT_5X)),
-        (f"relabelled_{two:g}x_light", MixPlan(spread(space.sources, two), "relabel", 0.3)),
+        (f"relabelled_{ten:g}x", MixPlan(spread(whole, ten), "relabel")),
+        (f"relabelled_{five:g}x_golden", MixPlan(spread(whole, five), "relabel", GOLDEN_WEIGHT_AT_5X)),
+        (f"relabelled_{two:g}x_light", MixPlan(spread(whole, two), "relabel", 0.3)),
     ]
+    if SLICES in space.sources:
+        fed = (*spread(whole, min(five, space.max_ratio - 1)), (SLICES, 1.0))
+        ideas.append((f"relabelled_{five:g}x_fed", MixPlan(fed, "relabel")))
     if untuned:
         # With more rows, what was best on the real ones alone may be too cautious.
         ideas += [(f"{name}_untuned", replace(plan, settings=untuned)) for name, plan in ideas if plan.ratio > 0]

@@ -199,6 +199,9 @@ class RareSpec(Model):
     discover: bool = Field(
         default=True, description="Also watch rare classes and categories, tails, isolated rows, regions of high loss."
     )
+    feed: bool = Field(
+        default=False, description="Also make candidates within the slices: a source of its own, named slices."
+    )
     guard: bool = Field(
         default=True, description="Leave mixes out that make a slice worse beyond the tolerance, and emit none."
     )

@@ -17,7 +17,14 @@ from curator.parallel import FolderTask
 from curator.rare import class_shares
 from curator.records import TaskType
 from curator.rundir import atomic_folder, full_disk_explained
-from curator.synthesize import TARGET, ClassSampler, Synthesizer, make_synthesizer, synthesizer_version
+from curator.synthesize import (
+    TARGET,
+    ClassSampler,
+    Synthesizer,
+    WithinSlices,
+    make_synthesizer,
+    synthesizer_version,
+)
 from curator.table import conform
 from curator.versions import check_same_code
 
@@ -32,6 +39,8 @@ MOST_CANDIDATES = 200_000
 BALANCED_RATIO = 3
 # The SMOTE arm of the ladder: as many rows as even out the classes. No plan of the search draws on it.
 BALANCING = "smote_balancing"
+# Candidates within slices: a source of its own where the recipe feeds slices.
+SLICES = "slices"
 ABOUT = "about.json"
 # What generators raise on rows that they cannot cope with.
 SOURCE_ERRORS = (ValueError, TypeError, ArithmeticError, RuntimeError, KeyError, IndexError, AttributeError)
@@ -63,6 +72,8 @@ class TrainingRows:
         How many rows of a larger table each stands for, relative to the mean; `weight` counts it already.
     group : int array of shape (n,), optional
         Rows that belong together.
+    slices : bool array of shape (n, n_slices), optional
+        Which rows are in which slice, for the source that makes candidates within them.
     """
 
     rows: pd.DataFrame
@@ -73,6 +84,7 @@ class TrainingRows:
     classes: tuple[str, ...]
     inclusion: np.ndarray | None = None
     group: np.ndarray | None = None
+    slices: np.ndarray | None = None
 
     @property
     def has_classes(self) -> bool:
@@ -100,7 +112,10 @@ class TrainingRows:
         kept = np.flatnonzero(np.random.default_rng([seed, 29]).random(len(code)) < self.inclusion / highest[code])
         rows = self.rows.iloc[kept].reset_index(drop=True)
         group = None if self.group is None else self.group[kept]
-        return replace(self, rows=rows, y=self.y[kept], weight=self.weight[kept], inclusion=None, group=group)
+        slices = None if self.slices is None else self.slices[kept]
+        return replace(
+            self, rows=rows, y=self.y[kept], weight=self.weight[kept], inclusion=None, group=group, slices=slices
+        )
 
     def digest(self) -> str:
         """Return the SHA-256 of everything here."""
@@ -110,7 +125,7 @@ class TrainingRows:
         found.update(pd.util.hash_pandas_object(self.rows, index=False).to_numpy().tobytes())
         found.update(np.ascontiguousarray(self.y).tobytes())
         found.update(np.ascontiguousarray(self.weight, dtype=float).tobytes())
-        for name, values in (("inclusion", self.inclusion), ("group", self.group)):
+        for name, values in (("inclusion", self.inclusion), ("group", self.group), ("slices", self.slices)):
             if values is not None:
                 found.update(name.encode() + np.ascontiguousarray(values, dtype=float).tobytes())
         return found.hexdigest()
@@ -214,9 +229,14 @@ def damaged(folder: Path, error: Exception) -> CuratorError:
 
 def fit_source(task: CandidateTask) -> Synthesizer:
     """Fit a source's synthesizer to the training rows."""
-    check_same_code(task.source.synthesizer, task.source.code, synthesizer_version(task.source.synthesizer))
-    synthesizer = make_synthesizer(task.source.synthesizer, task.source.params, per_class=task.source.per_class)
-    rows, categorical = task.known.representative(task.seed).with_target()
+    known = task.known.representative(task.seed)
+    rows, categorical = known.with_target()
+    synthesizer: Synthesizer
+    if task.source.name == SLICES and known.slices is not None:
+        synthesizer = WithinSlices(task.source.params["names"], known.slices)
+    else:
+        check_same_code(task.source.synthesizer, task.source.code, synthesizer_version(task.source.synthesizer))
+        synthesizer = make_synthesizer(task.source.synthesizer, task.source.params, per_class=task.source.per_class)
     synthesizer.fit(rows, categorical=categorical, seed=task.seed)
     return synthesizer
 

@@ -17,6 +17,7 @@ from curator.score import Scorer, all_scorers, scorer_versions
 from curator.score.candidates import (
     ABOUT,
     BALANCING,
+    SLICES,
     Candidates,
     CandidateTask,
     Source,
@@ -67,6 +68,8 @@ class PoolTask:
         Every scorer, and the version of its code.
     faculty : Faculty
         What the teacher is chosen from.
+    slices : bool array of shape (n, n_slices), optional
+        Which rows are in the slices that a source of their own is to feed.
     """
 
     store: Path
@@ -83,6 +86,7 @@ class PoolTask:
     versions: str = ""
     scorers: tuple[tuple[str, str], ...] = field(default_factory=scorer_versions)
     faculty: Faculty = Faculty()  # noqa: RUF009  # frozen
+    slices: np.ndarray | None = None
 
     @cached_property
     def _known_digest(self) -> str:
@@ -97,8 +101,13 @@ class PoolTask:
     def _part(self, source: Source) -> CandidateTask:
         seed = source_seed(self.seed, source.name)
         how = [source.synthesizer, source.code, dict(source.params), source.per_class]
+        known = self.known
+        if source.name == SLICES:
+            # The other sources do not change with it.
+            known = replace(known, slices=self.slices)
+            how.append(known.digest())
         name = self._name(f"{self.key}-{source.name}", *how, self.max_ratio, seed)
-        return CandidateTask(self.store / name, self.known, source, self.max_ratio, seed)
+        return CandidateTask(self.store / name, known, source, self.max_ratio, seed)
 
     @cached_property
     def choice(self) -> ChoiceTask:

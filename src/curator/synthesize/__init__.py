@@ -12,6 +12,7 @@ from curator.synthesize.protocol import (
     make_synthesizer,
     synthesizer_version,
 )
+from curator.synthesize.within import WithinSlices
 
 __all__ = [
     "SYNTHESIZERS",
@@ -19,6 +20,7 @@ __all__ = [
     "ClassSampler",
     "Entry",
     "Synthesizer",
+    "WithinSlices",
     "check_synthesizer",
     "find_synthesizer",
     "make_synthesizer",
