@@ -13,6 +13,7 @@ from sklearn.utils.class_weight import compute_class_weight
 from curator.mix import KEPT, NOT_NEEDED, NOT_USED, class_quota, mix
 from curator.rare.weights import WEIGHT_CAP
 from curator.records import MixPlan
+from curator.score.candidates import SLICES
 from curator.score.context import rank_within
 from curator.score.pool import Pool
 
@@ -495,3 +496,11 @@ def test_real_only():
     assert mixture.drop_counts[NOT_USED] == 120
     assert len(mixture.candidate) == 0
     assert MixPlan((("a", 2.0), ("b", 1.0)), synthetic_weight=0.5).mass == 1.5
+
+
+def test_quotas_of_classes_do_not_bind_what_feeds_slices():
+    pool = make_pool(m=300, sources=("a", SLICES))
+    mixture = mix(MixPlan(((SLICES, 1.0),), class_tilt=0.5), pool)
+    first = np.flatnonzero(pool.source == 1)[: len(pool.y)]
+    assert np.array_equal(np.sort(mixture.candidate), first)
+    assert mix(MixPlan(((SLICES, 9.0),)), pool).shortfall == {SLICES: 270 - int((pool.source == 1).sum())}
