@@ -94,6 +94,39 @@ def test_every_kind_of_column_comes_back_as_it_was(a_mix_is_selected, tmp_path):
     assert (run.sample_weight == run.data["sample_weight"]).all()
 
 
+@pytest.mark.parametrize("kind", ["binary", "regression"])
+def test_every_kind_of_weight_can_be_searched(monkeypatch, tmp_path, kind):
+    def select(trials, folds=None, mean=None):
+        most = max(trials, key=lambda t: min(t.plan.hardness, 4 * t.plan.importance, t.plan.ratio))
+        return most, most
+
+    monkeypatch.setattr(selection, "select", select)
+    data, task = ({}, {}) if kind == "binary" else (regression(), {"estimator": "ridge"})
+    weights = {"effective_number": "search", "errors": "search", "density": "search"}
+    if kind == "regression":
+        del weights["effective_number"]
+    rare, search = {"weights": weights, "guard": False}, {"trials": 14, "max_ratio": 2}
+    run = curate(recipe(tmp_path, data, task, rare=rare, search=search), table(), jobs=1)
+    trials = run.trials
+    for column in ("hardness", "importance", *(["effective_beta"] if kind == "binary" else [])):
+        assert trials[column].between(0, 4).all()
+        assert trials[column].nunique() > 2, column
+    assert (trials["rare_exponent"] == 0).all()
+    plan = run.results["selected"]["plan"]
+    assert plan["hardness"] > 0
+    real = run.data[run.data["origin"] == "real"]["sample_weight"]
+    made = run.data[run.data["origin"] != "real"].groupby("row_id")["sample_weight"].sum()
+    assert real.nunique() > 20, "each row by its own error"
+    assert made.nunique() > 20, "each candidate by its own odds"
+    assert real.mean() == pytest.approx(1, rel=0.2)
+
+
+def test_errors_of_rows_that_the_run_does_not_work_with_are_not_known(tmp_path):
+    data = {"budget": 120, "drop": ["number", "code"]}
+    with pytest.raises(UserError, match=r"rare\.weights\.errors: need the error of every row"):
+        curate(recipe(tmp_path, data, rare={"weights": {"errors": "search"}}), table(), jobs=1)
+
+
 def test_regression(a_mix_is_selected, tmp_path):
     run = curate(recipe(tmp_path, regression(), {"estimator": "ridge"}), table(), jobs=1)
     assert run.results["task"] == "regression"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
 from curator.mix import KEPT, NOT_NEEDED, NOT_USED, class_quota, mix
+from curator.rare import class_weights, hard_weights, odds_weights
 from curator.rare.weights import WEIGHT_CAP
 from curator.records import MixPlan
 from curator.score.candidates import SLICES
@@ -42,11 +43,12 @@ def make_pool(
         "X": rng.normal(size=(n, 2)), "X_valid": rng.normal(size=(5, 2)), "X_candidates": rng.normal(size=(m, 2)),
         "y": y, "y_valid": y[:5], "weight": np.ones(n), "weight_valid": np.ones(5), "labels": labels, "source": source,
         "prediction": prediction, "uniform": rng.random(m), "sources": sources, "n_classes": n_classes,
-        "categorical": (), "scores": scores,
+        "categorical": (), "scores": scores, "density": rng.uniform(0.05, 0.95, m), "hardness": rng.random(n),
     }  # fmt: skip
     return Pool(**{**given, **changes})
 
 
+UNWEIGHTED = {"rare_exponent": 0.0, "effective_beta": 0.0, "hardness": 0.0, "importance": 0.0}
 ANY_TASK = st.sampled_from([0, 2, 3])
 LABELS = st.sampled_from(["keep", "filter", "relabel"])
 
@@ -73,6 +75,9 @@ def plans(draw, pool):
         draw(st.floats(0, 1)) if pool.n_classes else 0.0,
         draw(st.floats(0, 1)),
         thresholds,
+        effective_beta=draw(st.sampled_from([0.0, 0.9, 0.9999])) if pool.n_classes else 0.0,
+        hardness=draw(st.sampled_from([0.0, 2.0])),
+        importance=draw(st.sampled_from([0.0, 0.7])),
     )
 
 
@@ -308,7 +313,7 @@ def test_unlikely_classes_are_written_now_and_then_and_right_on_average():
 @given(cases(classes=st.sampled_from([2, 3])), st.sampled_from(["sampled", "argmax"]))
 def test_hard_forms_give_one_row_a_candidate(case, form):
     plan, pool = case
-    mixture = mix(replace(plan, labels="relabel", rare_exponent=0.0), pool, form)
+    mixture = mix(replace(plan, labels="relabel", **UNWEIGHTED), pool, form)
     assert len(np.unique(mixture.candidate)) == len(mixture.candidate)
     assert np.allclose(mixture.weight, plan.synthetic_weight * pool.weight.mean())
     if form == "argmax":
@@ -394,7 +399,7 @@ def test_user_weights_stay_and_synthetic_rows_weigh_like_the_average_real_one():
 def test_without_weights_real_rows_of_weight_1_stand_once(case, form):
     plan, pool = case
     pool = replace(pool, weight=np.ones(len(pool.y)))
-    mixture = mix(replace(plan, rare_exponent=0.0), pool, form, weights=False)
+    mixture = mix(replace(plan, **UNWEIGHTED), pool, form, weights=False)
     assert np.array_equal(mixture.real, np.arange(len(pool.y)))
     assert (mixture.real_weight == 1).all()
     assert (mixture.weight == 1).all()
@@ -504,3 +509,26 @@ def test_quotas_of_classes_do_not_bind_what_feeds_slices():
     first = np.flatnonzero(pool.source == 1)[: len(pool.y)]
     assert np.array_equal(np.sort(mixture.candidate), first)
     assert mix(MixPlan(((SLICES, 9.0),)), pool).shortfall == {SLICES: 270 - int((pool.source == 1).sum())}
+
+
+def test_hard_rows_and_real_looking_candidates_weigh_more():
+    pool = make_pool(n=40, m=200)
+    plain, hard = (mix(MixPlan((("a", 2.0),), hardness=h), pool) for h in (0.0, 3.0))
+    assert hard.real_weight / plain.real_weight == pytest.approx(hard_weights(pool.hardness, 3.0))
+    assert np.array_equal(hard.weight, plain.weight)
+    odds = mix(MixPlan((("a", 2.0),), "relabel", importance=0.5), pool)
+    without = mix(MixPlan((("a", 2.0),), "relabel"), pool)
+    assert np.array_equal(odds.candidate, without.candidate)
+    chosen = np.unique(odds.candidate)
+    expected = np.zeros(200)
+    expected[chosen] = odds_weights(pool.density[chosen], 0.5)
+    assert odds.weight / without.weight == pytest.approx(expected[odds.candidate])
+    assert odds.weight.sum() == pytest.approx(without.weight.sum())
+
+
+def test_effective_numbers_weigh_both_kinds_of_rows():
+    pool = make_pool(n=60, m=200)
+    mixture = mix(MixPlan((("a", 1.0),), effective_beta=0.9), pool)
+    by_class = class_weights(pool.y, 2, 0.0, beta=0.9)
+    assert mixture.real_weight == pytest.approx(by_class[pool.y])
+    assert mixture.weight == pytest.approx(by_class[mixture.label])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from curator.rare import class_shares, class_weights
+from curator.rare import class_shares, class_weights, hard_weights, odds_weights
 from curator.records import LabelForm, MixPlan
 from curator.score.candidates import SLICES
 from curator.score.pool import Pool
@@ -96,11 +96,17 @@ def mix(
     shortfall = _draw(plan, pool, decision, reasons, scale)
     chosen = np.flatnonzero(decision == 0)
     candidate, label, weight = _labels(plan, pool, chosen, form)
-    by_class = class_weights(pool.y, pool.n_classes, plan.rare_exponent, pool.weight)
+    by_class = class_weights(pool.y, pool.n_classes, plan.rare_exponent, pool.weight, beta=plan.effective_beta)
     real_weight = pool.weight * (by_class[pool.y] if by_class is not None else 1.0)
+    if plan.hardness > 0:
+        real_weight = real_weight * hard_weights(pool.hardness, plan.hardness)
     weight = weight * plan.synthetic_weight * float(pool.weight.mean() if len(pool.weight) else 1.0)
     if by_class is not None:
         weight = weight * by_class[label]
+    if plan.importance > 0:
+        odds = np.zeros(len(pool.labels))
+        odds[chosen] = odds_weights(pool.density[chosen], plan.importance)
+        weight = weight * odds[candidate]
     real = np.arange(len(pool.y))
     if not weights:
         start = np.asarray(pool.uniform[candidate])

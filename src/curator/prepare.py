@@ -154,7 +154,10 @@ class Setup:
             sources=tuple(s.name for s in self.sources),
             labels=labels,
             thresholds=recipe.filters.settings,
-            rare_weights=recipe.rare.weights,
+            rare_weights=recipe.rare.weighting.classes,
+            effective_number=recipe.rare.weighting.effective_number,
+            hardness=recipe.rare.weighting.errors,
+            importance=recipe.rare.weighting.density,
             classes=classes,
             max_ratio=self.max_ratio,
             tuning=self.tuning,
@@ -241,6 +244,9 @@ def prepare(recipe: Recipe, data: pd.DataFrame | None = None, *, table: Table | 
     """
     _check_average(recipe)
     table = load(recipe, data) if table is None else table
+    if table.whole is not None and recipe.rare.weighting.errors not in ("off", 0):
+        why = "need the error of every row, and the run works with a part of them (data.budget); leave them out"
+        raise located(recipe, RecipeProblems([Problem(("rare", "weights", "errors"), why)]))
     try:
         metrics = _metrics(recipe, table)
         splits = make_splits(table, recipe)

@@ -35,6 +35,12 @@ class MixPlan:
         Rows of a class weigh ``(1 / share) ** exponent``, capped and normalised; 0 switches this off.
     thresholds : tuple of (str, float)
         Least score by scorer; a candidate below it is dropped. See `curator.score` for each scorer's scale.
+    effective_beta : float
+        Rows of a class weigh by its effective number at this beta in [0, 1), in place of `rare_exponent`; 0: off.
+    hardness : float
+        Real rows weigh ``1 + hardness * error``, the teacher's error out of fold being in [0, 1]; 0: off.
+    importance : float
+        Synthetic rows weigh by their odds of being real to this power, in [0, 1]; 0: all alike.
     settings : tuple of (str, value)
         Settings of the estimator that this mix was searched with (``task.tune``); empty: those of the reference.
     """
@@ -46,6 +52,9 @@ class MixPlan:
     rare_exponent: float = 0.0
     thresholds: tuple[tuple[str, float], ...] = ()
     settings: tuple[tuple[str, Any], ...] = ()
+    effective_beta: float = 0.0
+    hardness: float = 0.0
+    importance: float = 0.0
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> MixPlan:
@@ -58,6 +67,7 @@ class MixPlan:
             float(raw["rare_exponent"]),
             tuple((str(n), float(v)) for n, v in raw["thresholds"]),
             tuple((str(n), v) for n, v in raw.get("settings", ())),
+            *(float(raw.get(name, 0.0)) for name in ("effective_beta", "hardness", "importance")),
         )
 
     @property
@@ -68,7 +78,12 @@ class MixPlan:
     @property
     def real_only(self) -> bool:
         """Whether the plan is the real rows, unweighted and unaccompanied."""
-        return self.ratio == 0 and self.rare_exponent == 0
+        return self.ratio == 0 and not self.weighs_real_rows
+
+    @property
+    def weighs_real_rows(self) -> bool:
+        """Whether real rows weigh differently from each other by this plan."""
+        return self.rare_exponent > 0 or self.effective_beta > 0 or self.hardness > 0
 
     @property
     def mass(self) -> float:
@@ -77,8 +92,12 @@ class MixPlan:
 
     def canonical(self) -> MixPlan:
         """Return the plan without settings that have no effect, so that equal mixes compare equal."""
+        exponent = 0.0 if self.effective_beta > 0 else self.rare_exponent
         if self.ratio == 0:
-            return MixPlan(rare_exponent=self.rare_exponent, settings=tuple(sorted(self.settings)))
+            return MixPlan(
+                rare_exponent=exponent, settings=tuple(sorted(self.settings)), effective_beta=self.effective_beta,
+                hardness=self.hardness,
+            )  # fmt: skip
         thresholds = tuple(
             sorted((k, v) for k, v in self.thresholds if v > 0 and (k != "agreement" or self.labels == "filter"))
         )
@@ -87,8 +106,8 @@ class MixPlan:
         idle = self.labels == "filter" and "agreement" not in dict(thresholds)
         labels: LabelPolicy = "keep" if idle else self.labels
         return MixPlan(
-            ratios, labels, self.synthetic_weight, self.class_tilt, self.rare_exponent, thresholds,
-            tuple(sorted(self.settings)),
+            ratios, labels, self.synthetic_weight, self.class_tilt, exponent, thresholds,
+            tuple(sorted(self.settings)), self.effective_beta, self.hardness, self.importance,
         )  # fmt: skip
 
 

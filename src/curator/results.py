@@ -213,6 +213,7 @@ def trials_frame(trials: Sequence[Trial], setup: Setup) -> pd.DataFrame:
             "ratio": t.plan.ratio, "mass": t.plan.mass, "labels": t.plan.labels,
             "synthetic_weight": t.plan.synthetic_weight, "class_tilt": t.plan.class_tilt,
             "rare_exponent": t.plan.rare_exponent,
+            "effective_beta": t.plan.effective_beta, "hardness": t.plan.hardness, "importance": t.plan.importance,
             "harms": ", ".join(s.name for s, v in zip(setup.guarded, t.harm, strict=False) if v > 0),
             **{f"ratio.{s}": r for s, r in t.plan.ratios},
             **{f"threshold.{s}": v for s, v in t.plan.thresholds},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -22,6 +23,8 @@ Setting = float | Literal["search", "off"]
 Params = dict[str, Any]
 # What a parameter of the study that sets the estimator is called.
 SETTING = "setting."
+# Up to what the kinds of weights are searched, from 0 on.
+RANGES = {"effective_depth": 4.0, "hardness": 4.0, "importance": 1.0}
 
 
 @dataclass(frozen=True)
@@ -86,15 +89,19 @@ class Space:
     tuning: Tuning | None = None
     synthetic_weight: Setting = "search"
     class_tilt: Setting = "search"
+    effective_number: Setting = "off"
+    hardness: Setting = "off"
+    importance: Setting = "off"
     max_mass: float = float("inf")
 
     def suggest(self, trial: Any) -> MixPlan:
         """Read one plan off an Optuna trial."""
         ratios = [trial.suggest_float(f"ratio.{s}", 0.0, self.top, step=STEP) for s in self.sources]
         exponent = self._rare(trial)
+        beta, hardness = self._beta(trial), self._searched(trial, "hardness", self.hardness)
         total = sum(ratios)
         if total == 0:
-            return MixPlan(rare_exponent=exponent).canonical()
+            return MixPlan(rare_exponent=exponent, effective_beta=beta, hardness=hardness).canonical()
         shrink = min(1.0, self.max_ratio / total)
         labels = self.labels[0] if len(self.labels) == 1 else trial.suggest_categorical("labels", list(self.labels))
         weight, tilt = _number(self.synthetic_weight, 1.0), _number(self.class_tilt, 0.0) if self.classes else 0.0
@@ -113,8 +120,22 @@ class Space:
             )
             thresholds.append((name, float(value)))
         scaled = tuple((s, r * shrink) for s, r in zip(self.sources, ratios, strict=True))
+        importance = self._searched(trial, "importance", self.importance)
         settings = self._settings(trial)
-        return MixPlan(scaled, labels, weight, tilt, exponent, tuple(thresholds), settings).canonical()
+        return MixPlan(
+            scaled, labels, weight, tilt, exponent, tuple(thresholds), settings, beta, hardness, importance
+        ).canonical()
+
+    def _beta(self, trial: Any) -> float:
+        """Return beta; what is searched is how close to 1 it comes, in powers of ten."""
+        if not self.classes or self.effective_number != "search":
+            return _number(self.effective_number, 0.0) if self.classes else 0.0
+        return float(1 - 10.0 ** -trial.suggest_float("effective_depth", 0.0, RANGES["effective_depth"]))
+
+    def _searched(self, trial: Any, name: str, setting: Setting) -> float:
+        if setting != "search":
+            return _number(setting, 0.0)
+        return float(trial.suggest_float(name, 0.0, RANGES[name]))
 
     def _settings(self, trial: Any) -> tuple[tuple[str, Any], ...]:
         if self.tuning is None:
@@ -158,6 +179,8 @@ class Space:
             plan, thresholds=tuple(sorted(thresholds.items())), rare_exponent=exponent,
             synthetic_weight=_number(self.synthetic_weight, plan.synthetic_weight),
             class_tilt=_number(self.class_tilt, plan.class_tilt) if self.classes else plan.class_tilt,
+            effective_beta=_number(self.effective_number, plan.effective_beta) if self.classes else 0.0,
+            hardness=_number(self.hardness, plan.hardness), importance=_number(self.importance, plan.importance),
         )  # fmt: skip
 
     def params_of(self, plan: MixPlan) -> Params | None:
@@ -172,8 +195,10 @@ class Space:
             params["rare_exponent"] = plan.rare_exponent
         elif plan.rare_exponent != (0.0 if self.rare_weights in ("off", "search") else self.rare_weights):
             return None
-        if plan.ratio == 0:
-            return params
+        weights = self._weights_of(plan)
+        if weights is None or plan.ratio == 0:
+            return None if weights is None else params | weights
+        params |= weights
         known = dict(plan.thresholds)
         chosen = [
             (f"threshold.{name}", setting, known.get(name, 0.0))
@@ -192,6 +217,20 @@ class Space:
             settings = {**self.tuning.base, **dict(plan.settings)}
             params |= {f"{SETTING}{name}": settings[name] for name in self.tuning.values}
         return params
+
+
+    def _weights_of(self, plan: MixPlan) -> Params | None:
+        """Return the parameters that give a plan's kinds of weights beside the exponent's; None where none do."""
+        kinds = [("hardness", self.hardness, plan.hardness)]
+        if self.classes:
+            asked = self.effective_number
+            fixed: Setting = asked if asked == "search" else -math.log10(1 - _number(asked, 0.0))
+            kinds.append(("effective_depth", fixed, -math.log10(1 - plan.effective_beta)))
+        if plan.ratio > 0:
+            kinds.append(("importance", self.importance, plan.importance))
+        if any(abs(value - _number(setting, value)) > 1e-9 for _, setting, value in kinds):
+            return None
+        return {name: value for name, setting, value in kinds if setting == "search"}
 
 
 def _number(setting: Setting, searched: float) -> float:

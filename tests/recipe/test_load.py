@@ -115,7 +115,12 @@ def test_source_and_target_are_enough(write):
         ],
         "labels": "search",
         "filters": dict.fromkeys(("realism", "agreement", "novelty", "typicality"), "search"),
-        "rare": {"slices": [], "discover": True, "weights": "search", "tolerance": 0.01},
+        "rare": {
+            "slices": [], "discover": True, "feed": False, "guard": True, "weights": "search", "tolerance": 0.01,
+        },
+        "integrity": {
+            "min_real_share": 0.0, "min_real_weight_share": 0.0, "max_slice_weight_share": 1.0, "rare_coverage": 1.0,
+        },
         "search": {
             "trials": 100, "timeout": None, "seed": 0, "jobs": "auto", "max_ratio": "auto", "pruning": True,
             "synthetic_weight": "search", "class_tilt": "search",

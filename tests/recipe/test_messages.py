@@ -100,11 +100,28 @@ def lines(raw):
             {"data": {"target": "y", "query": "a", "table": "b"}},
             "data: query and table are both given; keep one of them",
         ),
+        (
+            {"data": {"target": "y"}, "rare": {"weights": {"clases": 1}}},
+            "rare.weights.clases: unknown key; did you mean 'classes'? Known here: classes, effective_number, "
+            "errors, density",
+        ),
+        (
+            {"data": {"target": "y"}, "rare": {"weights": {"errors": 20}}},
+            "rare.weights.errors: must be at most 10; got 20",
+        ),
+        (
+            {"data": {"target": "y"}, "rare": {"weights": {"classes": 0.5, "effective_number": 0.9}}},
+            "rare.weights: classes and effective_number both weigh by class; leave one of them out",
+        ),
+        (
+            {"data": {"target": "y"}, "filters": {"agreement": {"threshold": 3}}},
+            "filters.agreement.threshold: must be below 1; got 3",
+        ),
         ({"data": {}}, "data.target: is required; add it"),
         (
             {"tsk": {}},
             "tsk: unknown key; did you mean 'task'? Known here: version, name, data, task, synthesizers, labels, "
-            "filters, rare, search, output",
+            "filters, rare, integrity, search, output",
         ),
         (
             {"data": {"target": "y", "zzz": 1}},

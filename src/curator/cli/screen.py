@@ -57,7 +57,13 @@ def plan_in_words(plan: Mapping[str, Any]) -> str:
     'real rows only'
     """
     ratios = [f"{ratio:.3g} x {source}" for source, ratio in plan["ratios"] if ratio > 0]
-    rare = f"class weights (1/share)^{plan['rare_exponent']:.2f}" if plan["rare_exponent"] > 0 else ""
+    kinds = {
+        "rare_exponent": "class weights (1/share)^{:.2f}",
+        "effective_beta": "effective numbers of classes, beta {:.4g}",
+        "hardness": "hard rows up to {:.2f} heavier",
+        "importance": "synthetic rows by odds^{:.2f}",
+    }  # fmt: skip
+    rare = ", ".join(text.format(plan[name]) for name, text in kinds.items() if plan.get(name, 0) > 0)
     if not ratios:
         return f"real rows only, {rare}" if rare else "real rows only"
     labels = {"keep": "labels kept", "filter": "doubted labels dropped", "relabel": "labelled by the teacher"}

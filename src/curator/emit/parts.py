@@ -256,7 +256,8 @@ def make_part(task: PartTask) -> None:
     made = [_candidates(task, part, scale) for part in parts]
     pool = _pool(task, parts, made)
     # A copy stands for what it does among the real rows, which were not over-represented there.
-    by_class = class_weights(known.y, len(known.classes), task.plan.rare_exponent, known.weight)
+    by_class = class_weights(known.y, len(known.classes), task.plan.rare_exponent, known.weight,
+                             beta=task.plan.effective_beta)  # fmt: skip
     median = float(np.median(task.table.weight * (by_class[known.y] if by_class is not None else 1.0)))
     mixture = mix(task.plan, pool, task.form, weights=task.weights, scale=scale, median=median)
     import pandas as pd
@@ -314,21 +315,22 @@ def _pool(task: PartTask, parts: list[CandidateTask], made: list[Candidates]) ->
     known, plan = task.pool.known, task.plan.canonical()
     scorers = {name: scorer for name, scorer in all_scorers().items() if name in dict(plan.thresholds)}
     scored = []
-    if scorers or plan.labels == "relabel":
+    if scorers or plan.labels == "relabel" or plan.importance > 0:
         teacher = keep_fit(f"teacher {task.pool.folder.name}", lambda: fit_teacher(task.pool.choice))
         space = keep_fit(f"space {task.pool.folder.name}", lambda: real_space(known, CANDIDATES_A_PART))
         scored = [score(known, m, teacher, space, _seed(task, p), scorers) for p, m in zip(parts, made, strict=True)]
     else:
         shape = (len(known.classes),) if known.has_classes else ()
-        scored = [(np.zeros((len(m.labels), *shape)), {}) for m in made]
+        scored = [(np.zeros((len(m.labels), *shape)), {}, np.full(len(m.labels), 0.5)) for m in made]
     nothing = np.empty((0, 0))
     return Pool(
         X=nothing, X_valid=nothing, X_candidates=nothing, y=known.y, y_valid=nothing, weight=known.weight,
         weight_valid=nothing, labels=np.concatenate([m.labels for m in made]),
         source=np.repeat(np.arange(len(made), dtype=np.int16), [len(m.labels) for m in made]),
-        prediction=np.concatenate([p for p, _ in scored]), uniform=np.concatenate([m.uniform for m in made]),
+        prediction=np.concatenate([p for p, _, _ in scored]), uniform=np.concatenate([m.uniform for m in made]),
         sources=tuple(p.source.name for p in parts), n_classes=len(known.classes), categorical=(),
-        scores={name: np.concatenate([s[name] for _, s in scored]) for name in scorers},
+        scores={name: np.concatenate([s[name] for _, s, _ in scored]) for name in scorers},
+        density=np.concatenate([d for _, _, d in scored]),
     )  # fmt: skip
 
 

@@ -28,7 +28,8 @@ def write_real(
     import pyarrow.parquet as pq
 
     table = setup.table
-    by_class = class_weights(table.y, len(table.classes), plan.rare_exponent, table.weight) if mixed else None
+    by_class = class_weights(table.y, len(table.classes), plan.rare_exponent, table.weight,
+                             beta=plan.effective_beta) if mixed else None  # fmt: skip
     takes = setup.estimator.takes_weights or not mixed
     median = float(np.median(_row_weights(setup, table.y, table.frame, by_class)))
     for number, batches in itertools.groupby(_pieces(whole), key=lambda piece: piece[0] // REAL_ROWS_A_FILE):

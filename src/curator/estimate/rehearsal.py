@@ -137,10 +137,12 @@ def _rehearse(
         X=X, X_valid=X_valid, X_candidates=X_candidates, y=known.y, y_valid=task.y_valid, weight=known.weight,
         weight_valid=task.weight_valid, labels=np.concatenate([p.labels for p in parts]),
         source=np.repeat(np.arange(len(parts), dtype=np.int16), [len(p.labels) for p in parts]),
-        prediction=np.concatenate([*(prediction for prediction, _ in scored), nothing]),
+        prediction=np.concatenate([*(prediction for prediction, _, _ in scored), nothing]),
         uniform=np.concatenate([p.uniform for p in parts]),
         sources=tuple(p.source.name for p in task.parts), n_classes=len(known.classes), categorical=codes,
-        scores={name: np.concatenate([*(scores[name] for _, scores in scored), np.zeros(rest)]) for name in timed},
+        scores={name: np.concatenate([*(scores[name] for _, scores, _ in scored), np.zeros(rest)]) for name in timed},
+        # What these are makes no difference to how long it takes.
+        density=np.full(sum(len(p.labels) for p in parts), 0.5), hardness=np.full(n, 0.5),
     )  # fmt: skip
     pools = {task.encoding: pool}
     for name, (codes, X, X_valid, X_candidates) in encoded.items():

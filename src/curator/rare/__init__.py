@@ -2,7 +2,7 @@
 
 from curator.rare.discover import discover_slices, with_losses
 from curator.rare.slices import LEAST_GUARDED_ROWS, LEAST_HOLDOUT_ROWS, Slice, declared_slices
-from curator.rare.weights import class_shares, class_weights
+from curator.rare.weights import class_shares, class_weights, hard_weights, odds_weights
 
 __all__ = [
     "LEAST_GUARDED_ROWS",
@@ -12,5 +12,7 @@ __all__ = [
     "class_weights",
     "declared_slices",
     "discover_slices",
+    "hard_weights",
+    "odds_weights",
     "with_losses",
 ]

@@ -33,7 +33,21 @@ def problems_of(error: ValidationError, raw: Any = None) -> list[Problem]:
     by_path: dict[tuple[str | int, ...], list[ErrorDetails]] = {}
     for detail in error.errors(include_url=False):
         by_path.setdefault(_key_path(detail), []).append(detail)
-    return [Problem(as_written(path, raw), _sentence(path, details)) for path, details in by_path.items()]
+    return [
+        Problem(as_written(path, raw), _sentence(path, details))
+        for path, details in by_path.items()
+        # Of a mapping that stands for a setting in full, what is wrong within it says more than what it is not.
+        if not (isinstance(_at(raw, path), dict) and any(p[: len(path)] == path != p for p in by_path))
+    ]
+
+
+def _at(raw: Any, path: tuple[str | int, ...]) -> Any:
+    for step in path:
+        if isinstance(raw, dict):
+            raw = raw.get(step)
+        elif isinstance(raw, list | tuple) and isinstance(step, int) and step < len(raw):
+            raw = raw[step]
+    return raw
 
 
 def as_written(path: tuple[str | int, ...], raw: Any) -> tuple[str | int, ...]:
@@ -61,12 +75,23 @@ def _key_path(detail: ErrorDetails) -> tuple[str | int, ...]:
         elif isinstance(step, int):
             path.append(step)
             model = _item_type(model)
+        elif (member := _member(model, str(step))) is not None:
+            model = member
         elif detail["type"] == "extra_forbidden" or _is_mapping(model):
             path.append(step)
             model = None
         else:
             break
     return tuple(path)
+
+
+def _member(annotation: Any, name: str) -> Any:
+    """Return the model of a union that pydantic calls by this name."""
+    return next((m for m in _models(annotation) if m.__name__ in name), None)
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    return [a for a in get_args(annotation) if isinstance(a, type) and issubclass(a, BaseModel)]
 
 
 def _field_type(model: type[BaseModel], key: str) -> Any:
@@ -153,6 +178,8 @@ def _siblings(path: tuple[str | int, ...]) -> list[str]:
             model = _field_type(model, str(step))
         else:
             model = _item_type(model)
+    # Of a union whose members are values and one model, the keys are that model's.
+    model = next(iter(_models(model)), model)
     if isinstance(model, type) and issubclass(model, BaseModel):
         return [info.alias or name for name, info in model.model_fields.items()]
     return []

@@ -192,6 +192,33 @@ class SliceSpec(Model):
     where: str = Field(min_length=1, description="A pandas query expression over the table's columns.")
 
 
+Power = Annotated[float, Field(ge=0, le=1)] | Literal["search", "off"]
+
+
+class WeightSpec(Model):
+    """How rows are weighted; each: a number, `search`, or off."""
+
+    classes: Power = Field("search", description="Exponent of the inverse class share.")
+    effective_number: Annotated[float, Field(gt=0, lt=1)] | Literal["search", "off"] = Field(
+        "off", description="In place of it: beta of the effective number of a class's rows, .9 to .9999."
+    )
+    errors: Annotated[float, Field(ge=0, le=10)] | Literal["search", "off"] = Field(
+        "off", description="Real rows weigh 1 + this times the teacher's error out of fold."
+    )
+    density: Power = Field("off", description="Synthetic rows weigh by their odds of being real to this power.")
+
+    _read_off = field_validator("classes", "effective_number", "errors", "density", mode="before")(off)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_of_two(cls, values: Any) -> Any:
+        if isinstance(values, dict) and off(values.get("effective_number", "off")) != "off":
+            if off(values.get("classes", "off")) != "off":
+                raise ValueError("classes and effective_number both weigh by class; leave one of them out")
+            return {**values, "classes": "off"}
+        return values
+
+
 class RareSpec(Model):
     """Which rare cases must not get worse, and how they are weighted."""
 
@@ -205,14 +232,19 @@ class RareSpec(Model):
     guard: bool = Field(
         default=True, description="Leave mixes out that make a slice worse beyond the tolerance, and emit none."
     )
-    weights: Annotated[float, Field(ge=0, le=1)] | Literal["search", "off"] = Field(
-        "search", description="Exponent of the inverse class share in row weights."
+    weights: Power | WeightSpec = Field(
+        "search", description="Exponent of the inverse class share in row weights; or several kinds of weights."
     )
     tolerance: float = Field(
         0.01, ge=0, lt=1, description="How much worse still counts as not worse (relative for errors in target units)."
     )
 
     _read_off = field_validator("weights", mode="before")(off)
+
+    @property
+    def weighting(self) -> WeightSpec:
+        """The weights in full."""
+        return self.weights if isinstance(self.weights, WeightSpec) else WeightSpec(classes=self.weights)
 
     @field_validator("slices")
     @classmethod

@@ -183,6 +183,11 @@ def _settings(plans: Mapping[str, Any], task: str) -> list[tuple[str, list[str]]
         tilts = [f"{p.class_tilt:.2f}" if p.ratio else words.MISSING for p in both]
         rows.append(("class tilt (0 real proportion, 1 all alike)", tilts))
         rows.append(("exponent of the inverse class share in weights", [f"{p.rare_exponent:.2f}" for p in both]))
+    for name, what in (("effective_beta", "beta of effective numbers"), ("hardness", "weight of the teacher's errors"),
+                       ("importance", "power of the odds of being real")):  # fmt: skip
+        values = [getattr(p, name) for p in both]
+        if any(values):
+            rows.append((what, [f"{v:.4g}" for v in values]))
     for n in scorers:
         found = [dict(p.thresholds).get(n) for p in both]
         rows.append((f"least {n}", ["off" if v is None else f"{v:.3f}" for v in found]))

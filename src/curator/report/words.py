@@ -190,8 +190,7 @@ def change_words(results: Mapping[str, Any], before: Any, after: Any) -> str:
 
 def plan_words(plan: MixPlan, task: str, form: str) -> list[str]:
     """Return a plan as sentences, one a setting that matters."""
-    weighting = f"Rows weigh (1 / share of their class) to the power {plan.rare_exponent:.2f}, capped and normalised."
-    by_class = [weighting] if plan.rare_exponent > 0 else []
+    by_class = _weight_words(plan)
     if plan.ratio == 0:
         return ["Real rows only; no synthetic row is added.", *by_class]
     asked = joined(f"{ratio:g} rows of {source}" for source, ratio in plan.ratios)
@@ -212,6 +211,20 @@ def plan_words(plan: MixPlan, task: str, form: str) -> list[str]:
     if plan.settings:
         out.append(f"The estimator that goes with it: {settings_words(plan.settings)}.")
     return out
+
+
+def _weight_words(plan: MixPlan) -> list[str]:
+    share = f"(1 / share of their class) to the power {plan.rare_exponent:.2f}"
+    number = f"one over the effective number of their class's rows (beta {plan.effective_beta:.4g})"
+    hard = f"1 + {plan.hardness:.2f} times the teacher's error out of fold"
+    odds = f"their odds of being real to the power {plan.importance:.2f}"
+    kinds = (
+        (plan.rare_exponent, "Rows", share),
+        (plan.effective_beta, "Rows", number),
+        (plan.hardness, "Real rows", hard),
+        (plan.importance, "Synthetic rows", odds),
+    )
+    return [f"{who} weigh {what}, capped and normalised." for value, who, what in kinds if value > 0]
 
 
 def settings_words(settings: Iterable[tuple[str, Any]]) -> str:

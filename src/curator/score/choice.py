@@ -51,6 +51,21 @@ def fit_teacher(task: ChoiceTask) -> Teacher:
     return task.teacher().fit(known.rows, known.y, known.weight, known.group)
 
 
+def hardness(task: ChoiceTask) -> np.ndarray:
+    """Return the chosen teacher's error on each training row, out of fold, in [0, 1]; shape (n,).
+
+    One less the probability of the row's class; at regression, the rank of the absolute error.
+    """
+    from scipy.stats import rankdata
+
+    guess, y = _load_choice(task.folder).out_of_fold, task.known.y
+    if task.known.has_classes:
+        errors: np.ndarray = 1.0 - np.clip(guess[np.arange(len(y)), y], 0.0, 1.0)
+        return errors
+    ranks: np.ndarray = (rankdata(np.abs(y - guess)) - 0.5) / len(y)
+    return ranks
+
+
 def _load_choice(folder: Path) -> Choice:
     try:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,8 @@ class ScoringContext:
         The teacher's prediction for each candidate.
     space : RealSpace
         The real rows as points.
+    memory : dict
+        What one scorer has found and another may use.
     """
 
     rows: pd.DataFrame
@@ -51,6 +53,7 @@ class ScoringContext:
     prediction: np.ndarray
     seed: int
     space: RealSpace
+    memory: dict[str, np.ndarray] = field(default_factory=dict)
 
     @cached_property
     def stratum(self) -> np.ndarray:

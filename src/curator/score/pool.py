@@ -29,8 +29,9 @@ from curator.score.candidates import (
     wanted,
     write_arrays,
 )
-from curator.score.choice import ChoiceTask, choose_teacher, fit_teacher
+from curator.score.choice import ChoiceTask, choose_teacher, fit_teacher, hardness
 from curator.score.context import RealSpace, ScoringContext
+from curator.score.realism import chance_of_real
 from curator.score.teacher import Faculty, Teacher
 from curator.table import ENCODERS, Encoding
 from curator.versions import check_same_code
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Raised when the meaning of a cached folder changes, so that older ones are not taken for newer ones.
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,6 +184,10 @@ class Pool:
     uniform : array of shape (m,)
         One number in [0, 1) a candidate, for drawing labels and copies.
     scores : mapping of str to array of shape (m,)
+    density : array of shape (m,)
+        Each candidate's probability to be a real row, as of equally many of both.
+    hardness : array of shape (n,)
+        The teacher's error out of fold on each real row, in [0, 1].
     """
 
     X: np.ndarray
@@ -200,6 +205,8 @@ class Pool:
     n_classes: int
     categorical: tuple[int, ...]
     scores: Mapping[str, np.ndarray]
+    density: np.ndarray = field(default_factory=lambda: np.empty(0))
+    hardness: np.ndarray = field(default_factory=lambda: np.empty(0))
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     teacher_weights: Mapping[str, float] = field(default_factory=dict)
     seeds: Mapping[str, int] = field(default_factory=dict)
@@ -214,7 +221,7 @@ class Pool:
 
 _ARRAYS = (
     "X", "X_valid", "X_candidates", "y", "y_valid", "weight", "weight_valid", "labels", "source", "prediction",
-    "uniform",
+    "uniform", "density", "hardness",
 )  # fmt: skip
 
 
@@ -229,6 +236,8 @@ def build_pool(task: PoolTask) -> None:
     parts = [load_candidates(part.folder) for part in task.parts]
     _score_parts(task, parts)
     judged = [_load_scores(folder) for folder in task.judged.values()]
+    densities = [load_density(folder) for folder in task.judged.values()]
+    densities += [np.full(len(p.labels), 0.5) for p in parts[len(judged) :]]
     encoder = ENCODERS[task.encoding](task.known.categorical).fit(task.known.rows)
     scored = [*judged, *(_unscored(p, task, judged[0][1]) for p in parts[len(judged) :])]
     arrays = {
@@ -240,6 +249,7 @@ def build_pool(task: PoolTask) -> None:
         "source": np.repeat(np.arange(len(parts), dtype=np.int16), [len(p.labels) for p in parts]),
         "prediction": np.concatenate([prediction for prediction, _, _ in scored]),
         "uniform": np.concatenate([p.uniform for p in parts]),
+        "density": np.concatenate(densities), "hardness": hardness(task.choice),
         **{f"score-{k}": np.concatenate([scores[k] for _, scores, _ in scored]) for k in scored[0][1]},
     }  # fmt: skip
     about = {
@@ -271,8 +281,9 @@ def _score_parts(task: PoolTask, parts: Sequence[Candidates]) -> None:
     every = real_space(task.known, wanted(task.max_ratio, len(task.known.y)))
     for made, seed, folder in waiting:
         space = every.apart()
-        prediction, scores = score(task.known, made, teacher, space, seed, all_scorers())
-        write_arrays(folder, {"prediction": prediction, **{f"score-{k}": v for k, v in scores.items()}},
+        prediction, scores, density = score(task.known, made, teacher, space, seed, all_scorers())
+        arrays = {"prediction": prediction, "density": density, **{f"score-{k}": v for k, v in scores.items()}}
+        write_arrays(folder, arrays,
                {"scores": list(scores), "teacher": dict(teacher.weights), "neighbours": space.index.facts})  # fmt: skip
 
 
@@ -288,14 +299,15 @@ def score(
     space: RealSpace,
     seed: int,
     scorers: Mapping[str, Scorer],
-) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Return the teacher's prediction for one source's candidates, and their scores."""
+) -> tuple[np.ndarray, dict[str, np.ndarray], np.ndarray]:
+    """Return the teacher's prediction for one source's candidates, their scores, and their chance to be real."""
     prediction = teacher.predict(made.rows)
     context = ScoringContext(
         known.rows, known.y, made.rows, made.labels, known.categorical, known.task, teacher, prediction, seed,
         space,
     )  # fmt: skip
-    return prediction, {name: np.asarray(scorer(context), dtype=float) for name, scorer in scorers.items()}
+    scores = {name: np.asarray(scorer(context), dtype=float) for name, scorer in scorers.items()}
+    return prediction, scores, chance_of_real(context)
 
 
 def _load_scores(folder: Path) -> tuple[np.ndarray, dict[str, np.ndarray], dict[str, Any]]:
@@ -305,6 +317,15 @@ def _load_scores(folder: Path) -> tuple[np.ndarray, dict[str, np.ndarray], dict[
         return np.load(folder / "prediction.npy", allow_pickle=False), scores, about
     except (OSError, ValueError, KeyError) as error:
         raise damaged(folder, error) from None
+
+
+def load_density(folder: Path) -> np.ndarray:
+    """Read the candidates' chances to be real."""
+    try:
+        found: np.ndarray = np.load(folder / "density.npy", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise damaged(folder, error) from None
+    return found
 
 
 def _unscored(

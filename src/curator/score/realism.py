@@ -10,13 +10,20 @@ MOST_TO_LEARN = 20_000
 
 
 def realism(context: ScoringContext) -> np.ndarray:
-    """Return, per candidate, the rank within source and class of its probability to be real; shape (m,), in (0, 1].
+    """Return, per candidate, the rank within source and class of `chance_of_real`; shape (m,), in (0, 1]."""
+    return rank_within(chance_of_real(context), context.stratum)
+
+
+def chance_of_real(context: ScoringContext) -> np.ndarray:
+    """Return, per candidate, its probability to be a real row, as of equally many of both; shape (m,).
 
     A classifier of real against synthetic rows is cross-fitted over two halves, so that no candidate is judged by a
     model that has seen it. Both sides weigh the same; a half learns from at most 20,000 rows of each.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
+    if "chance_of_real" in context.memory:
+        return context.memory["chance_of_real"]
     real, made, codes = context.ordinal
     chance = np.full(len(made), 0.5)
     rng = np.random.default_rng([context.seed, 3])
@@ -35,4 +42,5 @@ def realism(context: ScoringContext) -> np.ndarray:
         )
         model.fit(X, is_real, sample_weight=weight)
         chance[judge] = model.predict_proba(made[judge])[:, 1]
-    return rank_within(chance, context.stratum)
+    context.memory["chance_of_real"] = chance
+    return chance

@@ -43,7 +43,7 @@ def select(trials: Sequence[Trial], folds: int | None = None, mean: Trial | None
     merit = dict(zip((id(t) for t in light), merits(light), strict=True))
     # Without synthetic rows, weights are all that one plan has more than another.
     selected = min(
-        light, key=lambda t: (none and t.plan.rare_exponent > 0, -merit[id(t)], -t.delta, t.plan.mass, t.number)
+        light, key=lambda t: (none and not t.plan.real_only, -merit[id(t)], -t.delta, t.plan.mass, t.number)
     )
     return selected, near[0]
 
@@ -120,6 +120,10 @@ def average_plan(trials: Sequence[Trial], count: int, folds: int | None = None) 
         rare_exponent=float(np.mean([p.rare_exponent for p in plans])),
         thresholds=means([p.thresholds for p in plans]),
         settings=best.plan.settings,
+        **{
+            name: float(np.mean([getattr(p, name) for p in plans]))
+            for name in ("effective_beta", "hardness", "importance")
+        },
     )
     return mean.canonical(), len(plans)
 

@@ -17,7 +17,7 @@ from typing import Any
 from curator.errors import CuratorError, UserError, reason_of
 from curator.records import MixPlan, Trial
 from curator.search.objective import merits
-from curator.space import HIGHEST, HIGHEST_WEIGHT, LOWEST_WEIGHT, SETTING, STEP, Params, Range, Space
+from curator.space import HIGHEST, HIGHEST_WEIGHT, LOWEST_WEIGHT, RANGES, SETTING, STEP, Params, Range, Space
 
 STARTUP_TRIALS = 12
 Proposal = tuple[str, Params, MixPlan]
@@ -136,7 +136,8 @@ def _distributions(space: Space, params: Mapping[str, Any]) -> dict[str, Any]:
         elif name.startswith(SETTING) and space.tuning is not None:
             distributions[name] = _of_setting(space.tuning.values[name.removeprefix(SETTING)])
         else:
-            high = HIGHEST.get(name.removeprefix("threshold."), 0.5) if name.startswith("threshold.") else 1.0
+            of_weights = RANGES.get(name, 1.0)
+            high = HIGHEST.get(name.removeprefix("threshold."), 0.5) if name.startswith("threshold.") else of_weights
             distributions[name] = FloatDistribution(0.0, high)
     return distributions
 

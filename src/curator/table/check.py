@@ -109,7 +109,9 @@ def _check_classes(table: Table) -> None:
 
 def _check_weights_known(recipe: Recipe, table: Table) -> None:
     problems = []
-    if table.task == "regression" and isinstance(recipe.rare.weights, float) and recipe.rare.weights > 0:
+    weighting = recipe.rare.weighting
+    by_class = isinstance(weighting.classes, float) and weighting.classes > 0
+    if table.task == "regression" and (by_class or weighting.effective_number != "off"):
         problems.append(Problem(("rare", "weights"), "class weights need classes; at regression use off or search"))
     if table.task == "regression":
         problems.extend(
