@@ -27,8 +27,8 @@ NEAREST = 5
 MOST_DISCOVERED, MOST_CLASSES, MOST_OF_LOSS = 10, 5, 3
 # Two slices that share so much of their union are one.
 SAME = 0.8
-# Of the size term in SliceLine's score; with less weight on the loss, small regions could not be found at all.
-ALPHA = 0.95
+# Weight of the loss against the size in SliceLine's score; with less, regions of half a percent are not found.
+ALPHA = 0.99
 LEAST_SUPPORT, LEAST_SHARE = 10, 0.002  # of development rows
 # A slice of high loss stands out by so many standard errors among the thousands that are looked at, and by so much.
 LEAST_ERRORS, LEAST_LIFT = 4.0, 1.5
