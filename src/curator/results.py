@@ -143,11 +143,11 @@ def _further(setup: Setup, certified: Sequence[Certification]) -> dict[str, Any]
 
 
 def _front(setup: Setup, trials: Sequence[Trial]) -> list[dict[str, Any]]:
-    """Return the trials that no other beats in every metric, with `Trial.means` by metric."""
+    """Return the trials without harm to a slice that no other beats in every metric, with `Trial.means` by metric."""
     names = [m.name for m in setup.metrics]
     return [
         {"trial": t.number, "gains": dict(zip(names, t.means, strict=True))}
-        for t in front(trials)
+        for t in front([t for t in trials if t.feasible])
     ]
 
 
