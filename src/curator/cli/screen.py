@@ -143,15 +143,14 @@ def _slices(slices: Sequence[Mapping[str, Any]], places: int) -> Table:
     for s in slices:
         table.add_row(
             s["name"], str(s["rows"]), _signed(s["difference"], places), _change(s["measures"].get("recall")),
-            s["verdict"] if s["rows_needed"] is None else f"{s['verdict']} (~{s['rows_needed']:,} rows)",
-            style=_COLOURS[s["verdict"]],
+            s["verdict"], style=_COLOURS[s["verdict"]],
         )  # fmt: skip
     return table
 
 
 def _change(measure: Mapping[str, Any] | None) -> str:
     """Return what a share was with the real rows alone, and what it is with the mix."""
-    return "" if measure is None else f"{measure['real_only']['mean']:.2f} > {measure['curated']['mean']:.2f}"
+    return "" if measure is None else f"{measure['real_only']['mean']:.2f}>{measure['curated']['mean']:.2f}"
 
 
 def show_runs(runs: Sequence[Run], console: Console) -> None:
