@@ -15,6 +15,7 @@ from curator.evaluate import METRICS, standard_error
 from curator.prepare import prepare
 from curator.progress import Silent
 from curator.records import MixPlan, Trial
+from curator.score.candidates import SLICES
 from curator.search import AHEAD, RECENT, Objective, SearchTask, Study, near_best, propose, run_search, rungs, select
 from curator.space import STEP, Space, spread, usual_ratio, warm_starts
 
@@ -147,6 +148,24 @@ def test_proposals_keep_away_from_what_harms_a_slice():
     late = {g: np.mean([dict(t.plan.ratios).get("a", 0.0) for t in trials[20:]]) for g, trials in history.items()}
     assert late[True] < 5 < 6.5 < late[False]
     assert any(not t.feasible for t in history[True])
+
+
+@pytest.mark.parametrize("max_ratio", [0.25, 0.5, 0.667, 1.0, 5.0])
+def test_ideas_of_feeding_slices_fit_any_ratio(max_ratio):
+    own = space(sources=("a", SLICES), max_ratio=max_ratio)
+    ideas = dict(warm_starts(own, []))
+    assert all(v >= 0 for params in ideas.values() for k, v in params.items() if k.startswith("ratio."))
+    plans = propose(own, [], tuple(ideas.items()), len(ideas), 3)
+    assert all(plan.ratio <= max_ratio + 1e-9 for _, _, plan in plans)
+
+
+def test_ideas_heavier_than_is_allowed_are_made_lighter():
+    own = space(max_mass=1.0)
+    ideas = dict(warm_starts(own, [("relabelled_5x", MixPlan((("a", 5.0),), "relabel"))]))
+    assert ideas["relabelled_5x"]["synthetic_weight"] == pytest.approx(0.2)
+    assert len(ideas) > 4
+    for _, _, plan in propose(own, [], tuple(ideas.items()), len(ideas), 3):
+        assert plan.mass <= 1.0 + 1e-9
 
 
 def test_a_trial_that_is_not_feasible_is_one_for_optuna_too(database):

@@ -213,7 +213,10 @@ def _verdict(
     folds = nadeau_bengio(selected.deltas, n_train, n_valid)
     # Folds overlap in what they train on, so that each row of theirs tells less than one of the holdout.
     worth = n_valid / (1 / len(selected.deltas) + n_valid / n_train)
-    both = joined(difference, folds, (difference.n, worth), JOINED_LEVEL)
+    groups = holdout_groups(setup)
+    # Rows of a group are not independent: its freedom is that of the groups.
+    own = difference if groups is None else replace(difference, n=int(groups.max()) + 1)
+    both = joined(own, folds, (difference.n, worth), JOINED_LEVEL)
     name = judge(difference, margin)
     if thin and difference.low != difference.high:
         name = "undecided"

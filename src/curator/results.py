@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _PACKAGES = (
     "hybrid-curator", "sdv", "ctgan", "rdt", "copulas", "scikit-learn", "imbalanced-learn", "optuna", "pandas", "numpy",
-    "scipy", "torch", "pyarrow", "plotly", "sliceline", "lightgbm", "xgboost", "catboost",
+    "scipy", "torch", "pyarrow", "plotly", "lightgbm", "xgboost", "catboost",
 )  # fmt: skip
 
 

@@ -284,14 +284,18 @@ def warm_starts(
         (f"relabelled_{two:g}x_light", MixPlan(spread(whole, two), "relabel", 0.3)),
     ]
     if SLICES in space.sources:
-        fed = (*spread(whole, min(five, space.max_ratio - 1)), (SLICES, 1.0))
+        own = min(1.0, space.max_ratio / 2)
+        fed = (*spread(whole, min(five, space.max_ratio - own)), (SLICES, own))
         ideas.append((f"relabelled_{five:g}x_fed", MixPlan(fed, "relabel")))
     if untuned:
         # With more rows, what was best on the real ones alone may be too cautious.
         ideas += [(f"{name}_untuned", replace(plan, settings=untuned)) for name, plan in ideas if plan.ratio > 0]
     named, seen = [], set()
-    for name, plan in ideas:
-        params = space.params_of(space.with_fixed(plan))
+    for name, idea in ideas:
+        plan = space.with_fixed(idea)
+        if plan.mass > space.max_mass and space.synthetic_weight == "search":
+            plan = replace(plan, synthetic_weight=max(LOWEST_WEIGHT, space.max_mass / plan.ratio))
+        params = space.params_of(plan)
         if params is not None and tuple(sorted(params.items())) not in seen:
             seen.add(tuple(sorted(params.items())))
             named.append((name, params))

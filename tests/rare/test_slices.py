@@ -220,6 +220,14 @@ def test_noise_has_no_regions(make_table):
         assert not [s for s in discover_slices(table, np.arange(3000), losses) if s.kind == "loss"]
 
 
+def test_noise_has_no_regions_among_many_columns_either(make_table):
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({f"c{i}": rng.normal(size=2000) for i in range(100)})
+    table, _ = make_table(frame.assign(y=rng.integers(0, 2, 2000)))
+    for losses in (rng.exponential(size=2000), rng.lognormal(0, 1, 2000)):
+        assert not [s for s in discover_slices(table, np.arange(2000), losses) if s.kind == "loss"]
+
+
 def test_a_missing_value_is_a_condition_too(make_table):
     frame, _, losses = _planted()
     table, _ = make_table(frame)
@@ -227,6 +235,25 @@ def test_a_missing_value_is_a_condition_too(make_table):
     (found,) = [s for s in discover_slices(table, np.arange(3000), losses) if s.kind == "loss"]
     assert found.where == "load is missing"
     assert np.array_equal(found.member, frame["load"].isna().to_numpy())
+
+
+@pytest.mark.parametrize(("one", "other"), [(0, 39), (3, 4), (17, 31)])
+def test_a_region_is_found_among_many_columns(make_table, one, other):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({f"c{i}": rng.choice(list("abcdefg"), 3000) for i in range(40)})
+    region = ((frame[f"c{one}"] == "a") & (frame[f"c{other}"] == "b")).to_numpy()
+    table, _ = make_table(frame.assign(y=rng.integers(0, 2, 3000)))
+    (found,) = [
+        s for s in discover_slices(table, np.arange(3000), rng.exponential(0.2, 3000) + 2 * region) if s.kind == "loss"
+    ]
+    assert np.array_equal(found.member, region)
+
+
+def test_a_name_that_is_taken_is_not_given_again(make_table, people):
+    table, recipe = make_table(people(600), {"isolated rows": "age > 60"})
+    names = [s.name for s in discover_slices(table, np.arange(450), declared=_declared(table, recipe))]
+    assert "isolated rows (found)" in names
+    assert "isolated rows" not in names
 
 
 # --- what is shown --------------------------------------------------------------------------------

@@ -30,7 +30,9 @@ def broken_gates(setup: Setup, plan: MixPlan, source: PoolTask, rows: np.ndarray
     pool = load_pool(source.folder)
     mixture = mix(plan, pool, setup.recipe.output.labels, weights=setup.estimator.takes_weights)
     gates, found = setup.recipe.integrity, []
-    real, synthetic = len(np.unique(mixture.real)), mixture.n_candidates
+    # Quotas are rounded for each source and class: that much is no breach.
+    rounded = len(pool.sources) * max(1, pool.n_classes)
+    real, synthetic = len(np.unique(mixture.real)), max(0, mixture.n_candidates - rounded)
     weight = float(mixture.real_weight.sum()), float(mixture.weight.sum())
     shares = (
         ("min_real_share", gates.min_real_share, real / (real + synthetic), "of the rows"),

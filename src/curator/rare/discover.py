@@ -6,7 +6,7 @@ What is rare is settled on the development rows alone, and then frozen; the same
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -30,10 +30,11 @@ SAME = 0.8
 # Weight of the loss against the size in SliceLine's score; with less, regions of half a percent are not found.
 ALPHA = 0.99
 LEAST_SUPPORT, LEAST_SHARE = 10, 0.002  # of development rows
-# A slice of high loss stands out by so many standard errors among the thousands that are looked at, and by so much.
-LEAST_ERRORS, LEAST_LIFT = 4.0, 1.5
-# Rows, quantile cuts and words of a column that the search for high losses looks at.
-_MOST_ROWS, _CUTS, _MOST_WORDS = 50_000, (0.02, 0.125, 0.25, 0.5, 0.75, 0.875, 0.98), 20
+# A slice of high loss loses so many times the mean, and stands out at this level among all that are looked at.
+LEAST_LIFT, LEVEL = 1.5, 0.1
+# Rows and columns that the search for high losses looks at, words of a column, and regions of a pair; quantile cuts.
+_MOST_ROWS, _MOST_COLUMNS, _MOST_WORDS, _BEST_OF_EACH = 20_000, 60, 20, 5
+_CUTS = (0.02, 0.125, 0.25, 0.5, 0.75, 0.875, 0.98)
 
 
 def discover_slices(
@@ -62,7 +63,8 @@ def discover_slices(
         )
     ]
     kept: list[Slice] = list(declared)
-    for s in found:
+    named = {s.name for s in declared}
+    for s in (replace(s, name=f"{s.name} (found)") if s.name in named else s for s in found):
         if not any(_overlap(s, other, development) >= SAME for other in kept):
             kept.append(s)
     # Those of high loss come last, but are not what is left out for want of room.
@@ -118,7 +120,7 @@ def _target_tails(table: Table, development: np.ndarray) -> list[Slice]:
         _slice("lowest targets", f"{table.target} <= {low:g}", "target", table, TargetBetween(-np.inf, low)),
         _slice("highest targets", f"{table.target} >= {high:g}", "target", table, TargetBetween(high, np.inf)),
     ]
-    return [t for t in tails if 0 < t.member.mean() < 0.5]
+    return [t for t in tails if 0 < t.member[development].mean() < 0.5]
 
 
 def _rare_words(table: Table, development: np.ndarray) -> list[Slice]:
@@ -130,7 +132,7 @@ def _rare_words(table: Table, development: np.ndarray) -> list[Slice]:
         frequent[name] = frozenset(support[support >= least].index)
     where = f"has a category with under {least:.0f} development rows"
     found = _slice("rare categories", where, "category", table, RareWord(frequent))
-    return [found] if 0 < found.member.mean() < 0.5 else []
+    return [found] if 0 < found.member[development].mean() < 0.5 else []
 
 
 def _number_tails(table: Table, development: np.ndarray) -> list[Slice]:
@@ -170,40 +172,32 @@ def _isolated(table: Table, development: np.ndarray) -> list[Slice]:
     # A development row is not its own neighbour.
     member[development] = ranks > limit
     where = f"farther from other rows, or easier to cut off, than about {1 - TAIL_SHARE:.0%} of rows"
-    return [Slice("isolated rows", where, "isolated", member, rule)] if member.any() else []
+    return [Slice("isolated rows", where, "isolated", member, rule)] if member[development].any() else []
 
 
 def _high_losses(table: Table, development: np.ndarray, losses: np.ndarray) -> list[Slice]:
-    """Return regions of one or two conditions in which the real rows alone lose most, found by SliceLine.
+    """Return regions of one or two conditions in which the real rows alone lose most, by SliceLine's score.
 
-    Sagadeeva and Boehm, "SliceLine: fast, linear-algebra-based slice finding for ML model debugging", SIGMOD 2021.
+    Sagadeeva and Boehm, "SliceLine: fast, linear-algebra-based slice finding for ML model debugging", SIGMOD 2021. With
+    two conditions all pairs can be counted one by one, exactly and in little memory.
     """
     rows = development[np.isfinite(losses[development])]
-    rows = rows[:: max(1, len(rows) // _MOST_ROWS)]
+    rows = rows[:: max(1, -(-len(rows) // _MOST_ROWS))]
     least = max(LEAST_SUPPORT, round(LEAST_SHARE * len(rows)))
-    if len(rows) < 4 * least:
-        return []
-    from sliceline.slicefinder import Slicefinder
-
-    codes, terms = _binned(table, rows)
-    if not codes.shape[1]:
-        return []
     own = losses[rows]
-    finder = Slicefinder(alpha=ALPHA, k=12 * MOST_OF_LOSS, max_l=2, min_sup=least, verbose=False).fit(codes, own)
+    if len(rows) < 4 * least or own.mean() <= 0:
+        return []
     mean, spread = float(own.mean()), float(own.std())
     found: list[Slice] = []
     taken = np.zeros(len(table), dtype=bool)
-    for wanted in finder.top_slices_:
-        named = [terms[i][int(code)] for i, code in enumerate(wanted) if code is not None]
-        rule = AllOf(tuple(term for term in named if term is not None))
-        if not rule.terms:
-            continue
+    rules, looked_at = _best_rules(_binned(table, rows), own, least)
+    for rule in rules:
         member = rule.marks(table.plain, table.y)
         # What is there already does not make a region that holds it one more.
         inside = losses[rows[(member & ~taken)[rows]]]
         if len(inside) < max(least, member[rows].sum() / 2):
             continue
-        stands_out = inside.mean() - mean >= LEAST_ERRORS * spread / len(inside) ** 0.5
+        stands_out = inside.mean() - mean >= _errors(own, len(inside), looked_at) * spread / len(inside) ** 0.5
         if stands_out and inside.mean() >= LEAST_LIFT * mean:
             found.append(Slice(f"high loss {len(found) + 1}", rule.text, "loss", member, rule))
             taken |= member
@@ -212,21 +206,76 @@ def _high_losses(table: Table, development: np.ndarray, losses: np.ndarray) -> l
     return found
 
 
-def _binned(table: Table, rows: np.ndarray) -> tuple[np.ndarray, list[dict[int, Term | None]]]:
-    """Return codes from 1 on, shape (n, columns), and by column what each code means; None: nothing in particular."""
-    codes, terms = [], []
+def _errors(losses: np.ndarray, n: int, looked_at: int) -> float:
+    """Return by how many standard errors the mean of n losses must stand out to be no matter of chance.
+
+    The quantile of a normal for one of so many regions (Bonferroni), moved by what the skewness of losses adds to a
+    mean of few of them (the first term of Cornish and Fisher).
+    """
+    from scipy.stats import norm, skew
+
+    z = float(norm.isf(LEVEL / max(looked_at, 1)))
+    return float(z + float(skew(losses)) / (6 * n**0.5) * (z**2 - 1))
+
+
+_Coded = tuple[np.ndarray, dict[int, Term | None]]
+
+
+def _best_rules(columns: Sequence[_Coded], losses: np.ndarray, least: int) -> tuple[list[AllOf], int]:
+    """Return the regions with the highest scores, best first, and how many regions there are."""
+    single = [_scores(codes, max(terms) + 1, losses, least) for codes, terms in columns]
+    # Of very many columns, those that tell something by themselves.
+    order = np.argsort([-np.max(s, initial=-np.inf) for s in single], kind="stable")[:_MOST_COLUMNS]
+    found: list[tuple[float, tuple[Term, ...]]] = []
+
+    looked_at = 0
+
+    def note(scores: np.ndarray, meaning: Callable[[int], tuple[Term | None, ...]]) -> None:
+        nonlocal looked_at
+        looked_at += int(np.isfinite(scores).sum())
+        best = np.argsort(-scores, kind="stable")[:_BEST_OF_EACH]
+        for code in best[np.isfinite(scores[best])]:
+            terms = meaning(int(code))
+            if all(t is not None for t in terms):
+                found.append((float(scores[code]), tuple(t for t in terms if t is not None)))
+
+    for i in sorted(order.tolist()):
+        note(single[i], lambda code, i=i: (columns[i][1].get(code),))  # type: ignore[misc]
+    for i, j in itertools.combinations(sorted(order.tolist()), 2):
+        (one, first), (other, second) = columns[i], columns[j]
+        width = max(second) + 1
+        scores = _scores(one * width + other, (max(first) + 1) * width, losses, least)
+        note(scores, lambda code, f=first, s=second, w=width: (f.get(code // w), s.get(code % w)))  # type: ignore[misc]
+    found.sort(key=lambda pair: -pair[0])
+    return [AllOf(terms) for _, terms in found[: 40 * MOST_OF_LOSS]], looked_at
+
+
+def _scores(codes: np.ndarray, width: int, losses: np.ndarray, least: int) -> np.ndarray:
+    """Return SliceLine's score of the rows of each code; minus infinity where they are too few."""
+    n = len(losses)
+    counts = np.bincount(codes, minlength=width)
+    sums = np.bincount(codes, weights=losses, minlength=width)
+    enough = (counts >= least) & (counts < n)
+    size = np.where(enough, counts, 1)
+    scores = ALPHA * (sums / size / losses.mean() - 1) - (1 - ALPHA) * (n / size - 1)
+    found: np.ndarray = np.where(enough, scores, -np.inf)
+    return found
+
+
+def _binned(table: Table, rows: np.ndarray) -> list[_Coded]:
+    """Return a column's codes, shape (n,), and what each code means, for each column; None: nothing in particular."""
+    found = []
     for column in table.features:
         values = table.plain[column.name].iloc[rows]
         if column.name in table.categorical:
-            own, meanings = _word_codes(column.name, values)
+            coded = _word_codes(column.name, values)
         elif column.kind != "datetime":
-            own, meanings = _number_codes(column.name, values)
+            coded = _number_codes(column.name, values)
         else:
             continue
-        if len(np.unique(own)) > 1:
-            codes.append(own)
-            terms.append(meanings)
-    return (np.column_stack(codes) if codes else np.empty((len(rows), 0), dtype=np.int64)), terms
+        if len(np.unique(coded[0])) > 1:
+            found.append(coded)
+    return found
 
 
 def _word_codes(name: str, values: pd.Series) -> tuple[np.ndarray, dict[int, Term | None]]:
