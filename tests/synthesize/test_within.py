@@ -116,3 +116,21 @@ def test_a_source_that_takes_its_name_is_refused(tmp_path):
     content = {"data": {"target": "y"}, "synthesizers": [{"name": "neighbours", "id": SLICES}]}
     with pytest.raises(UserError, match="give this one another id"):
         curate(content, _table(), out=tmp_path)
+
+
+def test_regions_that_the_losses_of_judging_rows_have_shaped_are_not_fed():
+    from curator.curate import read_recipe
+    from curator.prepare import prepare
+    from curator.rare import Slice
+    from curator.rare.rules import AllOf, Term
+
+    setup = prepare(read_recipe({"data": {"target": "y"}, "rare": {"feed": True}}), _table())
+    rule = AllOf((Term("word", word="c"),))
+    member = rule.marks(setup.table.plain, setup.table.y)
+    kinds = [Slice(kind, rule.text, kind, member, rule) for kind in ("declared", "loss", "category")]
+    ready = setup.with_slices(tuple(kinds))
+    assert ready.sources[-1].params == {"names": ["declared", "category"]}
+    fold = setup.splits.folds[0]
+    fed = ready.pool_task(fold, setup.recipe.origin.folder).slices
+    assert np.array_equal(fed, np.column_stack([member[fold.train]] * 2))
+    assert setup.with_slices((kinds[1],)).sources == setup.sources

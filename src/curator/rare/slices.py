@@ -55,6 +55,11 @@ class Slice:
         """Whether the recipe names it."""
         return self.kind == "declared"
 
+    @property
+    def may_be_fed(self) -> bool:
+        """Whether candidates may be made within it: not where the losses of rows that judge a fold have shaped it."""
+        return self.kind != "loss"
+
 
 def declared_slices(table: Table, recipe: Recipe, splits: Splits) -> list[Slice]:
     """Evaluate the recipe's slices.
