@@ -21,9 +21,10 @@ FLOORS = {
     "pools": 10, "draft": 10,
     "ladder": 11, "guard": 11,
     "certify": 12, "emit": 12, "worth": 12, "selection": 12,
-    "results": 13, "transfer": 13,
+    "growth": 13, "results": 13, "transfer": 13,
     "curate": 14, "estimate": 14,
-    "cli": 15, "__init__": 15, "__main__": 16,
+    "collapse": 15,
+    "cli": 16, "__init__": 16, "__main__": 17,
 }  # fmt: skip
 
 

@@ -11,6 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from curator.collapse.audit import Audit, audit
+    from curator.collapse.simulate import Collapse, collapse
     from curator.curate import curate
     from curator.errors import CuratorError, UserError
     from curator.evaluate import restore_prior
@@ -22,11 +24,15 @@ __version__ = "0.1.0"
 
 # Heavy packages are imported when a name is first used: `import curator` costs nothing.
 _HOMES = {
+    "Audit": "curator.collapse.audit",
+    "Collapse": "curator.collapse.simulate",
     "Comparison": "curator.report.compare",
     "CuratorError": "curator.errors",
     "Recipe": "curator.recipe",
     "Run": "curator.run",
     "UserError": "curator.errors",
+    "audit": "curator.collapse.audit",
+    "collapse": "curator.collapse.simulate",
     "compare": "curator.report.compare",
     "curate": "curator.curate",
     "load_recipe": "curator.recipe",
@@ -35,12 +41,16 @@ _HOMES = {
 }
 
 __all__ = [
+    "Audit",
+    "Collapse",
     "Comparison",
     "CuratorError",
     "Recipe",
     "Run",
     "UserError",
     "__version__",
+    "audit",
+    "collapse",
     "compare",
     "curate",
     "load_recipe",

@@ -17,6 +17,7 @@ from curator.certify import Certification, certify
 from curator.cluster import DaskWorkers
 from curator.emit import broken_gates, check_types, emit
 from curator.errors import UserError
+from curator.growth import measure_growth
 from curator.guard import find_slices
 from curator.ladder import run_ladder, tuned
 from curator.parallel import LocalWorkers, Workers, available_cores
@@ -211,11 +212,12 @@ class _Curation:
             worth = measure_worth(self.setup, gain, self.pools, self.workers, self.progress)
             plan = dosed_plan(selected.plan, best.plan)
             dose = measure_dose(self.setup, plan, reference, self.pools, self.workers, self.progress)
+            growth = measure_growth(self.setup, plan, worth, reference, self.pools, self.workers, self.progress)
             margin = certification.verdict.margin
             mixed = certification.verdict.emitted == "mix"
             plan = selected.plan if mixed else MixPlan()
             transfer = measure_transfer(self.setup, plan, margin, self.pools, self.workers, self.progress)
-        return {"worth": worth, "dose": dose, "transfer": transfer}
+        return {"worth": worth, "dose": dose, "growth": growth, "transfer": transfer}
 
     def emission(self, plan: MixPlan, *, mixed: bool) -> dict[str, Any]:
         with self.timed("emission"):

@@ -19,6 +19,8 @@ from curator.errors import CuratorError, UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from curator.cli.progress import LiveProgress, PlainProgress
+
 P = ParamSpec("P")
 
 app = typer.Typer(
@@ -28,6 +30,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+# What a command ends with where data break a gate: nothing has failed, but a scheduled job should stop.
+GATE_BROKEN = 3
 QUICK = ("search.trials=12", "task.folds=3", "task.repeats=1", "output.explain=false")
 
 RecipeFile = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
@@ -75,6 +79,12 @@ def _console(*, error: bool = False) -> Console:
     from rich.console import Console
 
     return Console(stderr=error, highlight=False)
+
+
+def _progress(console: Console) -> LiveProgress | PlainProgress:
+    from curator.cli.progress import LiveProgress, PlainProgress
+
+    return LiveProgress(console) if console.is_terminal else PlainProgress()
 
 
 def _print_json(content: Any) -> None:
@@ -188,14 +198,12 @@ def run(
     json: Json = False,
 ) -> None:
     """Run a recipe, or continue it: the curated dataset, with proof."""
-    from curator.cli.progress import LiveProgress, PlainProgress
     from curator.curate import curate
 
     if jobs is not None and scheduler is not None:
         raise UserError("--jobs and --scheduler are both given: work is done here or on the cluster; keep one of them")
-    error = _console(error=True)
     overrides = [*(QUICK if quick else ()), *(set_ or ())]
-    with LiveProgress(error) if error.is_terminal else PlainProgress() as progress:
+    with _progress(_console(error=True)) as progress:
         done = curate(
             recipe, overrides=overrides, jobs=jobs, scheduler=scheduler, out=out, fresh=fresh, progress=progress
         )
@@ -269,6 +277,77 @@ def compare(
         _print_json(comparison.to_dict())
     else:
         show_comparison(comparison, _console())
+
+
+@app.command()
+@guarded
+def audit(
+    dataset: Annotated[str, typer.Argument(help="A dataset: file, glob, URL or run directory.", show_default=False)],
+    against: Annotated[
+        str | None, typer.Option(help="Real rows, best such as the dataset was not made from; else the recipe's table.")
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="The column to predict; by default the recipe's.")] = None,
+    recipe: Annotated[
+        Path | None, typer.Option(help="Says what columns are, which model learns, and which gates must hold.")
+    ] = None,
+    tolerance: Annotated[float, typer.Option(help="Share of what real rows have that may be lacking.")] = 0.01,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes; never changes a result.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write audit.json and audit.html into this folder.")] = None,
+    json: Json = False,
+) -> None:
+    """Tell whether a dataset is decaying: what it has kept, beside real rows. Exits with 3 where a gate is broken."""
+    from curator.cli.decay import show_audit
+    from curator.collapse.audit import audit as compare_with_real
+
+    with _progress(_console(error=True)) as progress:
+        found = compare_with_real(
+            dataset, against, target=target, recipe=recipe, tolerance=tolerance, seed=seed, jobs=jobs, progress=progress
+        )
+    if out is not None:
+        found.write(out)
+    if json:
+        _print_json(found.content)
+    else:
+        show_audit(found, _console(), out)
+    if not found.holds:
+        raise typer.Exit(GATE_BROKEN)
+
+
+@app.command()
+@guarded
+def collapse(
+    recipe: RecipeFile,
+    set_: Set = None,
+    generations: Annotated[int, typer.Option(min=1, max=1000)] = 10,
+    policy: Annotated[
+        list[str] | None, typer.Option(help="replace, accumulate, fixed or curated; repeatable; by default all.")
+    ] = None,
+    source: Annotated[
+        list[str] | None, typer.Option(help="One of the recipe's synthesizers; repeatable; by default all.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, max=100, help="How often each policy is simulated.")] = 1,
+    real_share: Annotated[float, typer.Option(help="Real rows in each generation of the policy fixed.")] = 0.1,
+    trials: Annotated[int, typer.Option(min=1, help="Of the search in each curated generation.")] = 20,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Worker processes; never changes a result.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The directory itself.", show_default=False)] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Start over, removing what an earlier one left.")] = False,
+    json: Json = False,
+) -> None:
+    """Simulate what becomes of a table that feeds on its own output, under several policies; resumes by itself."""
+    from curator.cli.decay import show_collapse
+    from curator.collapse.policies import POLICIES
+    from curator.collapse.simulate import collapse as simulate
+
+    with _progress(_console(error=True)) as progress:
+        found = simulate(
+            recipe, overrides=set_ or (), generations=generations, policies=policy or POLICIES, sources=source or (),
+            seeds=seeds, real_share=real_share, trials=trials, jobs=jobs, out=out, fresh=fresh, progress=progress,
+        )  # fmt: skip
+    if json:
+        _print_json({"path": str(found.path), **found.content})
+    else:
+        show_collapse(found, _console())
 
 
 @app.command()

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from curator.records import shown_decimals
+from curator.report.growth import growth_words
 from curator.report.words import settings_words, transfer_words, worth_words
 
 if TYPE_CHECKING:
@@ -40,6 +41,9 @@ def show_run(run: Run, console: Console) -> None:
     worth = worth_words(results)
     if worth:
         console.print(f"Worth: {worth}", markup=False, highlight=False)
+    growth = growth_words(results.get("growth"))
+    if growth:
+        console.print(f"More rows: {growth}", markup=False, highlight=False)
     transfer = transfer_words(results)
     if transfer:
         console.print(f"For other models: {transfer}", markup=False, highlight=False)
@@ -98,7 +102,8 @@ def decimals(results: Mapping[str, Any]) -> int:
     )
 
 
-def _table(title: str, columns: Sequence[tuple[str, str]]) -> Table:
+def table_of(title: str, columns: Sequence[tuple[str, str]]) -> Table:
+    """Return an empty table; `columns` are names with how they are justified."""
     from rich import box
     from rich.table import Table
 
@@ -112,7 +117,7 @@ def _ladder(results: Mapping[str, Any]) -> Table:
     metric = results["metric"]["name"]
     way = "higher" if results["metric"]["greater_is_better"] else "lower"
     title = f"{metric} ({way} is better); gain over real_only on {results['rows']['holdout']} holdout rows"
-    table = _table(title, [("arm", "left"), ("folds", "right"), ("holdout", "right"), ("gain [95 %]", "right")])
+    table = table_of(title, [("arm", "left"), ("folds", "right"), ("holdout", "right"), ("gain [95 %]", "right")])
     places = decimals(results)
     for arm in results["arms"]:
         if arm["skipped"]:
@@ -129,14 +134,15 @@ def _ladder(results: Mapping[str, Any]) -> Table:
 def _composition(results: Mapping[str, Any]) -> Table:
     composition = results["composition"]
     title = f"Curated dataset: {composition['rows']:,} rows ({composition['effective_rows']:,.0f} effective)"
-    table = _table(title, [("origin", "left"), ("rows", "right"), ("distinct", "right"), ("share of weight", "right")])
+    columns = [("origin", "left"), ("rows", "right"), ("distinct", "right"), ("share of weight", "right")]
+    table = table_of(title, columns)
     for name, source in composition["sources"].items():
         table.add_row(name, f"{source['rows']:,}", f"{source['distinct']:,}", f"{source['weight_share']:.1%}")
     return table
 
 
 def _slices(slices: Sequence[Mapping[str, Any]], places: int) -> Table:
-    table = _table(
+    table = table_of(
         "Rare slices (holdout)",
         [("slice", "left"), ("rows", "right"), ("gain [95 %]", "right"), ("recall", "right"), ("verdict", "left")],
     )
@@ -156,7 +162,7 @@ def _change(measure: Mapping[str, Any] | None) -> str:
 def show_runs(runs: Sequence[Run], console: Console) -> None:
     """Print one line a run."""
     columns = [("run", "left"), ("verdict", "left"), ("emitted", "left"), ("metric", "left")]
-    table = _table("", [*columns, ("gain [95 %]", "right"), ("finished", "left")])
+    table = table_of("", [*columns, ("gain [95 %]", "right"), ("finished", "left")])
     for run in runs:
         verdict = run.results["verdict"]
         table.add_row(
@@ -172,7 +178,7 @@ def show_comparison(comparison: Comparison, console: Console) -> None:
     frame = comparison.frame()
     way = "higher" if comparison.greater_is_better else "lower"
     title = f"{comparison.metric} ({way} is better) on {comparison.holdout_rows} holdout rows"
-    table = _table(title, [("", "left"), *((str(name), "right") for name in frame.index)])
+    table = table_of(title, [("", "left"), *((str(name), "right") for name in frame.index)])
     for column in frame.columns:
         values = [_cell(column, value) for value in frame[column]]
         table.add_row(column, *values)

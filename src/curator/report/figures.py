@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from curator.report.plot import BLUE, GREY, ORANGE, TEAL, Figure, axis, bars, layout, note, plain, spec
 from curator.report.words import decimals_for, known, number, signed, span
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Each has a contrast of at least 3 with white and with the page's dark ground, and they differ to colour-blind readers.
-BLUE, ORANGE, TEAL, GREY = "#2f7fd6", "#c9701c", "#18977a", "#7a8290"
-_FONT = "ui-sans-serif, system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
-_GROUND = "rgba(0,0,0,0)"
 _LABELS = {
     "keep": ("label kept", BLUE),
     "filter": ("label kept, filtered", ORANGE),
     "relabel": ("relabelled", TEAL),
 }
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One figure of the page.
-
-    Attributes
-    ----------
-    key : str
-        Its element's id.
-    alt : str
-        What a reader who cannot see it should know.
-    height : int
-        Pixels on wide screens.
-    spec : dict
-        ``data``, ``layout``, and ``narrow``, the layout of screens that are too narrow for labels beside the plot.
-    """
-
-    key: str
-    alt: str
-    height: int
-    spec: dict[str, Any]
 
 
 def ladder_figure(results: Mapping[str, Any]) -> Figure | None:
@@ -63,20 +36,20 @@ def ladder_figure(results: Mapping[str, Any]) -> Figure | None:
         _gains("holdout: curated", own, "holdout_delta", 0.13, BLUE, "circle", decimals, "holdout"),
     ]
     low, high = _ladder_range(arms, results["verdict"]["margin"])
-    names = [_plain(a["name"]) for a in arms]
-    xaxis = _axis("gain over real rows alone (positive is better)", range=[low, high], zeroline=True)
+    names = [plain(a["name"]) for a in arms]
+    xaxis = axis("gain over real rows alone (positive is better)", range=[low, high], zeroline=True)
     rows = {"range": [-0.6, len(arms) - 0.4], "showgrid": False, "zeroline": False, "fixedrange": True}
     ticks = {"tickvals": list(range(len(arms))), "ticktext": names, "automargin": True, "ticks": ""}
     shapes = _margin_band(results["verdict"]["margin"], low)
     height, narrow_height = 96 + 40 * len(arms), 120 + 54 * len(arms)
-    layout = _layout(height, xaxis=xaxis, yaxis={**rows, **ticks}, shapes=shapes)
-    above = [_note(0, i + 0.42, name, xref="paper", xanchor="left") for i, name in enumerate(names)]
-    narrow = _layout(
+    wide = layout(height, xaxis=xaxis, yaxis={**rows, **ticks}, shapes=shapes)
+    above = [note(0, i + 0.42, name, xref="paper", xanchor="left") for i, name in enumerate(names)]
+    narrow = layout(
         narrow_height, xaxis=xaxis, yaxis={**rows, "showticklabels": False}, shapes=shapes, annotations=above
     )
     narrow["margin"] |= {"l": 6, "r": 6}
     alt = "Paired gain over real rows alone of each arm, with 95 % intervals; the table below has the holdout figures."
-    return Figure("figure-ladder", alt, height, _spec(data, layout, narrow))
+    return Figure("figure-ladder", alt, height, spec(data, wide, narrow))
 
 
 def history_figure(trials: pd.DataFrame, results: Mapping[str, Any]) -> Figure | None:
@@ -98,10 +71,10 @@ def history_figure(trials: pd.DataFrame, results: Mapping[str, Any]) -> Figure |
         _trials("pruned", frame[pruned], "number", GREY, "x-thin-open"),
         *_rings(frame, results, "number"),
     ]  # fmt: skip
-    xaxis = _axis("trial", range=_from_zero(frame["number"]))
-    layout = _layout(380, xaxis=xaxis, yaxis=_gain_axis(floor, results))
+    xaxis = axis("trial", range=_from_zero(frame["number"]))
+    wide = layout(380, xaxis=xaxis, yaxis=_gain_axis(floor, results))
     alt = f"Gain over real rows alone for each of {len(frame)} trials in the order of the search, and the best so far."
-    return Figure("figure-history", alt, 380, _spec(data, layout, {**layout, "height": 400}))
+    return Figure("figure-history", alt, 380, spec(data, wide, {**wide, "height": 400}))
 
 
 def mass_figure(trials: pd.DataFrame, results: Mapping[str, Any]) -> Figure | None:
@@ -117,10 +90,10 @@ def mass_figure(trials: pd.DataFrame, results: Mapping[str, Any]) -> Figure | No
     data.append(_trials("no synthetic row", frame[frame["mass"] == 0], "mass", GREY, "square"))
     data.extend(_rings(frame, results, "mass"))
     title = "synthetic weight asked for per unit of real weight"
-    xaxis = _axis(title, range=_from_zero(frame["mass"]))
-    layout = _layout(380, xaxis=xaxis, yaxis=_gain_axis(floor, results))
+    xaxis = axis(title, range=_from_zero(frame["mass"]))
+    wide = layout(380, xaxis=xaxis, yaxis=_gain_axis(floor, results))
     alt = "Gain over real rows alone against the synthetic mass of each trial's plan."
-    return Figure("figure-mass", alt, 380, _spec(data, layout, {**layout, "height": 400}))
+    return Figure("figure-mass", alt, 380, spec(data, wide, {**wide, "height": 400}))
 
 
 def front_figure(trials: pd.DataFrame, results: Mapping[str, Any]) -> Figure | None:
@@ -140,8 +113,8 @@ def front_figure(trials: pd.DataFrame, results: Mapping[str, Any]) -> Figure | N
 
     def points(name: str, own: pd.DataFrame, **more: Any) -> dict[str, Any]:
         texts = [
-            f"<b>trial {n}</b><br>{_plain(names[0])} {signed(a, decimals[0])}<br>"
-            f"{_plain(names[1])} {signed(b, decimals[1])}"
+            f"<b>trial {n}</b><br>{plain(names[0])} {signed(a, decimals[0])}<br>"
+            f"{plain(names[1])} {signed(b, decimals[1])}"
             for n, a, b in zip(own["number"], own[columns[0]], own[columns[1]], strict=True)
         ]
         return {
@@ -158,10 +131,10 @@ def front_figure(trials: pd.DataFrame, results: Mapping[str, Any]) -> Figure | N
                marker={"color": ORANGE, "size": 9, "symbol": "diamond"}),
         points("selected", chosen, marker=ring),
     ]  # fmt: skip
-    axes = [_axis(f"gain in {_plain(name)}", zeroline=True) for name in names]
-    layout = _layout(380, xaxis=axes[0], yaxis=axes[1])
+    axes = [axis(f"gain in {plain(name)}", zeroline=True) for name in names]
+    wide = layout(380, xaxis=axes[0], yaxis=axes[1])
     alt = f"Each trial's gain in {names[0]} and in {names[1]}, and those that no other beats in both."
-    return Figure("figure-front", alt, 380, _spec(data, layout, {**layout, "height": 400}))
+    return Figure("figure-front", alt, 380, spec(data, wide, {**wide, "height": 400}))
 
 
 def dose_figure(results: Mapping[str, Any]) -> Figure | None:
@@ -179,16 +152,16 @@ def dose_figure(results: Mapping[str, Any]) -> Figure | None:
         rows = [p for p in points if known(p.get("mass")) and known(p.get("mean"))]
         data.append(
             {
-                "type": "scatter", "mode": "lines+markers", "name": _plain(source),
+                "type": "scatter", "mode": "lines+markers", "name": plain(source),
                 "x": [p["mass"] for p in rows], "y": [p["mean"] for p in rows],
-                "error_y": _bars(rows, colours[k % 4]), "marker": {"color": colours[k % 4], "size": 8},
+                "error_y": bars(rows, colours[k % 4]), "marker": {"color": colours[k % 4], "size": 8},
                 "line": {"color": colours[k % 4], "width": 1.5}, "hoverinfo": "x+y+name",
             }
         )  # fmt: skip
     title = "synthetic weight per unit of real weight"
-    layout = _layout(380, xaxis=_axis(title, rangemode="tozero"), yaxis=_gain_axis(None))
+    wide = layout(380, xaxis=axis(title, rangemode="tozero"), yaxis=_gain_axis(None))
     alt = "Gain over real rows alone against the dose of each source, with 95 % intervals."
-    return Figure("figure-dose", alt, 380, _spec(data, layout, {**layout, "height": 400}))
+    return Figure("figure-dose", alt, 380, spec(data, wide, {**wide, "height": 400}))
 
 
 def _gains(
@@ -204,32 +177,21 @@ def _gains(
     shown = [(i, a) for i, a in arms if known(_mean(a[key], None))]
     intervals = [a[key] for _, a in shown]
     texts = [
-        f"<b>{_plain(a['name'])}</b>, {where}<br>gain {signed(d['mean'], decimals)}<br>{span(d, decimals, sign=True)}"
+        f"<b>{plain(a['name'])}</b>, {where}<br>gain {signed(d['mean'], decimals)}<br>{span(d, decimals, sign=True)}"
         for (_, a), d in zip(shown, intervals, strict=True)
     ]
     return {
         "type": "scatter", "mode": "markers", "name": name, "hovertext": texts, "hoverinfo": "text",
-        "x": [d["mean"] for d in intervals], "y": [i + lift for i, _ in shown], "error_x": _bars(intervals, colour),
+        "x": [d["mean"] for d in intervals], "y": [i + lift for i, _ in shown], "error_x": bars(intervals, colour),
         "marker": {"color": colour, "size": 7 if "open" in symbol else 10, "symbol": symbol},
-    }  # fmt: skip
-
-
-def _bars(intervals: Sequence[Mapping[str, Any]], colour: str) -> dict[str, Any]:
-    """Return error bars; an interval without ends is drawn as none."""
-    ends = [(d["mean"], d.get("low"), d.get("high")) for d in intervals]
-    whole = [known(low) and known(high) for _, low, high in ends]
-    return {
-        "type": "data", "symmetric": False, "color": colour, "thickness": 2, "width": 0,
-        "array": [high - mean if w else 0 for (mean, _, high), w in zip(ends, whole, strict=True)],
-        "arrayminus": [mean - low if w else 0 for (mean, low, _), w in zip(ends, whole, strict=True)],
     }  # fmt: skip
 
 
 def _trials(name: str, frame: pd.DataFrame, x: str, colour: str, symbol: str | list[str]) -> dict[str, Any]:
     decimals = decimals_for(*frame["delta"])
     texts = [
-        f"<b>trial {r.number}</b>{'' if r.name == 'trial' else ' ' + _plain(r.name)}, {_plain(r.state)}<br>"
-        f"gain {signed(r.delta, decimals)}<br>synthetic mass {number(r.mass, 2)}, {_plain(r.labels)}"
+        f"<b>trial {r.number}</b>{'' if r.name == 'trial' else ' ' + plain(r.name)}, {plain(r.state)}<br>"
+        f"gain {signed(r.delta, decimals)}<br>synthetic mass {number(r.mass, 2)}, {plain(r.labels)}"
         for r in frame[["number", "name", "state", "delta", "mass", "labels"]].itertuples(index=False)
     ]
     thin = {"line": {"width": 1.5, "color": colour}} if symbol == "x-thin-open" else {}
@@ -328,14 +290,6 @@ def _has_gain(arm: Mapping[str, Any]) -> bool:
     return any(known(_mean(arm[k], None)) for k in ("holdout_delta", "folds_delta"))
 
 
-def _axis(title: str, **more: Any) -> dict[str, Any]:
-    return {
-        "title": {"text": title, "standoff": 10, "font": {"size": 13}}, "automargin": True, "fixedrange": True,
-        "zeroline": False, "gridcolor": "rgba(128,128,128,0.22)", "zerolinecolor": "rgba(128,128,128,0.75)",
-        "zerolinewidth": 1.5, **more,
-    }  # fmt: skip
-
-
 def _from_zero(values: pd.Series) -> list[float]:
     """Return an axis from 0 to the largest value, with room for whole markers at both ends."""
     top = float(values.max()) or 1.0
@@ -346,28 +300,8 @@ def _gain_axis(floor: float | None, results: Mapping[str, Any] | None = None) ->
     # Gains of several models are no longer in units of the metric.
     several = bool((results or {}).get("models"))
     title = "gain, in usual gains of mixes" if several else "gain over real rows alone"
-    axis = _axis(title, zeroline=True)
+    gains = axis(title, zeroline=True)
     # The axis follows the data by itself, but leaves room below for what is drawn at the floor.
-    return axis if floor is None else {**axis, "autorangeoptions": {"include": [floor * 1.05]}}
+    return gains if floor is None else {**gains, "autorangeoptions": {"include": [floor * 1.05]}}
 
 
-def _note(x: float, y: float, text: str, **more: Any) -> dict[str, Any]:
-    return {"x": x, "y": y, "text": text, "showarrow": False, "font": {"size": 13}, **more}
-
-
-def _layout(height: int, **more: Any) -> dict[str, Any]:
-    return {
-        "height": height, "margin": {"l": 10, "r": 14, "t": 8, "b": 48}, "paper_bgcolor": _GROUND,
-        "plot_bgcolor": _GROUND, "font": {"family": _FONT, "size": 13, "color": GREY}, "dragmode": False,
-        "hovermode": "closest", "hoverlabel": {"bgcolor": "#23272e", "font": {"color": "#ffffff", "family": _FONT}},
-        "legend": {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}, **more,
-    }  # fmt: skip
-
-
-def _spec(data: list[dict[str, Any]], layout: dict[str, Any], narrow: dict[str, Any]) -> dict[str, Any]:
-    return {"data": [trace for trace in data if trace["x"]], "layout": layout, "narrow": narrow}
-
-
-def _plain(text: object) -> str:
-    """Return text that Plotly, which reads a little HTML in labels, shows as it is."""
-    return html.escape(str(text))

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from curator.errors import RunDirectoryError
 from curator.report import words
 from curator.report.figures import dose_figure, front_figure, history_figure, ladder_figure, mass_figure, off_scale
+from curator.report.growth import growth_figure, growth_words
+from curator.report.plot import Figure
 from curator.rundir import RunDirectory, read_json, write_text
 
 if TYPE_CHECKING:
@@ -52,8 +54,6 @@ def write_report(directory: RunDirectory) -> None:
 def render(directory: RunDirectory) -> str:
     """Return the page as text; see `write_report`."""
     import pandas as pd
-    from markupsafe import Markup
-    from plotly.offline import get_plotlyjs
 
     for needed in (directory.results, directory.trials):
         if not needed.is_file():
@@ -66,16 +66,16 @@ def render(directory: RunDirectory) -> str:
         "mass": mass_figure(trials, results),
         "front": front_figure(trials, results),
         "dose": dose_figure(results),
+        "growth": growth_figure(results.get("growth"), results["metric"]["name"]),
     }
-    specs = {f.key: {"alt": f.alt, **f.spec} for f in figures.values() if f is not None}
     context = {
         **_content(results, read_recipe(directory)),
         "figures": figures,
+        "growth": growth_words(results.get("growth")),
         "off_scale": off_scale(trials),
         "candidates": _candidates(directory),
         "manifest": read_json(directory.manifest) if directory.complete else None,
-        "plotly": Markup(get_plotlyjs()),  # noqa: S704  # the library's own script, no text of the run
-        "specs": Markup(_script_safe(specs)),  # noqa: S704  # JSON without any character that could end a script
+        **drawn(figures.values()),
     }
     return environment(escape=True).get_template("page.html.j2").render(context)
 
@@ -213,6 +213,18 @@ def _candidates(directory: RunDirectory) -> pd.DataFrame | None:
     counts = pd.concat(found).fillna(0).astype(int).groupby(level=0).sum()
     order = [name for name in words.DECISIONS if name in counts.columns]
     return counts[[*order, *(c for c in counts.columns if c not in words.DECISIONS)]]
+
+
+def drawn(figures: Iterable[Figure | None]) -> dict[str, Any]:
+    """Return what the base template draws figures with: their specifications, and the library's script."""
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
+    specs = {f.key: {"alt": f.alt, **f.spec} for f in figures if f is not None}
+    return {
+        "plotly": Markup(get_plotlyjs()),  # noqa: S704  # the library's own script, no text of the run
+        "specs": Markup(_script_safe(specs)),  # noqa: S704  # JSON without any character that could end a script
+    }
 
 
 def _script_safe(content: object) -> str:

@@ -1,0 +1,125 @@
+"""Where a simulation keeps its generations and its results."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from curator.curate import run_directory
+from curator.errors import RunDirectoryError
+from curator.prepare import Setup
+from curator.rundir import full_disk_explained, read_json, write_json, write_text
+from curator.versions import decisive_versions
+
+if TYPE_CHECKING:
+    from curator.collapse.world import World
+
+_OWN = ("generations", "runs", "collapse.json", "collapse.csv", "report.html", ".collapse.json", ".lock")
+
+
+@dataclass(frozen=True)
+class Place:
+    """The directory of one simulation.
+
+    Attributes
+    ----------
+    path : Path
+    fingerprint : str
+        SHA-256 of what decides every generation; what else decides one is in its folder's name.
+    """
+
+    path: Path
+    fingerprint: str
+
+    generations = property(lambda self: self.path / "generations")
+    runs = property(lambda self: self.path / "runs")
+    results = property(lambda self: self.path / "collapse.json")
+    table = property(lambda self: self.path / "collapse.csv")
+    report = property(lambda self: self.path / "report.html")
+    marker = property(lambda self: self.path / ".collapse.json")
+
+    @classmethod
+    def of(cls, setup: Setup, world: World, out: str | os.PathLike[str] | None) -> Place:
+        """Return the place of a simulation: `out`, or a folder beside the recipe's runs."""
+        digest = hashlib.sha256(setup.fingerprint.encode())
+        digest.update(json.dumps(decisive_versions(), sort_keys=True, default=str).encode())
+        digest.update(np.ascontiguousarray(world.y, dtype=float).tobytes() + world.table.content_hash.encode())
+        path = run_directory(setup.recipe, digest.hexdigest(), out).path
+        if out is None:
+            path = path.with_name(f"{setup.recipe.name}-collapse-{digest.hexdigest()[:8]}")
+        return cls(path, digest.hexdigest())
+
+    @contextmanager
+    def claimed(self, *, fresh: bool) -> Iterator[None]:
+        """Hold the directory.
+
+        Raises
+        ------
+        RunDirectoryError
+            When something else is there, or it is in use.
+        """
+        from filelock import FileLock, Timeout
+
+        if self.path.exists() and not self.path.is_dir():
+            raise RunDirectoryError(f"{self.path}: is a file, not a folder; choose another place with --out")
+        strangers = self.path.is_dir() and any(p.name not in _OWN for p in self.path.iterdir())
+        if strangers or (self.path.is_dir() and not self.marker.is_file() and any(self.path.iterdir())):
+            raise RunDirectoryError(f"{self.path}: holds files of something else; choose an empty folder with --out")
+        with full_disk_explained(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self.path / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise RunDirectoryError(f"{self.path}: another process is working on it; wait for it") from None
+        try:
+            if fresh:
+                self._clear()
+            found = read_json(self.marker).get("fingerprint") if self.marker.is_file() else self.fingerprint
+            if found != self.fingerprint:
+                raise RunDirectoryError(
+                    f"{self.path}: holds another simulation (its recipe, data or settings differ); use --fresh to "
+                    "replace it, or another --out"
+                )
+            write_json(self.marker, {"fingerprint": self.fingerprint})
+            yield
+        finally:
+            lock.release()
+            (self.path / ".lock").unlink(missing_ok=True)
+
+    def _clear(self) -> None:
+        for name in _OWN:
+            path = self.path / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif name != ".lock":
+                path.unlink(missing_ok=True)
+
+    def write(self, content: Mapping[str, Any]) -> None:
+        """Write results, table and report."""
+        from curator.report.decay import collapse_page
+
+        rows = content["figures"]
+        lines = io.StringIO()
+        writer = csv.DictWriter(lines, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+        write_text(self.table, lines.getvalue())
+        write_json(self.results, content)
+        write_text(self.report, collapse_page(self.content()))
+
+    def content(self) -> dict[str, Any]:
+        """Return what ``collapse.json`` holds."""
+        found: dict[str, Any] = read_json(self.results)
+        return found

@@ -1,0 +1,97 @@
+"""Where more rows stop helping, and where they begin to harm: the score against the size of the dataset."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from curator.evaluate import Arm, fit_tasks, nadeau_bengio, run_fits, standard_error
+from curator.parallel import Workers
+from curator.pools import Pools
+from curator.prepare import Setup
+from curator.progress import Progress
+from curator.records import ArmResult, MixPlan
+from curator.score.candidates import SLICES
+from curator.space import spread
+from curator.worth import DOSES
+
+
+def measure_growth(
+    setup: Setup, plan: MixPlan, worth: Mapping[str, Any], reference: ArmResult, pools: Pools, workers: Workers,
+    progress: Progress,
+) -> dict[str, Any]:  # fmt: skip
+    """Measure the score on the folds as a dataset grows by real, naive synthetic and curated rows.
+
+    Parameters
+    ----------
+    plan : MixPlan
+        What curated rows are selected, labelled and weighted by; the shares of its sources stay as more are taken.
+    worth : mapping
+        What `measure_worth` found: the curve of the real rows.
+    reference : ArmResult
+        Real-only on the folds.
+
+    Returns
+    -------
+    dict
+        ``real``: points with ``rows`` and ``score``. ``naive`` and ``curated``: each with ``points`` (``rows``, the
+        synthetic ones included, their ``ratio`` to real ones, ``score`` and paired ``gain`` over real rows alone), the
+        ``best`` ratio, ``stops``, the least ratio whose gain is within one standard error of the best, and
+        ``harms_from``, the least ratio from which on every gain is below zero with its whole interval, or None.
+    """
+    metric, folds = setup.metric, setup.splits.folds[: setup.recipe.task.folds]
+    folders = [pools.folder(f) for f in folds]
+    sources = [s.name for s in setup.sources if s.name != SLICES]
+    doses = [d for d in DOSES if d <= setup.max_ratio]
+    shares = {name: ratio / plan.ratio for name, ratio in plan.ratios if ratio > 0} if plan.ratio > 0 else {}
+    own = shares or dict(spread(sources, 1.0))
+    ways = {
+        "naive": [MixPlan(spread(sources, d)) for d in doses],
+        "curated": [replace(plan, ratios=tuple((n, s * d) for n, s in own.items())).canonical() for d in doses],
+    }
+    arms = [Arm("growth", p) for plans in ways.values() for p in plans]
+    progress.stage("growth", len(arms) * len(folds))
+    tasks = fit_tasks(arms, folders, setup.estimator, [metric], setup.recipe.output.labels, setup.seed)
+    done = [r.scores[metric.name] for r in run_fits(tasks, workers, lambda _: progress.advance())]
+    before = reference.scores[metric.name][: len(folds)]
+    n_train, n_valid = setup.splits.fold_sizes
+    found: dict[str, Any] = {"real": list(worth["curve"])}
+    for place, name in enumerate(ways):
+        points = []
+        for i, dose in enumerate(doses):
+            at = (place * len(doses) + i) * len(folds)
+            scores = done[at : at + len(folds)]
+            gains = [metric.gain(s, r) for s, r in zip(scores, before, strict=True)]
+            gains = [g for g in gains if math.isfinite(g)] or [math.nan]
+            points.append({
+                "ratio": dose, "rows": round(n_train * (1 + dose)), "score": float(sum(scores) / len(scores)),
+                "gain": nadeau_bengio(gains, n_train, n_valid), "error": standard_error(gains),
+            })  # fmt: skip
+        found[name] = {"points": points, **turning_points(points)}
+    return found
+
+
+def turning_points(points: Sequence[Mapping[str, Any]]) -> dict[str, float | None]:
+    """Return at which ratio the gain is greatest, where more stops helping, and from where on more does harm.
+
+    Parameters
+    ----------
+    points : sequence of mappings
+        In ascending ``ratio``, each with its ``gain`` (an interval) and the standard ``error`` of that.
+    """
+    zero = {"ratio": 0.0, "mean": 0.0, "high": 0.0, "error": 0.0}
+    line = [zero] + [
+        {"ratio": p["ratio"], "mean": p["gain"].mean, "high": p["gain"].high, "error": p["error"]} for p in points
+    ]
+    known = [p for p in line if math.isfinite(p["mean"])]
+    best = max(known, key=lambda p: (p["mean"], -p["ratio"]))
+    error = best["error"] if math.isfinite(best["error"]) else 0.0
+    stops = next(p["ratio"] for p in known if p["mean"] >= best["mean"] - error)
+    harmful = None
+    for p in reversed(line[1:]):
+        if not p["high"] < 0:
+            break
+        harmful = p["ratio"]
+    return {"best": best["ratio"], "stops": stops, "harms_from": harmful}
