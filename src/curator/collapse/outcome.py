@@ -48,23 +48,23 @@ def _chain(
     policy: str, source: str, own: list[dict[str, Any]], start: Mapping[str, Any], metric: str, margin: float
 ) -> dict[str, Any]:
     numbers = sorted({f["generation"] for f in own})
-    points, reasons = [], []
+    points, reasons, ended = [], [], ""
     for number in numbers:
         at = [f for f in own if f["generation"] == number]
-        failed = next((f["failed"] for f in at if "failed" in f), "")
-        if failed:
-            reasons.append(failed)
-            continue
+        ended = next((f["failed"] for f in at if "failed" in f), "")
+        if ended:
+            reasons.append(ended)
+            break
         point = _point(number, at, start, metric)
         points.append(point)
         reasons.append(_harm(point, metric, margin))
-    first = next((i for i, reason in enumerate(reasons) if reason), len(numbers))
-    reason = reasons[first] if first < len(numbers) else ""
+    first = next((i for i, reason in enumerate(reasons) if reason), len(reasons))
+    reason = reasons[first] if first < len(reasons) else ""
     name = policy if source == "mix" else f"{policy}, {source}"
     return {
         "name": name, "policy": policy, "source": source, "about": ABOUT_POLICIES[policy], "points": points,
         "safe": first, "unsafe_from": numbers[first] if reason else None, "reason": reason,
-        "sentence": _sentence(name, first, len(numbers), reason),
+        "ended": ended, "sentence": _sentence(name, first, len(numbers), reason),
     }  # fmt: skip
 
 

@@ -1,0 +1,177 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import curator
+from curator.cli.app import app
+from curator.collapse import audit as module
+from curator.collapse.audit import audit
+from curator.errors import UserError
+from curator.synthesize import TARGET, make_synthesizer
+
+
+@pytest.fixture(autouse=True)
+def _few_splits(monkeypatch):
+    monkeypatch.setattr(module, "SPLITS", 12)
+
+
+@pytest.fixture(scope="module")
+def real(population):
+    return population(500, 0)
+
+
+def test_fresh_real_rows_are_sound(real, population):
+    found = audit(population(400, 1), real, target="buys", jobs=1)
+    assert found.holds
+    assert found.decayed == ()
+    figures = {f["name"]: f for f in found.content["figures"]}
+    assert all(f["value"] is not None for f in figures.values())
+    assert figures["downstream"]["value"] == pytest.approx(figures["downstream"]["reference"]["mean"], abs=0.05)
+
+
+def test_columns_that_have_lost_each_other_are_decay(real):
+    rng = np.random.default_rng(0)
+    mixed = pd.DataFrame({c: rng.permutation(real[c].to_numpy()) for c in real})
+    found = audit(mixed, real, target="buys", jobs=1)
+    assert not found.holds
+    assert {"pair_similarity", "label_agreement", "downstream"} <= set(found.decayed)
+    assert "marginal_similarity" not in found.decayed
+
+
+def test_lost_tails_and_towns_are_decay(real, population):
+    rows = population(2000, 2)
+    middle = rows["age"].between(30, 50) & rows["income"].between(12_000, 40_000)
+    narrow = rows[middle & rows["town"].isin(["a", "b"])].head(400)
+    found = audit(narrow, real, target="buys", jobs=1)
+    assert {"category_coverage", "tail_mass", "variance_ratio", "coverage"} <= set(found.decayed)
+    columns = {c["column"]: c for c in found.content["columns"]}
+    assert columns["age"]["variance_ratio"] < 0.4
+    assert columns["town"]["category_coverage"] == pytest.approx(0.4)
+
+
+def test_drift_of_one_column_is_named(real, population):
+    found = audit(population(400, 3, shift=15.0), real, target="buys", jobs=1)
+    assert "marginal_similarity" in found.decayed
+    assert found.content["columns"][0]["column"] == "age"
+
+
+def test_a_dataset_that_holds_all_real_rows_is_not_judged_by_them(real):
+    found = audit(real, real, target="buys", jobs=1)
+    figures = {f["name"]: f for f in found.content["figures"]}
+    assert figures["downstream"]["value"] is None
+    assert "not made from" in figures["downstream"]["reason"]
+    assert figures["label_agreement"]["value"] is None
+    assert found.holds
+    assert found.content["copies"]["share"] == 1.0
+
+
+@pytest.mark.integration
+def test_a_synthesizer_that_refits_its_own_output_is_flagged(real):
+    rows = real.rename(columns={"buys": TARGET})
+    for generation in range(2):
+        copula = make_synthesizer("gaussian_copula", {})
+        copula.fit(rows, categorical=("town", TARGET), seed=generation)
+        rows = copula.sample(500, seed=generation)
+        found = audit(rows.rename(columns={TARGET: "buys"}), real, target="buys", jobs=1)
+        assert found.decayed
+        assert not found.holds
+
+
+def curated(rows, generation=1, weight=1.0):
+    made = rows.assign(sample_weight=weight, origin="tvae", generation=np.int32(generation))
+    return made.assign(row_id=[f"tvae-{i}" for i in range(len(rows))])
+
+
+def test_rows_with_a_label_each_are_one_row_with_two_labels(real, population):
+    rows = population(300, 5)
+    other = np.where(rows["buys"] == "yes", "no", "yes")
+    both = pd.concat([curated(rows, weight=0.8), curated(rows.assign(buys=other), weight=0.2)], ignore_index=True)
+    found = audit(both, real, target="buys", jobs=1)
+    assert found.content["rows"] == {"dataset": 600, "different": 300, "real": 500, "compared": 250}
+    assert "distinct_rows" not in found.decayed
+    assert found.content["generations"] == {"1": 300}
+
+
+def test_the_gates_of_a_recipe_are_checked(real, population):
+    recipe = {"data": {"target": "buys"}, "integrity": {"min_real_share": 0.5, "min_real_weight_share": 0.1}}
+    own = population(100, 6).assign(sample_weight=1.0, origin="real", generation=np.int32(0))
+    own["row_id"] = [f"real-{i}" for i in range(100)]
+    both = pd.concat([own, curated(population(300, 7), 2)], ignore_index=True)
+    gates = {g["name"]: g for g in audit(both, real, recipe=recipe, jobs=1).content["gates"]}
+    assert not gates["integrity.min_real_share"]["held"]
+    assert "25.0%" in gates["integrity.min_real_share"]["sentence"]
+    assert gates["integrity.min_real_weight_share"]["held"]
+    untold = audit(population(300, 7), real, recipe=recipe, jobs=1)
+    assert not untold.holds
+    assert "does not tell which of its rows are real" in untold.content["gates"][1]["sentence"]
+
+
+def test_regression_is_judged_by_r2(population):
+    real, fresh = population(400, 0).drop(columns="buys"), population(300, 1).drop(columns="buys")
+    found = audit(fresh, real, target="income", jobs=1)
+    assert found.content["downstream_metric"] == "r2"
+    assert found.holds
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (lambda f: f.drop(columns="town"), "lacks column 'town'"),
+        (lambda f: f.assign(age="old"), "'age' is numerical in the real table"),
+        (lambda f: f.assign(age=np.inf), "'age' holds infinite values"),
+        (lambda f: f.assign(buys="perhaps"), "has 0 usable rows"),
+        (lambda f: f.head(10), "has 10 usable rows"),
+        (lambda f: curated(f, weight=-1.0), "sample_weight must hold a number"),
+    ],
+)
+def test_what_cannot_be_audited_is_refused_in_a_sentence(real, population, change, sentence):
+    with pytest.raises(UserError, match=sentence):
+        audit(change(population(300, 1)), real, target="buys", jobs=1)
+
+
+def test_real_rows_must_be_named_and_be_enough(real, population):
+    with pytest.raises(UserError, match="--against"):
+        audit(population(100, 1), target="buys")
+    with pytest.raises(UserError, match="--target"):
+        audit(population(100, 1), real)
+    with pytest.raises(UserError, match="needs 80"):
+        audit(population(100, 1), real.head(60), target="buys")
+
+
+def test_the_same_audit_gives_the_same_figures_for_any_number_of_jobs(real, population):
+    one, other = (audit(population(300, 1), real, target="buys", jobs=jobs).content for jobs in (1, 2))
+    assert one == other
+
+
+def test_the_command_writes_both_files_and_ends_with_three_where_a_gate_is_broken(real, population, tmp_path):
+    real.to_csv(tmp_path / "real.csv", index=False)
+    population(400, 1).to_csv(tmp_path / "fresh.csv", index=False)
+    real.assign(age=40.0, town="a").to_parquet(tmp_path / "poor.parquet")
+    run = CliRunner()
+    args = ["--against", str(tmp_path / "real.csv"), "--target", "buys", "--jobs", "1"]
+    good = run.invoke(app, ["audit", str(tmp_path / "fresh.csv"), *args, "--out", str(tmp_path / "found")])
+    assert good.exit_code == 0, good.output
+    assert "sound" in good.stdout
+    page = (tmp_path / "found" / "audit.html").read_text()
+    assert "sound" in page
+    assert "http" not in page.replace("http://www.w3.org", "")
+    assert json.loads((tmp_path / "found" / "audit.json").read_text())["gates"][0]["held"]
+    poor = run.invoke(app, ["audit", str(tmp_path / "poor.parquet"), *args, "--json"])
+    assert poor.exit_code == 3
+    assert not json.loads(poor.stdout)["gates"][0]["held"]
+    none = run.invoke(app, ["audit", str(tmp_path / "none.csv"), *args])
+    assert none.exit_code == 2
+    assert "there is no such file" in none.stderr
+
+
+def test_a_run_is_audited_by_its_own_recipe(samples, tmp_path):
+    recipe = {"name": "titanic", "data": {"source": str(samples / "titanic.csv"), "target": "survived"},
+              "synthesizers": ["neighbours"], "search": {"trials": 2, "jobs": 1},
+              "task": {"folds": 2, "repeats": 1}, "output": {"explain": False}}  # fmt: skip
+    run = curator.curate(recipe, out=tmp_path / "run")
+    found = curator.audit(run.path, jobs=1)
+    assert found.content["target"] == "survived"
+    assert found.content["copies"]["share"] > 0.1
