@@ -13,8 +13,12 @@ from curator.errors import UserError
 from curator.synthesize import TARGET, make_synthesizer
 
 
+SPLITS = module.SPLITS
+
+
 @pytest.fixture(autouse=True)
 def _few_splits(monkeypatch):
+    """Take fewer splits than are usual: decay is found all the same, and a false alarm is likelier."""
     monkeypatch.setattr(module, "SPLITS", 12)
 
 
@@ -23,7 +27,8 @@ def real(population):
     return population(500, 0)
 
 
-def test_fresh_real_rows_are_sound(real, population):
+def test_fresh_real_rows_are_sound(real, population, monkeypatch):
+    monkeypatch.setattr(module, "SPLITS", SPLITS)
     found = audit(population(400, 1), real, target="buys", jobs=1)
     assert found.holds
     assert found.decayed == ()
@@ -146,7 +151,10 @@ def test_the_same_audit_gives_the_same_figures_for_any_number_of_jobs(real, popu
     assert one == other
 
 
-def test_the_command_writes_both_files_and_ends_with_three_where_a_gate_is_broken(real, population, tmp_path):
+def test_the_command_writes_both_files_and_ends_with_three_where_a_gate_is_broken(
+    real, population, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(module, "SPLITS", SPLITS)
     real.to_csv(tmp_path / "real.csv", index=False)
     population(400, 1).to_csv(tmp_path / "fresh.csv", index=False)
     real.assign(age=40.0, town="a").to_parquet(tmp_path / "poor.parquet")
@@ -175,3 +183,24 @@ def test_a_run_is_audited_by_its_own_recipe(samples, tmp_path):
     found = curator.audit(run.path, jobs=1)
     assert found.content["target"] == "survived"
     assert found.content["copies"]["share"] > 0.1
+
+
+def test_of_a_hybrid_dataset_the_real_rows_must_last(real, population):
+    own = population(300, 6).assign(sample_weight=1.0, origin="real", generation=np.int32(0))
+    own["row_id"] = [f"real-{i}" for i in range(300)]
+    rng = np.random.default_rng(0)
+    rows = population(900, 7)
+    mixed = pd.DataFrame({c: rng.permutation(rows[c].to_numpy()) for c in rows})
+    # Synthetic rows that are unlike the real ones, but weigh next to nothing.
+    found = audit(pd.concat([own, curated(mixed, weight=1e-6)], ignore_index=True), real, target="buys", jobs=1)
+    pairs = {f["name"]: f for f in found.content["figures"]}["pair_coverage"]
+    assert found.content["hybrid"]
+    assert pairs["value"] == pytest.approx(pairs["reference"]["mean"], abs=0.05)
+    assert "label_agreement" not in found.decayed
+    # The same rows with all the weight teach a model what is not so.
+    spoilt = pd.concat([own.assign(sample_weight=1e-6), curated(mixed)], ignore_index=True)
+    assert "downstream" in audit(spoilt, real, target="buys", jobs=1).decayed
+    # Real rows that have lost their tails are told, whatever stands beside them.
+    narrow = own[own["income"].between(12_000, 40_000) & (own["town"] == "a")]
+    poor = audit(pd.concat([narrow, curated(rows)], ignore_index=True), real, target="buys", jobs=1)
+    assert "category_coverage" in poor.decayed

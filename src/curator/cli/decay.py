@@ -28,15 +28,18 @@ def show_audit(found: Audit, console: Console, out: Path | None) -> None:
     for remark in content["remarks"]:
         console.print(f"Note: {remark}", markup=False)
     rows = content["rows"]
-    columns = [("figure", "left"), ("dataset", "right"), ("real rows", "right"), ("limit", "right"), ("", "left")]
+    hybrid = [("whole", "right")] if content["hybrid"] else []
+    own = "its real rows" if hybrid else "dataset"
+    columns = [("figure", "left"), (own, "right"), *hybrid, ("fresh", "right"), ("limit", "right"), ("", "left")]
     heading = f"{rows['compared']:,} rows of either at a time, in {content['splits']} splits; higher is better"
     table, untold = table_of(heading, columns), []
     for f in content["figures"]:
         if f["value"] is None:
             untold.append(f)
             continue
-        values = [f"{v:.3f}" for v in (f["value"], f["reference"]["mean"], f["least"])]
-        table.add_row(f["label"], *values, "decayed" if f["decayed"] else "", style="red" if f["decayed"] else None)
+        shown = [f["value"], *([f["whole"]] if hybrid else []), f["reference"]["mean"], f["least"]]
+        style = "red" if f["decayed"] else None
+        table.add_row(f["label"], *(f"{v:.3f}" for v in shown), "decayed" if f["decayed"] else "", style=style)
     console.print(table)
     for f in untold:
         console.print(f"Not measured: {f['label']} ({f['reason']})", markup=False)

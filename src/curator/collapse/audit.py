@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 SPLITS = 40
 # Rows of the dataset, and fresh real rows, that are compared at most.
 MOST_COMPARED = 5_000
+# Rows of a dataset that holds real rows which a model learns from, all of them but for this.
+MOST_WHOLE = 50_000
 # What does not matter, whatever the rows can tell: a hundredth of what real rows have.
 TOLERANCE = 0.01
 _LEAST_REAL = 80
@@ -45,19 +47,25 @@ class SplitTask:
     ----------
     reference, fresh, made : Coded
         Of n - m, m and m rows.
+    kept : Coded, optional
+        Of a dataset that tells its real rows, m of these.
     judges : bool array of shape (n - m,)
         Reference rows that the dataset does not hold: what a model may be judged by.
-    foreign : bool array of shape (m,)
-        Rows of the dataset that are no real ones: whose labels may be judged.
+    known : uint64 array
+        Contents of all real rows: what equals none of them may be judged by its label.
+    model : object, optional
+        Has learnt from the whole of a dataset that holds real rows: its size is part of what it is.
     """
 
     reference: Coded
     fresh: Coded
     made: Coded
+    kept: Coded | None
     judges: np.ndarray
-    foreign: np.ndarray
+    known: np.ndarray
     learning: Learning
     seed: int
+    model: object | None = None
 
     reads: tuple[Path, ...] = ()
     writes: tuple[Path, ...] = ()
@@ -68,17 +76,20 @@ class SplitTask:
         return self
 
 
-def compare_split(task: SplitTask) -> tuple[dict[str, float], dict[str, float]]:
-    """Return the figures of the dataset and of the fresh real rows."""
+def compare_split(task: SplitTask) -> dict[str, dict[str, float]]:
+    """Return the figures of the ``whole`` dataset, of its real rows (``kept``), and of the ``fresh`` real rows."""
     learning, judges = task.learning, task.reference.take(np.flatnonzero(task.judges))
     teacher = learning.fit(task.reference)
-    both = []
-    for rows, labelled in ((task.made, task.made.take(np.flatnonzero(task.foreign))), (task.fresh, task.fresh)):
-        found = measure(task.reference, rows, seed=task.seed)
-        found["label_agreement"] = learning.agreement(teacher, labelled)
-        found["downstream"] = learning.score(learning.fit(rows), judges)
-        both.append(found)
-    return both[0], both[1]
+    found = {}
+    for name, rows in (("whole", task.made), ("kept", task.kept), ("fresh", task.fresh)):
+        if rows is None:
+            continue
+        found[name] = measure(task.reference, rows, seed=task.seed)
+        own = rows if name == "fresh" else rows.take(np.flatnonzero(~np.isin(rows.content, task.known)))
+        found[name]["label_agreement"] = learning.agreement(teacher, own)
+        whole = task.model if name == "whole" and task.model is not None else learning.fit(rows)
+        found[name]["downstream"] = learning.score(whole, judges)
+    return found
 
 
 @dataclass(frozen=True)
@@ -138,6 +149,8 @@ def audit(
     dataset and on as many fresh rows, against the same reference. It has decayed where the dataset, on average over the
     splits, falls short of the fresh rows by more than the tolerance and by more of their standard deviations than any
     figure of any fresh rows does: of a dataset of real rows that happens by chance to one in forty-one at most.
+    Of a curated dataset that holds real rows, these are what must not have decayed, and a model that learns from the
+    whole; the figures of the whole stand beside.
 
     Parameters
     ----------
@@ -172,17 +185,17 @@ def audit(
     if estimator.encoding != "ordinal":
         estimator = make_estimator(EstimatorSpec(name="hist_gradient_boosting"), table.task)
     with open_workers(asked.search, jobs) as workers:
-        pairs = _compare(coder, made, estimator, seed, workers, progress)
-    figures, limit = _judged(pairs, tolerance)
+        found = _compare(coder, made, estimator, seed, workers, progress)
+    figures, limit = _judged(found, tolerance)
     gates = [_decay_gate(figures), *integrity_gates(asked.integrity, made)]
-    size = min(len(made.rows), len(table) // 2, MOST_COMPARED)
     judged_by = "roc_auc" if table.classes else "r2"
     return Audit({
         "dataset": named, "against": _name(against, asked.data.source or "the real table"), "target": table.target,
         "task": table.task, "model": estimator.label, "downstream_metric": judged_by,
-        "rows": {"dataset": made.lines, "different": len(made.rows), "real": len(table), "compared": size},
+        "rows": {"dataset": made.lines, "different": len(made.rows), "real": len(table),
+                 "compared": _compared(made, len(table))},
         "generations": _generations(made), "copies": _copies(made, coder),
-        "splits": len(pairs), "tolerance": tolerance, "limit": limit,
+        "splits": len(found), "hybrid": made.real is not None, "tolerance": tolerance, "limit": limit,
         "figures": figures, "columns": _columns(coder, made), "gates": [vars(g) for g in gates],
         "remarks": list(made.remarks), "sentence": _sentence(named, figures, gates),
     })  # fmt: skip
@@ -190,53 +203,70 @@ def audit(
 
 def _compare(
     coder: Coder, made: Dataset, estimator: Estimator, seed: int, workers: Workers, progress: Progress
-) -> list[tuple[dict[str, float], dict[str, float]]]:
+) -> list[dict[str, dict[str, float]]]:
     real, n = coder.real, len(coder.real)
-    size = min(len(made.rows), n // 2, MOST_COMPARED)
-    held, known = np.isin(real.content, made.rows.content), np.isin(made.rows.content, real.content)
+    size = _compared(made, n)
+    held = np.isin(real.content, made.rows.content)
     n_classes = len(coder.table.classes)
+    whole = Learning(estimator, coder.categorical, n_classes, seed, most=MOST_WHOLE)
+    model = None if made.real is None else whole.fit(made.rows)
     tasks = []
     for split in range(SPLITS):
         rng = np.random.default_rng([seed, split, 47])
         order = rng.permutation(n)
         # The reference need not be larger than what is compared with it by much.
         rest = np.sort(order[size : size + 2 * MOST_COMPARED])
-        own = np.sort(rng.permutation(len(made.rows))[:size])
+        own = [None if rows is None else rows.take(np.sort(rng.permutation(len(rows))[:size]))
+               for rows in (made.rows, made.real)]  # fmt: skip
         learning = Learning(estimator, coder.categorical, n_classes, seed + split)
+        assert own[0] is not None  # noqa: S101  # a dataset has rows
         tasks.append(SplitTask(
-            real.take(rest), real.take(np.sort(order[:size])), made.rows.take(own), ~held[rest], ~known[own],
-            learning, seed + split,
+            real.take(rest), real.take(np.sort(order[:size])), own[0], own[1], ~held[rest], real.content, learning,
+            seed + split, model,
         ))  # fmt: skip
     progress.stage("audit", len(tasks))
     return workers.map(compare_split, tasks, done=lambda _place, _found: progress.advance())
 
 
+def _compared(made: Dataset, real: int) -> int:
+    """Return how many rows of either are compared at a time."""
+    least = len(made.rows) if made.real is None else min(len(made.rows), len(made.real))
+    return min(least, real // 2, MOST_COMPARED)
+
+
 def _judged(
-    pairs: list[tuple[dict[str, float], dict[str, float]]], tolerance: float
+    found: list[dict[str, dict[str, float]]], tolerance: float
 ) -> tuple[list[dict[str, Any]], float]:
     """Return every figure with what fresh real rows give, and the limit in their standard deviations."""
-    values = {name: np.array([own[name] for own, _ in pairs]) for name in FIGURES}
-    fresh = {name: np.array([other[name] for _, other in pairs]) for name in FIGURES}
-    usable = [n for n in FIGURES if np.isfinite(values[n]).all() and np.isfinite(fresh[n]).all()]
+    fresh = {name: np.array([split["fresh"][name] for split in found]) for name in FIGURES}
+    whole = {name: np.array([split["whole"][name] for split in found]) for name in FIGURES}
+    # Synthetic rows beside real ones may be as unlike them as helps: real rows must last, and the whole must teach.
+    kept = {
+        name: np.array([split["kept"][name] for split in found])
+        if "kept" in found[0] and name != "downstream" else whole[name]
+        for name in FIGURES
+    }  # fmt: skip
+    usable = [n for n in FIGURES if np.isfinite(kept[n]).all() and np.isfinite(fresh[n]).all()]
     spread = {n: max(float(fresh[n].std(ddof=1)), 1e-12) for n in usable}
     shortfall = {n: (fresh[n].mean() - fresh[n]) / spread[n] for n in usable}
     limit = float(max((s.max() for s in shortfall.values()), default=0.0))
-    found = []
+    figures = []
     for name, meaning in FIGURES.items():
         entry: dict[str, Any] = {"name": name, "label": meaning.label, "about": meaning.about}
         if name not in usable:
-            found.append({**entry, "value": None, "low": None, "high": None, "reference": None, "least": None,
-                          "decayed": False, "reason": _why_not(name)})  # fmt: skip
+            figures.append({**entry, "value": None, "low": None, "high": None, "whole": None, "reference": None,
+                            "least": None, "decayed": False, "reason": _why_not(name)})  # fmt: skip
             continue
         middle = float(fresh[name].mean())
         least = min(middle - limit * spread[name], middle - tolerance * abs(middle))
-        value = float(values[name].mean())
-        low, high = np.quantile(values[name], [0.025, 0.975]).tolist()
-        own = np.quantile(fresh[name], [0.025, 0.975]).tolist()
-        found.append({**entry, "value": value, "low": low, "high": high,
-                      "reference": {"mean": middle, "low": own[0], "high": own[1]}, "least": least,
-                      "decayed": bool(value < least), "reason": ""})  # fmt: skip
-    return found, limit
+        value = float(kept[name].mean())
+        (low, high), own = (np.quantile(v[name], [0.025, 0.975]).tolist() for v in (kept, fresh))
+        figures.append({
+            **entry, "value": value, "low": low, "high": high, "whole": float(whole[name].mean()),
+            "reference": {"mean": middle, "low": own[0], "high": own[1]}, "least": least,
+            "decayed": bool(value < least), "reason": "",
+        })  # fmt: skip
+    return figures, limit
 
 
 def _why_not(name: str) -> str:

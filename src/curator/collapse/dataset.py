@@ -45,6 +45,14 @@ class Dataset:
     lines: int
     remarks: tuple[str, ...]
 
+    @property
+    def real(self) -> Coded | None:
+        """Its real rows, where it tells them from others and they are not too few."""
+        if self.generation is None:
+            return None
+        own = np.flatnonzero(self.generation == 0)
+        return self.rows.take(own) if _LEAST_ROWS <= len(own) < len(self.rows) else None
+
 
 def read_frame(source: str | os.PathLike[str]) -> pd.DataFrame:
     """Read a file, a glob, a URL, a run directory, or the folder of a large dataset.

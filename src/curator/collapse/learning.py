@@ -25,14 +25,19 @@ class Learning:
         Which features are codes.
     n_classes : int
         0 at regression.
+    most : int
+        Rows that it is fitted to at most.
     """
 
-    def __init__(self, estimator: Estimator, categorical: tuple[int, ...], n_classes: int, seed: int) -> None:
+    def __init__(
+        self, estimator: Estimator, categorical: tuple[int, ...], n_classes: int, seed: int, most: int = MOST_FITTED
+    ) -> None:
         self._estimator, self._categorical, self._n_classes, self._seed = estimator, categorical, n_classes, seed
+        self._most = most
 
     def fit(self, rows: Coded) -> object | None:
         """Return a model; None where the rows are too few, or of one class."""
-        X, y, weight = self._some(*rows.lessons)
+        X, y, weight = self._some(*rows.lessons, most=self._most)
         if len(y) < LEAST_JUDGED or (len(np.unique(y)) < 2):
             return None
         alike = bool(np.all(weight == weight[0]))
@@ -64,7 +69,7 @@ class Learning:
         return find_metric(name)(y, prediction, weight)
 
     def _some(
-        self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, most: int = MOST_FITTED
+        self, X: np.ndarray, y: np.ndarray, weight: np.ndarray, most: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         if len(y) <= most:
             return X, y, weight
