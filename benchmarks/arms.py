@@ -107,11 +107,16 @@ def drawn(table: TableSource, cell: Cell) -> tuple[pd.DataFrame, pd.DataFrame, s
     frame = frame.sample(frac=1, random_state=cell.seed).reset_index(drop=True)
     n = min(cell.rows, len(frame) // 2)
     own, rest = frame.iloc[:n], frame.iloc[n : n + MOST_TESTED]
-    if not pd.api.types.is_numeric_dtype(frame[target]) or frame[target].nunique() <= 20:
+    if not is_regression(frame[target]):
         counts = own[target].value_counts()
         kept = {*counts.index[:2], *counts[counts >= LEAST_OF_A_CLASS].index}
         own, rest = own[own[target].isin(kept)], rest[rest[target].isin(kept)]
     return own.reset_index(drop=True), rest.reset_index(drop=True), target
+
+
+def is_regression(target: pd.Series) -> bool:
+    """Whether a whole table's target is a number: a few hundred rows of it may hold too few values to tell."""
+    return bool(pd.api.types.is_numeric_dtype(target) and target.nunique() > 20)
 
 
 def judge(
@@ -127,7 +132,9 @@ def judge(
 ) -> Iterator[Outcome]:
     """Give the rows to every arm and yield what each comes to; `naive` are further synthesizers, to be added at 1x."""
     own, rest, target = drawn(table, cell)
-    task = load_table(read_recipe({"data": {"target": target, "budget": None}}), own).task
+    kind = "regression" if is_regression(table.read()[0][target]) else "auto"
+    asked = {"data": {"target": target, "budget": None}, "task": {"type": kind}}
+    task = load_table(read_recipe(asked), own).task
     content = {
         "name": cell.table, "data": {"target": target}, "search": {"seed": cell.seed, "trials": trials},
         "task": {"type": task, "estimator": MODELS[cell.model][task == "regression"]}, "output": {"explain": False},

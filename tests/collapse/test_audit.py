@@ -12,7 +12,6 @@ from curator.collapse.audit import audit
 from curator.errors import UserError
 from curator.synthesize import TARGET, make_synthesizer
 
-
 SPLITS = module.SPLITS
 
 
@@ -33,7 +32,7 @@ def test_fresh_real_rows_are_sound(real, population, monkeypatch):
     assert found.holds
     assert found.decayed == ()
     figures = {f["name"]: f for f in found.content["figures"]}
-    assert all(f["value"] is not None for f in figures.values())
+    assert {name for name, f in figures.items() if f["value"] is None} == {"rare_categories"}
     assert figures["downstream"]["value"] == pytest.approx(figures["downstream"]["reference"]["mean"], abs=0.05)
 
 
@@ -165,7 +164,7 @@ def test_the_command_writes_both_files_and_ends_with_three_where_a_gate_is_broke
     assert "sound" in good.stdout
     page = (tmp_path / "found" / "audit.html").read_text()
     assert "sound" in page
-    assert "http" not in page.replace("http://www.w3.org", "")
+    assert "://" not in page
     assert json.loads((tmp_path / "found" / "audit.json").read_text())["gates"][0]["held"]
     poor = run.invoke(app, ["audit", str(tmp_path / "poor.parquet"), *args, "--json"])
     assert poor.exit_code == 3
