@@ -1,4 +1,4 @@
-"""A planted edge case: half a percent of the rows, the other way round. Found, helped, and hurt by what people do."""
+"""A planted edge case: half a percent of the rows, the other way round. Found, and hurt by what people do."""
 
 from __future__ import annotations
 
@@ -90,12 +90,6 @@ def run(table: pd.DataFrame, folder: Any, **sections: Any) -> pd.DataFrame:
         "data": {"target": "y"}, "task": {"folds": 3}, "output": {"explain": False, "policy": "certified"}, **sections,
     }  # fmt: skip
     return curate(content, table, out=folder, jobs=1).data
-
-
-@pytest.mark.integration
-def test_a_curated_dataset_helps_the_region(table, unseen, tmp_path):
-    data = run(table, tmp_path / "run", synthesizers=["neighbours"], search={"trials": 6, "max_ratio": 3})
-    assert recall(data, data["sample_weight"], unseen) >= recall(table, None, unseen) + 0.2
 
 
 @pytest.mark.integration
