@@ -169,7 +169,7 @@ def test_where_every_mix_breaks_a_gate_the_real_rows_are_left(tmp_path):
 def _ready(run):
     """Return the setup of a finished run with slices of all kinds, and the pool that its gates are checked on."""
     own = [
-        {"name": "b", "where": "word == 'b' and x > 0"}, {"name": "told", "where": "word == 'a' and y == 'yes'"},
+        {"name": "b", "where": "word == 'b' and x > 0"}, {"name": "told", "where": "x > 0 and y == 'yes'"},
     ]  # fmt: skip
     recipe = read_recipe(run.path / "recipe.yaml")
     setup = prepare(recipe, _table())
