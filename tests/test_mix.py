@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
-from curator.mix import KEPT, NOT_NEEDED, NOT_USED, class_quota, mix
+from curator.mix import KEPT, NOT_NEEDED, NOT_USED, Fed, class_quota, mix
 from curator.rare import class_weights, hard_weights, odds_weights
 from curator.rare.weights import WEIGHT_CAP
 from curator.records import MixPlan
@@ -503,12 +503,36 @@ def test_real_only():
     assert MixPlan((("a", 2.0), ("b", 1.0)), synthetic_weight=0.5).mass == 1.5
 
 
+def _fed(m=300, low=(), **changes):
+    """Return a pool in which a second source feeds two slices; candidates at `low` fail every filter."""
+    pool = make_pool(m=m, sources=("a", SLICES), **changes)
+    made_for = np.where(pool.source == 1, np.arange(m) % 2, -1)
+    scores = {name: np.where(np.isin(np.arange(m), low), 0.0, 1.0) for name in pool.scores}
+    return replace(pool, made_for=made_for, fed=("young", "old"), scores=scores)
+
+
 def test_quotas_of_classes_do_not_bind_what_feeds_slices():
-    pool = make_pool(m=300, sources=("a", SLICES))
+    pool = _fed()
     mixture = mix(MixPlan(((SLICES, 1.0),), class_tilt=0.5), pool)
-    first = np.flatnonzero(pool.source == 1)[: len(pool.y)]
-    assert np.array_equal(np.sort(mixture.candidate), first)
+    for k in (0, 1):
+        first = np.flatnonzero(pool.made_for == k)[: len(pool.y) // 2]
+        assert np.array_equal(mixture.candidate[pool.made_for[mixture.candidate] == k], first)
     assert mix(MixPlan(((SLICES, 9.0),)), pool).shortfall == {SLICES: 270 - int((pool.source == 1).sum())}
+
+
+@pytest.mark.parametrize("n_classes", [0, 3])
+def test_a_slice_that_few_candidates_pass_for_is_not_made_up_for_by_another(n_classes):
+    plain = _fed(n_classes=n_classes)
+    young = np.flatnonzero(plain.made_for == 0)
+    pool = _fed(n_classes=n_classes, low=young[5:])
+    plan = MixPlan(((SLICES, 0.7),), thresholds=(("novelty", 0.5),))
+    mixture = mix(plan, pool)
+    # 21 of 30 rows: the odd one goes to the first.
+    assert mixture.fed == {"young": Fed(11, 5), "old": Fed(10, 10)}
+    assert mixture.shortfall == {SLICES: 6}
+    assert set(mixture.candidate) == {*young[:5], *np.flatnonzero(pool.made_for == 1)[:10]}
+    assert mix(MixPlan((("a", 1.0),)), pool).fed == {}
+
 
 
 def test_hard_rows_and_real_looking_candidates_weigh_more():

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from curator.certify import Certification, certify
 from curator.cluster import DaskWorkers
-from curator.emit import broken_gates, check_types, emit
+from curator.emit import Rarity, broken_gates, check_types, emit
 from curator.errors import UserError
 from curator.growth import measure_growth
 from curator.guard import find_slices
@@ -172,7 +172,8 @@ class _Curation:
     ) -> tuple[Trial, list[Trial], list[str]]:
         """Return the best plan that breaks none of the recipe's gates, and what those before it have broken."""
         fold, refused, broken = self.setup.splits.certification, set[MixPlan](), dict[str, None]()
-        while found := broken_gates(self.setup, selected.plan, self.pools.task(fold), fold.train):
+        rarity = Rarity(self.setup, self.pools.task(fold), fold.train)
+        while found := broken_gates(self.setup, selected.plan, rarity):
             broken |= dict.fromkeys(found)
             refused.add(selected.plan)
             selected, near = search.select(trials, refused)

@@ -18,6 +18,17 @@ GOLDEN = 0.6180339887498949
 KEPT, NOT_NEEDED, NOT_USED = "kept", "not_needed", "source_not_used"
 
 
+@dataclass(frozen=True)
+class Fed:
+    """Candidates that a plan asks for within one slice, and those that passed and were taken."""
+
+    asked: int
+    given: int
+
+    def __add__(self, other: Fed) -> Fed:
+        return Fed(self.asked + other.asked, self.given + other.given)
+
+
 @dataclass(frozen=True, eq=False)
 class Mixture:
     """The rows to train on, as indices into a pool.
@@ -37,6 +48,8 @@ class Mixture:
         ``kept``, or why a candidate was dropped.
     shortfall : mapping of str to int
         Rows that the plan asks of a source beyond what its candidates could give.
+    fed : mapping of str to Fed
+        By slice that a source of their own feeds.
     """
 
     real: np.ndarray
@@ -47,6 +60,7 @@ class Mixture:
     decision: np.ndarray
     reasons: tuple[str, ...]
     shortfall: Mapping[str, int]
+    fed: Mapping[str, Fed]
 
     @property
     def drop_counts(self) -> dict[str, int]:
@@ -93,7 +107,7 @@ def mix(
     """
     reasons = (KEPT, *pool.scores, NOT_NEEDED, NOT_USED)
     decision = _filter(plan, pool, reasons)
-    shortfall = _draw(plan, pool, decision, reasons, scale)
+    shortfall, fed = _draw(plan, pool, decision, reasons, scale)
     chosen = np.flatnonzero(decision == 0)
     candidate, label, weight = _labels(plan, pool, chosen, form)
     by_class = class_weights(pool.y, pool.n_classes, plan.rare_exponent, pool.weight, beta=plan.effective_beta)
@@ -117,7 +131,7 @@ def mix(
         real, candidate, label, real_weight, weight = _copies(
             real, candidate, label, real_weight, weight, start, middle or 1.0
         )
-    return Mixture(real, real_weight, candidate, label, weight, decision, reasons, shortfall)
+    return Mixture(real, real_weight, candidate, label, weight, decision, reasons, shortfall, fed)
 
 
 def class_quota(
@@ -152,12 +166,13 @@ def _filter(plan: MixPlan, pool: Pool, reasons: tuple[str, ...]) -> np.ndarray:
 
 def _draw(
     plan: MixPlan, pool: Pool, decision: np.ndarray, reasons: tuple[str, ...], scale: float
-) -> dict[str, int]:
-    """Take the first candidates of each source and class, up to the quota; mark the rest."""
+) -> tuple[dict[str, int], dict[str, Fed]]:
+    """Take the first candidates of each source and class, of each fed slice, up to the quota; mark the rest."""
     ratios = dict(plan.ratios)
     for name in ratios.keys() - set(pool.sources):
         raise KeyError(name)
-    shortfall = {}
+    shortfall: dict[str, int] = {}
+    fed: dict[str, Fed] = {}
     strata = np.zeros(len(pool.labels), dtype=np.int64) if pool.regression else pool.labels
     for number, name in enumerate(pool.sources):
         own = pool.source == number
@@ -170,14 +185,22 @@ def _draw(
         within = strata
         if name == SLICES:
             # What feeds slices has the classes that these have.
-            quotas, within = np.array([round(ratio * scale * len(pool.y))]), np.zeros_like(strata)
+            quotas, within = _alike(round(ratio * scale * len(pool.y)), len(pool.fed)), pool.made_for
         for stratum, quota in enumerate(quotas):
             passing = np.flatnonzero(own & (within == stratum) & (decision == 0))
             decision[passing[quota:]] = reasons.index(NOT_NEEDED)
             short += max(0, int(quota) - len(passing))
+            if name == SLICES:
+                fed[pool.fed[stratum]] = Fed(int(quota), min(int(quota), len(passing)))
         if short:
             shortfall[name] = short
-    return shortfall
+    return shortfall, fed
+
+
+def _alike(total: int, parts: int) -> np.ndarray:
+    """Return whole numbers that sum to the total and differ by one at most, the larger first."""
+    quota: np.ndarray = total // parts + (np.arange(parts) < total % parts).astype(np.int64)
+    return quota
 
 
 def _labels(

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from small_parts import ROWS, narrow
 
 from curator.emit.composition import Count, composition, count_rows
+from curator.mix import Fed
 from curator.records import MixPlan
 
 rows = st.lists(
@@ -32,7 +33,7 @@ def counted(case, *, classes=True):
 
 
 def merged(*parts):
-    return composition([c for part in parts for c in part], {}, {})
+    return composition([c for part in parts for c in part], {}, {}, {})
 
 
 @given(case=rows)
@@ -84,7 +85,7 @@ def test_known_composition():
         Count("real", "no", 6, 6, 6.0, 6.0), Count("real", "yes", 2, 2, 4.0, 8.0), Count("b", "yes", 4, 3, 6.0, 9.0),
         Count("a", "no", 8, 8, 4.0, 2.0),
     ]  # fmt: skip
-    found = composition(counts, {"kept": 11, "novelty": 2}, {"b": 1})
+    found = composition(counts, {"kept": 11, "novelty": 2}, {"b": 1}, {"young": Fed(5, 3)})
     assert found == {
         "rows": 20, "real_rows": 8, "synthetic_rows": 12, "synthetic_weight_share": 0.5, "effective_rows": 16.0,
         "sources": {
@@ -92,7 +93,7 @@ def test_known_composition():
             "b": {"rows": 4, "distinct": 3, "weight_share": 0.3},
             "real": {"rows": 8, "distinct": 8, "weight_share": 0.5},
         },
-        "decisions": {"kept": 11, "novelty": 2}, "shortfall": {"b": 1},
+        "decisions": {"kept": 11, "novelty": 2}, "shortfall": {"b": 1}, "fed": {"young": {"asked": 5, "given": 3}},
         "classes": {
             "no": {"real_rows": 6, "synthetic_rows": 8, "weight_share": 0.5},
             "yes": {"real_rows": 2, "synthetic_rows": 4, "weight_share": 0.5},

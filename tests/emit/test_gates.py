@@ -7,10 +7,17 @@ import pandas as pd
 import pytest
 
 from curator import selection
-from curator.curate import curate
+from curator.curate import curate, read_recipe
+from curator.emit import Rarity, rarity
 from curator.emit.survival import coverage, slice_shares
-from curator.rare import Slice
-from curator.rare.rules import AllOf, Term
+from curator.mix import mix
+from curator.pools import Pools
+from curator.prepare import prepare
+from curator.rare import Slice, declared_slices, discover_slices
+from curator.rare.rules import AllOf, Isolated, Term
+from curator.records import MixPlan
+from curator.rundir import RunDirectory
+from curator.score.pool import load_pool
 
 # --- what is alive --------------------------------------------------------------------------------
 
@@ -54,9 +61,9 @@ def test_shares_of_a_slice_by_hand():
     rows = pd.DataFrame({"x": [1.0, 2.0, 3.0, 4.0]})
     rule = AllOf((Term("x", low=2.5),))
     of = Slice("high", "x > 2.5", "declared", rule.marks(rows, np.zeros(4)), rule)
-    made = pd.DataFrame({"x": [9.0, 9.0, 0.0]})
+    marks = rule.marks(pd.DataFrame({"x": [9.0, 9.0, 0.0]}), np.array([0, 1, 1]))
     (found,) = slice_shares(
-        [of], (np.array([0, 2, 2]), np.array([1.0, 1.0, 1.0])), (made, np.array([0, 1, 1]), np.array([0.3, 0.2, 0.5]))
+        [of], (np.array([0, 2, 2]), np.array([1.0, 1.0, 1.0])), ([marks], np.array([0.3, 0.2, 0.5]))
     )
     assert found == {
         "name": "high", "real_rows": 2, "synthetic_rows": 2,
@@ -154,3 +161,59 @@ def test_where_every_mix_breaks_a_gate_the_real_rows_are_left(tmp_path):
     assert run.results["verdict"]["emitted"] == "real_only"
     assert (run.data["origin"] == "real").all()
     assert run.results["composition"]["slices"][0]["synthetic_rows"] == 0
+
+
+# --- found once -----------------------------------------------------------------------------------
+
+
+def _ready(run):
+    """Return the setup of a finished run with slices of all kinds, and the pool that its gates are checked on."""
+    own = [
+        {"name": "b", "where": "word == 'b' and x > 0"}, {"name": "told", "where": "x > 0 and y == 'yes'"},
+    ]  # fmt: skip
+    recipe = read_recipe(run.path / "recipe.yaml")
+    setup = prepare(recipe, _table())
+    asked = recipe.model_copy(update={"rare": type(recipe.rare).model_validate({"slices": own})})
+    table, splits = setup.table, setup.splits
+    slices = (*declared_slices(table, asked, splits), *discover_slices(table, splits.development))
+    setup = setup.with_slices(slices)
+    return setup, Pools(setup, RunDirectory(run.path)).task(splits.certification)
+
+
+PLANS = [
+    MixPlan((("neighbours", ratio),), labels=labels, thresholds=thresholds)
+    for ratio in (0.5, 3.0)
+    for labels in ("keep", "relabel")
+    for thresholds in ((), (("typicality", 0.3),))
+]
+
+
+def test_what_is_found_once_is_what_each_plan_would_find(free):
+    setup, source = _ready(free)
+    fold, table = setup.splits.certification, setup.table
+    assert {s.rule.reads_target for s in setup.slices} == {True, False}
+    assert any(isinstance(s.rule, Isolated) for s in setup.slices)
+    together, pool = Rarity(setup, source, fold.train), load_pool(source.folder)
+    for plan in PLANS:
+        mixture = mix(plan, pool)
+        own, made = fold.train[mixture.real], together.candidates.iloc[mixture.candidate]
+        marks = [s.rule.marks(made, mixture.label) for s in setup.slices]
+        emitted = pd.concat([table.plain.iloc[own], made], ignore_index=True)
+        assert together.of(mixture) == {
+            "slices": slice_shares(setup.slices, (own, mixture.real_weight), (marks, mixture.weight)),
+            "coverage": coverage(table.plain.iloc[fold.train], emitted, table.categorical),
+        }
+
+
+def test_candidates_are_read_and_marked_once_for_all_plans(free, monkeypatch):
+    setup, source = _ready(free)
+    read, marked = [], []
+    load, marks = rarity.load_candidates, Isolated.marks
+    monkeypatch.setattr(rarity, "load_candidates", lambda folder: read.append(folder) or load(folder))
+    monkeypatch.setattr(Isolated, "marks", lambda self, rows, y: marked.extend(rows.index) or marks(self, rows, y))
+    together, pool = Rarity(setup, source, setup.splits.certification.train), load_pool(source.folder)
+    for plan in PLANS:
+        together.of(mix(plan, pool))
+    assert len(read) == len(source.parts)
+    assert marked
+    assert len(marked) == len(set(marked))

@@ -39,6 +39,20 @@ def test_where_a_value_is_missing_a_row_is_not_in(make_table, people, where):
     assert np.array_equal(found.member, expected)
 
 
+@pytest.mark.parametrize(
+    "where",
+    ["job.str.startswith('c') and age > 30", "job in ['cook', 'nurse']", "income.abs() > 30", "age > visits * 9",
+     "not (age > 40)", "age.between(30, 50)", "visits.isna()", "income > 30 or y == 'yes'", "job.str.len() > 4"],
+)  # fmt: skip
+def test_what_looks_at_its_own_row_alone_is_taken(make_table, people, where):
+    frame = people(600)
+    frame.loc[frame.index % 7 == 0, "job"] = None
+    table, recipe = make_table(frame, {"s": where})
+    (found,) = _declared(table, recipe)
+    assert found.rule.reads_target == ("y" in where.split())
+    assert np.array_equal(found.rule.marks(table.plain, table.y), found.member)
+
+
 def test_a_slice_of_too_few_rows_is_refused_with_its_counts(make_table, people):
     table, recipe = make_table(people(), {"old cooks": "age > 75 and job == 'cook'"})
     sentence = "matches 10 rows, 6 development rows and 4 holdout rows; at least 10 of each are needed"
@@ -62,6 +76,13 @@ def test_a_column_name_with_a_blank(make_table, people):
         ("age > 0", "matches every row; a slice is a part"),
         ("age > 'x'", "cannot be evaluated"),
         ("@secret > 3", "cannot be evaluated"),
+        ("age > age.median()", "depends on other rows .* write the numbers themselves"),
+        ("age.rank() > 150", "depends on other rows"),
+        ("age > age.max() - 20 and job == 'cook'", "depends on other rows"),
+        ("age < age.shift(1)", "depends on other rows"),
+        ("index > 100", "depends on other rows"),
+        ("job.duplicated()", "depends on other rows"),
+        ("age >= visits.max() * 6", "depends on other rows"),
     ],
 )
 def test_a_mistake_is_named_with_its_place(make_table, people, where, sentence):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -170,3 +171,18 @@ def test_strata_are_classes(real_rows):
     context = _context(rows, real_rows(6, seed=1).frame, [0, 1, 0, 1, 1, 1])
     assert context.stratum.tolist() == [0, 1, 0, 1, 1, 1]
     assert set(_context(rows, rows.frame, np.linspace(0, 1, 20), task="regression").stratum.tolist()) == {0}
+
+
+@pytest.mark.parametrize("task", ["binary", "regression"])
+def test_candidates_for_slices_are_ranked_within_class_and_slice(mixed, task):
+    rows, candidates = mixed
+    labels = np.arange(80) % 2
+    made_for = np.where(np.arange(80) < 60, 0, 1)  # a slice of likely rows, and one of absurd ones
+    context = replace(_context(rows, candidates, labels, task=task), made_for=made_for)
+    strata = labels + 2 * made_for if task == "binary" else made_for
+    assert len(np.unique(np.column_stack([context.stratum, strata]), axis=0)) == len(np.unique(strata))
+    for scorer in (realism, typicality):
+        score = scorer(context)
+        for number in np.unique(strata):
+            k = int((strata == number).sum())
+            assert score[strata == number].mean() == pytest.approx((k + 1) / 2 / k), "each among its own"

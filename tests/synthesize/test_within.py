@@ -8,7 +8,7 @@ import pytest
 
 from curator.curate import curate
 from curator.score.candidates import SLICES
-from curator.synthesize import TARGET, WithinSlices
+from curator.synthesize import MADE_FOR, TARGET, WithinSlices
 
 
 def _rows(n=90):
@@ -30,7 +30,8 @@ def test_candidates_lie_between_rows_of_one_slice():
     x = _rows()["x"].to_numpy()
     made = _fitted(np.column_stack([x < 5, (x > 5) & (x < 15)])).sample(41, seed=3)
     assert len(made) == 41
-    assert list(made.columns) == list(_rows().columns)
+    assert list(made.columns) == [*_rows().columns, MADE_FOR]
+    assert np.array_equal(made[MADE_FOR] == 0, made["x"] < 5)
     low = made["x"] < 5
     assert (low | ((made["x"] > 10) & (made["x"] < 11))).all(), "nothing between slices"
     assert abs(low.sum() - 20.5) < 1
@@ -52,6 +53,7 @@ def test_a_slice_of_one_row_gives_nothing_and_says_so():
     made = _fitted(member, ("lonely", "many"))
     assert made.notes == ("fewer than two rows of lonely here: no candidates from there",)
     assert len(made.sample(30, seed=0)) == 30
+    assert (made.sample(30, seed=0)[MADE_FOR] == 1).all(), "numbered among all names"
     assert len(_fitted(np.zeros((90, 2), dtype=bool)).sample(30, seed=0)) == 0
     assert len(made.sample(0, seed=0)) == 0
 
@@ -108,6 +110,10 @@ def test_slices_are_a_source_of_their_own(fed):
     assert (fed.trials[f"ratio.{SLICES}"].fillna(0) > 0).any()
     ledger = fed.ledger
     assert (ledger["source"] == SLICES).any()
+    (name, own_quota) = next(iter(fed.results["composition"]["fed"].items()))
+    assert name == "seldom"
+    assert own_quota["asked"] == pytest.approx(ratio * 400, abs=1)
+    assert own_quota["given"] == own["row_id"].nunique() == own_quota["asked"] - short
 
 
 def test_a_source_that_takes_its_name_is_refused(tmp_path):

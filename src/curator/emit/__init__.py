@@ -6,6 +6,7 @@ from typing import Any
 
 from curator.emit.gates import broken_gates
 from curator.emit.parts import check_types, emit_parts
+from curator.emit.rarity import Rarity
 from curator.emit.single import emit_single
 from curator.parallel import Workers
 from curator.pools import Pools
@@ -14,7 +15,7 @@ from curator.progress import Progress
 from curator.records import MixPlan
 from curator.rundir import RunDirectory
 
-__all__ = ["broken_gates", "check_types", "emit"]
+__all__ = ["Rarity", "broken_gates", "check_types", "emit"]
 
 
 def emit(

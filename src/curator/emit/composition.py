@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from curator.mix import Fed
+
 REAL = "real"
 
 
@@ -63,7 +65,7 @@ def count_rows(
 
 
 def composition(
-    counts: list[Count], decisions: Mapping[str, int], shortfall: Mapping[str, int]
+    counts: list[Count], decisions: Mapping[str, int], shortfall: Mapping[str, int], fed: Mapping[str, Fed]
 ) -> dict[str, Any]:
     """Return rows, shares of weight and effective rows, by origin and by class."""
     total = sum(c.weight for c in counts)
@@ -92,6 +94,7 @@ def composition(
         },
         "decisions": dict(decisions),
         "shortfall": dict(shortfall),
+        "fed": {name: {"asked": f.asked, "given": f.given} for name, f in fed.items()},
     }
     if by_class:
         found["classes"] = {

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 import numpy as np
 
-from curator.emit.survival import coverage, slice_shares
-from curator.mix import Mixture, mix
+from curator.emit.rarity import Rarity
+from curator.mix import mix
 from curator.prepare import Setup
 from curator.records import MixPlan
-from curator.score.candidates import load_candidates
-from curator.score.pool import PoolTask, load_pool
-
-if TYPE_CHECKING:
-    import pandas as pd
+from curator.score.pool import load_pool
 
 
-def broken_gates(setup: Setup, plan: MixPlan, source: PoolTask, rows: np.ndarray) -> list[str]:
-    """Return, in sentences, which of the recipe's gates a plan breaks on the pool of `source`.
-
-    Parameters
-    ----------
-    rows : int array
-        Which rows of the table the pool's real rows are.
-    """
+def broken_gates(setup: Setup, plan: MixPlan, rarity: Rarity) -> list[str]:
+    """Return, in sentences, which of the recipe's gates a plan breaks on the pool that `rarity` knows."""
     if plan.real_only:
         return []
-    pool = load_pool(source.folder)
+    pool = load_pool(rarity.source.folder)
     mixture = mix(plan, pool, setup.recipe.output.labels, weights=setup.estimator.takes_weights)
     gates, found = setup.recipe.integrity, []
     # Quotas are rounded for each source and class: that much is no breach.
@@ -41,7 +29,7 @@ def broken_gates(setup: Setup, plan: MixPlan, source: PoolTask, rows: np.ndarray
     for name, least, share, what in shares:
         if share < least - 1e-9:
             found.append(f"integrity.{name}: real rows are {share:.1%} {what}, and {least:.1%} is the least")
-    composition = about_rare(setup, rows, source, mixture)
+    composition = rarity.of(mixture)
     most = gates.max_slice_weight_share
     found += [
         f"integrity.max_slice_weight_share: synthetic rows are {s['synthetic_weight_share']:.1%} of the weight of "
@@ -57,38 +45,3 @@ def broken_gates(setup: Setup, plan: MixPlan, source: PoolTask, rows: np.ndarray
         if measured["alive"] < least - 1e-9
     ]
     return found
-
-
-def chosen_rows(source: PoolTask, mixture: Mixture) -> pd.DataFrame:
-    """Return the candidates of a mixture as plain rows, in its order."""
-    import pandas as pd
-
-    made = pd.concat([load_candidates(part.folder).rows for part in source.parts], ignore_index=True)
-    return made.iloc[mixture.candidate].reset_index(drop=True)
-
-
-def about_rare(setup: Setup, rows: np.ndarray, source: PoolTask, mixture: Mixture | None) -> dict[str, Any]:
-    """Return what a dataset makes of slices, and of rare categories and pairs.
-
-    Parameters
-    ----------
-    rows : int array
-        The rows of the table that there are.
-    mixture : Mixture, optional
-        Of the pool of `source`, whose real rows they are; without it, the dataset is these rows.
-    """
-    import pandas as pd
-
-    table = setup.table
-    if mixture is None:
-        empty = table.plain.iloc[:0], table.y[:0], np.empty(0)
-        return {
-            "slices": slice_shares(setup.slices, (rows, table.weight[rows]), empty),
-            "coverage": coverage(table.plain.iloc[rows], table.plain.iloc[rows], table.categorical),
-        }
-    own, made = rows[mixture.real], chosen_rows(source, mixture)
-    emitted = pd.concat([table.plain.iloc[own], made], ignore_index=True)
-    return {
-        "slices": slice_shares(setup.slices, (own, mixture.real_weight), (made, mixture.label, mixture.weight)),
-        "coverage": coverage(table.plain.iloc[rows], emitted, table.categorical),
-    }

@@ -20,10 +20,10 @@ import numpy as np
 from curator.emit import real
 from curator.emit.arrow import synthetic_table, unwritable, with_provenance_columns
 from curator.emit.composition import Count, composition, count_rows
-from curator.emit.gates import about_rare
 from curator.emit.ledger import candidate_ids, ledger
+from curator.emit.rarity import Rarity
 from curator.errors import CuratorError, DataError
-from curator.mix import mix
+from curator.mix import Fed, mix
 from curator.parallel import FolderTask, Workers
 from curator.pools import Pools
 from curator.prepare import Setup
@@ -46,8 +46,8 @@ from curator.score.candidates import (
     sample_source,
 )
 from curator.score.choice import fit_teacher
-from curator.score.pool import Pool, PoolTask, load_pool, real_space, score
-from curator.synthesize import Synthesizer
+from curator.score.pool import Pool, PoolTask, fed_slices, load_pool, real_space, score, slices_made_for
+from curator.synthesize import MADE_FOR, Synthesizer
 from curator.table import Table, Whole, restore
 
 # Candidates that one part makes, about: some hundred megabytes of memory.
@@ -130,6 +130,7 @@ def emit_parts(
         progress.advance()
     decisions: dict[str, int] = {}
     shortfall: dict[str, int] = {}
+    fed: dict[str, Fed] = {}
     # In waves: what workers hand over is moved to its place before more of it piles up.
     wave = max(8, 4 * workers.slots)
     for start in range(0, len(tasks), wave):
@@ -144,13 +145,15 @@ def emit_parts(
             for name, own in (("decisions", decisions), ("shortfall", shortfall)):
                 for key, n in about[name].items():
                     own[key] = own.get(key, 0) + n
+            for key, one in about["fed"].items():
+                fed[key] = fed.get(key, Fed(0, 0)) + Fed(**one)
     forget_fits()
     if not tasks:
         certified = _write_certified_ledger(setup, plan, pools, directory, mixed=mixed)
         decisions = certified if mixed else {}
     if setup.recipe.output.format == "csv":
         _write_csv(directory)
-    return composition(counts, decisions, shortfall) | _about_rare(setup, plan, pools, mixed=mixed)
+    return composition(counts, decisions, shortfall, fed) | _about_rare(setup, plan, pools, mixed=mixed)
 
 
 def _about_rare(setup: Setup, plan: MixPlan, pools: Pools, *, mixed: bool) -> dict[str, Any]:
@@ -159,7 +162,7 @@ def _about_rare(setup: Setup, plan: MixPlan, pools: Pools, *, mixed: bool) -> di
     source = pools.task(fold)
     pool = load_pool(source.folder)
     mixture = mix(plan, pool, setup.recipe.output.labels, weights=setup.estimator.takes_weights) if mixed else None
-    return about_rare(setup, fold.train, source, mixture)
+    return Rarity(setup, source, fold.train).of(mixture)
 
 
 def check_types(table: Table) -> None:
@@ -276,6 +279,7 @@ def make_part(task: PartTask) -> None:
         "counts": [asdict(c) for c in count_rows(origin, labels, mixture.weight, first)],
         "decisions": mixture.drop_counts,
         "shortfall": dict(mixture.shortfall),
+        "fed": {name: asdict(f) for name, f in mixture.fed.items()},
     }
     import pyarrow.parquet as pq
 
@@ -298,7 +302,8 @@ def _candidates(task: PartTask, part: CandidateTask, scale: float) -> Candidates
         with contextlib.suppress(*SOURCE_ERRORS):
             made = sample_source(part, synthesizer, seed=seed, share=task.shares[part.source.name] * scale)
     rows, labels = conformed(made, part.known)
-    return Candidates(rows, labels, draws(len(rows), seed), ())
+    made_for = made[MADE_FOR].to_numpy(np.int64) if MADE_FOR in made else None
+    return Candidates(rows, labels, draws(len(rows), seed), (), made_for)
 
 
 def _fitted(part: CandidateTask) -> Synthesizer | None:
@@ -330,7 +335,7 @@ def _pool(task: PartTask, parts: list[CandidateTask], made: list[Candidates]) ->
         prediction=np.concatenate([p for p, _, _ in scored]), uniform=np.concatenate([m.uniform for m in made]),
         sources=tuple(p.source.name for p in parts), n_classes=len(known.classes), categorical=(),
         scores={name: np.concatenate([s[name] for _, s, _ in scored]) for name in scorers},
-        density=np.concatenate([d for _, _, d in scored]),
+        density=np.concatenate([d for _, _, d in scored]), made_for=slices_made_for(made), fed=tuple(fed_slices(parts)),
     )  # fmt: skip
 
 

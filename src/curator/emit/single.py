@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from curator.emit.composition import composition, count_rows
-from curator.emit.gates import about_rare, chosen_rows
 from curator.emit.ledger import candidate_ids, ledger
+from curator.emit.rarity import Rarity
 from curator.mix import Mixture, mix
 from curator.prepare import Setup
 from curator.records import MixPlan
@@ -27,18 +27,19 @@ def emit_single(
     pool = load_pool(source.folder)
     form, takes = setup.recipe.output.labels, setup.estimator.takes_weights
     mixture = mix(plan, pool, form, weights=takes)
-    frame = _dataset(setup, pool, mixture, source) if mixed else _real_rows(setup)
+    rarity = Rarity(setup, source, setup.splits.emission.train)
+    frame = _dataset(setup, pool, mixture, rarity.candidates) if mixed else _real_rows(setup)
     _write(frame, setup, directory)
     with atomic(directory.ledger) as part:
         ledger(setup.table, pool, mixture, candidate_ids(pool), pool.seeds, mixed=mixed).to_parquet(part, index=False)
-    rare = about_rare(setup, setup.splits.emission.train, source, mixture if mixed else None)
+    rare = rarity.of(mixture if mixed else None)
     labels = None
     if setup.table.task != "regression":
         labels = to_plain(frame[setup.table.target], "categorical").to_numpy(object)
     made_of = composition(
         count_rows(frame["origin"].to_numpy(object), labels, frame["sample_weight"].to_numpy(float),
                    ~frame["row_id"].duplicated().to_numpy()),
-        mixture.drop_counts if mixed else {}, mixture.shortfall if mixed else {},
+        mixture.drop_counts if mixed else {}, mixture.shortfall if mixed else {}, mixture.fed if mixed else {},
     )  # fmt: skip
     return made_of | rare
 
@@ -53,7 +54,7 @@ def _real_ids(setup: Setup) -> np.ndarray:
     return np.array([f"real-{i}" for i in range(len(setup.table))], dtype=object)
 
 
-def _dataset(setup: Setup, pool: Pool, mixture: Mixture, source: PoolTask) -> pd.DataFrame:
+def _dataset(setup: Setup, pool: Pool, mixture: Mixture, candidates: pd.DataFrame) -> pd.DataFrame:
     import pandas as pd
 
     table = setup.table
@@ -63,7 +64,7 @@ def _dataset(setup: Setup, pool: Pool, mixture: Mixture, source: PoolTask) -> pd
     )  # fmt: skip
     if len(mixture.candidate) == 0:
         return real
-    made = restore(chosen_rows(source, mixture), mixture.label, table)
+    made = restore(candidates.iloc[mixture.candidate].reset_index(drop=True), mixture.label, table)
     origin = np.array(pool.sources, dtype=object)[pool.source[mixture.candidate]]
     synthetic = _with_provenance(made, mixture.weight, origin, 1, candidate_ids(pool)[mixture.candidate])
     return pd.concat([_nullable_like(real, synthetic), _nullable_like(synthetic, real)], ignore_index=True)

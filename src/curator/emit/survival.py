@@ -19,6 +19,35 @@ RARE_BELOW = 10
 MOST_PAIRS = 300
 
 
+class Coverage:
+    """Which categories and pairs are rare among real rows, and how many of them a dataset holds.
+
+    Words are turned into codes once, whatever number of datasets is asked about.
+
+    Parameters
+    ----------
+    real, made : DataFrame
+        Plain features of n real rows, and of m candidates.
+    categorical : sequence of str
+    """
+
+    def __init__(self, real: pd.DataFrame, made: pd.DataFrame, categorical: Sequence[str]) -> None:
+        import pandas as pd
+
+        self._real = len(real)
+        self._codes = [
+            pd.factorize(pd.concat([real[name], made[name]], ignore_index=True))[0].astype(np.int64)
+            for name in categorical
+        ]
+
+    def of(self, real: np.ndarray, candidate: np.ndarray) -> dict[str, dict[str, float]]:
+        """Return the figures of a dataset of these real rows and candidates, both as positions."""
+        emitted = np.concatenate([real, self._real + candidate]).astype(np.int64)
+        codes = [(c[: self._real], c[emitted]) for c in self._codes]
+        pairs = [_alive(*_paired(a, b)) for a, b in itertools.islice(itertools.combinations(codes, 2), MOST_PAIRS)]
+        return {"categories": _summed([_alive(*c) for c in codes]), "pairs": _summed(pairs)}
+
+
 def coverage(real: pd.DataFrame, emitted: pd.DataFrame, categorical: Sequence[str]) -> dict[str, dict[str, float]]:
     """Return how many rare categories and pairs real rows hold, and the share of them that a dataset holds too.
 
@@ -28,16 +57,7 @@ def coverage(real: pd.DataFrame, emitted: pd.DataFrame, categorical: Sequence[st
         Plain features.
     categorical : sequence of str
     """
-    import pandas as pd
-
-    codes = {}
-    for name in categorical:
-        both = pd.factorize(pd.concat([real[name], emitted[name]], ignore_index=True))[0].astype(np.int64)
-        codes[name] = both[: len(real)], both[len(real) :]
-    singles = [_alive(*codes[name]) for name in categorical]
-    pairs = [_alive(*_paired(codes[a], codes[b])) for a, b in itertools.islice(
-        itertools.combinations(categorical, 2), MOST_PAIRS)]  # fmt: skip
-    return {"categories": _summed(singles), "pairs": _summed(pairs)}
+    return Coverage(real, emitted, categorical).of(np.empty(0, np.int64), np.arange(len(emitted)))
 
 
 def _paired(
@@ -63,9 +83,7 @@ def _summed(parts: Sequence[tuple[int, int]]) -> dict[str, float]:
 
 
 def slice_shares(
-    slices: Sequence[Slice],
-    real: tuple[np.ndarray, np.ndarray],
-    synthetic: tuple[pd.DataFrame, np.ndarray, np.ndarray],
+    slices: Sequence[Slice], real: tuple[np.ndarray, np.ndarray], synthetic: tuple[Sequence[np.ndarray], np.ndarray]
 ) -> list[dict[str, Any]]:
     """Return, for each slice, its real and synthetic rows, and the synthetic share of its weight.
 
@@ -73,14 +91,14 @@ def slice_shares(
     ----------
     real : arrays of shape (a,)
         Which rows of the table, and their weights.
-    synthetic : DataFrame of b plain rows, arrays of shape (b,)
-        Candidates, their labels and weights; one that is relabelled softly stands here once for each class.
+    synthetic : a bool array of shape (b,) for each slice, array of shape (b,)
+        Which synthetic rows are in it, and their weights.
     """
     rows, weight = real
-    made, labels, own_weight = synthetic
+    marks, own_weight = synthetic
     found = []
-    for s in slices:
-        inside, marked = s.member[rows], s.rule.marks(made, labels)
+    for s, marked in zip(slices, marks, strict=True):
+        inside = s.member[rows]
         mass, made_mass = float(weight[inside].sum()), float(own_weight[marked].sum())
         found.append({
             "name": s.name, "real_rows": int(inside.sum()), "synthetic_rows": int(marked.sum()),

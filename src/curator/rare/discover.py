@@ -30,8 +30,11 @@ SAME = 0.8
 # Weight of the loss against the size in SliceLine's score; with less, regions of half a percent are not found.
 ALPHA = 0.99
 LEAST_SUPPORT, LEAST_SHARE = 10, 0.002  # of development rows
-# A slice of high loss loses so many times the mean, and stands out at this level among all that are looked at.
+# A slice of high loss loses so many times the mean, and more than that at this level among all that are looked at.
 LEAST_LIFT, LEVEL = 1.5, 0.1
+# A loss beyond so many times the mean counts as that much for what is chance: a few rows of which a model is sure, and
+# wrong (labels in error), would else hide every region that is no larger than their number.
+LOSS_CAP = 10.0
 # Rows and columns that the search for high losses looks at, words of a column, and regions of a pair; quantile cuts.
 _MOST_ROWS, _MOST_COLUMNS, _MOST_WORDS, _BEST_OF_EACH = 20_000, 60, 20, 5
 _CUTS = (0.02, 0.125, 0.25, 0.5, 0.75, 0.875, 0.98)
@@ -187,18 +190,19 @@ def _high_losses(table: Table, development: np.ndarray, losses: np.ndarray) -> l
     own = losses[rows]
     if len(rows) < 4 * least or own.mean() <= 0:
         return []
-    mean, spread = float(own.mean()), float(own.std())
+    mean, capped = float(own.mean()), np.minimum(losses, LOSS_CAP * own.mean())
+    spread, usual = float(capped[rows].std()), LEAST_LIFT * float(capped[rows].mean())
     found: list[Slice] = []
     taken = np.zeros(len(table), dtype=bool)
     rules, looked_at = _best_rules(_binned(table, rows), own, least)
     for rule in rules:
         member = rule.marks(table.plain, table.y)
         # What is there already does not make a region that holds it one more.
-        inside = losses[rows[(member & ~taken)[rows]]]
+        inside = rows[(member & ~taken)[rows]]
         if len(inside) < max(least, member[rows].sum() / 2):
             continue
-        stands_out = inside.mean() - mean >= _errors(own, len(inside), looked_at) * spread / len(inside) ** 0.5
-        if stands_out and inside.mean() >= LEAST_LIFT * mean:
+        chance = _errors(capped[rows], len(inside), looked_at) * spread / len(inside) ** 0.5
+        if capped[inside].mean() - usual >= chance and losses[inside].mean() >= LEAST_LIFT * mean:
             found.append(Slice(f"high loss {len(found) + 1}", rule.text, "loss", member, rule))
             taken |= member
         if len(found) == MOST_OF_LOSS:

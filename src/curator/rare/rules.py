@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -15,7 +16,18 @@ if TYPE_CHECKING:
 
 
 class Rule(Protocol):
-    """Says which rows belong to a slice."""
+    """Says which rows belong to a slice.
+
+    Attributes
+    ----------
+    reads_target : bool
+        Whether the target has a say. If not, a candidate is in or out whatever its label.
+    """
+
+    @property
+    def reads_target(self) -> bool:
+        """See above."""
+        ...
 
     def marks(self, rows: pd.DataFrame, y: np.ndarray) -> np.ndarray:
         """Return a bool for each row.
@@ -37,6 +49,15 @@ class Expression:
     where: str
     table: Table
 
+    @cached_property
+    def reads_target(self) -> bool:
+        """See `Rule`."""
+        try:
+            members(self.table.frame.iloc[:1].drop(columns=self.table.target), self.where)
+        except ValueError:
+            return True
+        return False
+
     def marks(self, rows: pd.DataFrame, y: np.ndarray) -> np.ndarray:
         """See `Rule`; plain rows are brought back to the table's types first."""
         if len(rows) == 0:
@@ -50,6 +71,8 @@ class OfClass:
 
     code: int
 
+    reads_target: ClassVar[bool] = True
+
     def marks(self, rows: pd.DataFrame, y: np.ndarray) -> np.ndarray:  # noqa: ARG002  # protocol
         """See `Rule`."""
         found: np.ndarray = np.asarray(y) == self.code
@@ -62,6 +85,8 @@ class TargetBetween:
 
     low: float
     high: float
+
+    reads_target: ClassVar[bool] = True
 
     def marks(self, rows: pd.DataFrame, y: np.ndarray) -> np.ndarray:  # noqa: ARG002  # protocol
         """See `Rule`."""
@@ -117,6 +142,8 @@ class AllOf:
 
     terms: tuple[Term, ...]
 
+    reads_target: ClassVar[bool] = False
+
     def marks(self, rows: pd.DataFrame, y: np.ndarray) -> np.ndarray:  # noqa: ARG002  # protocol
         """See `Rule`."""
         found: np.ndarray = np.logical_and.reduce([term.marks(rows) for term in self.terms])
@@ -134,6 +161,8 @@ class RareWord:
 
     frequent: Mapping[str, frozenset[str]]
 
+    reads_target: ClassVar[bool] = False
+
     def marks(self, rows: pd.DataFrame, y: np.ndarray) -> np.ndarray:  # noqa: ARG002  # protocol
         """See `Rule`; a missing value is no rare category."""
         found = np.zeros(len(rows), dtype=bool)
@@ -148,6 +177,8 @@ class Outside:
     """Rows with a number, in any of some columns, outside of its interval."""
 
     limits: Mapping[str, tuple[float, float]]
+
+    reads_target: ClassVar[bool] = False
 
     def marks(self, rows: pd.DataFrame, y: np.ndarray) -> np.ndarray:  # noqa: ARG002  # protocol
         """See `Rule`."""
@@ -180,6 +211,8 @@ class Isolated:
     distances: np.ndarray
     scores: np.ndarray
     limit: float
+
+    reads_target: ClassVar[bool] = False
 
     def marks(self, rows: pd.DataFrame, y: np.ndarray) -> np.ndarray:  # noqa: ARG002  # protocol
         """See `Rule`."""

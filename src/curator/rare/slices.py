@@ -10,7 +10,7 @@ import numpy as np
 from curator.errors import Problem, RecipeProblems
 from curator.rare.rules import Expression, Rule
 from curator.recipe.models import Recipe, SliceSpec
-from curator.table import Splits, Table, members
+from curator.table import Splits, Table, looks_beyond, members
 
 # Fewer holdout rows than this say nothing about a slice.
 LEAST_HOLDOUT_ROWS = 10
@@ -90,6 +90,11 @@ def _evaluate(table: Table, spec: SliceSpec, splits: Splits) -> np.ndarray:
         raise ValueError(f"{spec.where!r} matches no row")
     if mask.all():
         raise ValueError(f"{spec.where!r} matches every row; a slice is a part")
+    if looks_beyond(table.frame, spec.where, mask):
+        raise ValueError(
+            f"{spec.where!r} depends on other rows than the one it is about, so that it would mean something else for "
+            "candidates; write the numbers themselves, e.g. age > 60 in place of age > age.mean()"
+        )
     counts = {"development": int(mask[splits.development].sum()), "holdout": int(mask[splits.holdout].sum())}
     few = [f"{n} {name} rows" for name, n in counts.items() if n < LEAST_HOLDOUT_ROWS]
     if few:

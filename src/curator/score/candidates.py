@@ -18,6 +18,7 @@ from curator.rare import class_shares
 from curator.records import TaskType
 from curator.rundir import atomic_folder, full_disk_explained
 from curator.synthesize import (
+    MADE_FOR,
     TARGET,
     ClassSampler,
     Synthesizer,
@@ -42,6 +43,7 @@ BALANCING = "smote_balancing"
 # Candidates within slices: a source of its own where the recipe feeds slices.
 SLICES = "slices"
 ABOUT = "about.json"
+_MADE_FOR = "made_for.npy"
 # What generators raise on rows that they cannot cope with.
 SOURCE_ERRORS = (ValueError, TypeError, ArithmeticError, RuntimeError, KeyError, IndexError, AttributeError)
 
@@ -148,12 +150,16 @@ class CandidateTask(FolderTask):
 
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """What a source has made: m plain rows with their labels, and a number in [0, 1) for each (for draws)."""
+    """What a source has made: m plain rows with their labels, and a number in [0, 1) for each (for draws).
+
+    `made_for` says which of the fed slices each was made for, where that is what the source does.
+    """
 
     rows: pd.DataFrame
     labels: np.ndarray
     uniform: np.ndarray
     notes: tuple[str, ...]
+    made_for: np.ndarray | None = None
 
 
 def source_seed(seed: int, name: str) -> int:
@@ -190,6 +196,8 @@ def make_candidates(task: CandidateTask) -> None:
         rows.to_parquet(part / "candidates.parquet", index=False)
         np.save(part / "labels.npy", labels, allow_pickle=False)
         np.save(part / "uniform.npy", draws(len(rows), task.seed), allow_pickle=False)
+        if MADE_FOR in made:
+            np.save(part / _MADE_FOR, made[MADE_FOR].to_numpy(np.int64), allow_pickle=False)
         (part / ABOUT).write_text(json.dumps(about), encoding="utf-8")
 
 
@@ -214,12 +222,13 @@ def load_candidates(folder: Path) -> Candidates:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         labels, uniform = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("labels", "uniform"))
         rows = pd.read_parquet(folder / "candidates.parquet")
+        made_for = np.load(folder / _MADE_FOR, allow_pickle=False) if (folder / _MADE_FOR).is_file() else None
     except (OSError, ValueError, KeyError) as error:
         raise damaged(folder, error) from None
     # Parquet knows one missing text; plain form writes it as NaN.
     for name in rows.select_dtypes(object).columns:
         rows[name] = rows[name].where(rows[name].notna(), np.nan)
-    return Candidates(rows, labels, uniform, tuple(about["notes"]))
+    return Candidates(rows, labels, uniform, tuple(about["notes"]), made_for)
 
 
 def damaged(folder: Path, error: Exception) -> CuratorError:
@@ -275,7 +284,7 @@ def sample_source(task: CandidateTask, synthesizer: Synthesizer, *, seed: int, s
     else:
         made = synthesizer.sample(int(np.ceil(share * total)), seed=seed)
     known = made[TARGET].isin(task.known.classes) if task.known.has_classes else made[TARGET].notna()
-    return made.loc[known, list(rows.columns)]
+    return made.loc[known, [*rows.columns, *made.columns.intersection([MADE_FOR])]]
 
 
 def conformed(made: pd.DataFrame, known: TrainingRows) -> tuple[pd.DataFrame, np.ndarray]:

@@ -41,6 +41,8 @@ class ScoringContext:
         The real rows as points.
     memory : dict
         What one scorer has found and another may use.
+    made_for : int array of shape (m,), optional
+        Which slice each candidate was made for, where the source makes them within slices.
     """
 
     rows: pd.DataFrame
@@ -54,11 +56,16 @@ class ScoringContext:
     seed: int
     space: RealSpace
     memory: dict[str, np.ndarray] = field(default_factory=dict)
+    made_for: np.ndarray | None = None
 
     @cached_property
     def stratum(self) -> np.ndarray:
-        """The class that each candidate is ranked in, shape (m,)."""
-        return self.labels if self.task != "regression" else np.zeros(len(self.labels), dtype=np.int64)
+        """The class that each candidate is ranked in, and the slice where it was made for one, shape (m,)."""
+        own = self.labels if self.task != "regression" else np.zeros(len(self.labels), dtype=np.int64)
+        if self.made_for is None:
+            return own
+        together: np.ndarray = own * (self.made_for.max(initial=0) + 1) + self.made_for
+        return together
 
     @cached_property
     def ordinal(self) -> tuple[np.ndarray, np.ndarray, list[int]]:

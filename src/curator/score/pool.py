@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Raised when the meaning of a cached folder changes, so that older ones are not taken for newer ones.
-CACHE_VERSION = 2
+CACHE_VERSION = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,6 +188,10 @@ class Pool:
         Each candidate's probability to be a real row, as of equally many of both.
     hardness : array of shape (n,)
         The teacher's error out of fold on each real row, in [0, 1].
+    made_for : int array of shape (m,)
+        Index into `fed` of the slice that a candidate was made for; -1 where it was made for none.
+    fed : tuple of str
+        The slices that a source of their own feeds.
     """
 
     X: np.ndarray
@@ -207,6 +211,8 @@ class Pool:
     scores: Mapping[str, np.ndarray]
     density: np.ndarray = field(default_factory=lambda: np.empty(0))
     hardness: np.ndarray = field(default_factory=lambda: np.empty(0))
+    made_for: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    fed: tuple[str, ...] = ()
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     teacher_weights: Mapping[str, float] = field(default_factory=dict)
     seeds: Mapping[str, int] = field(default_factory=dict)
@@ -221,7 +227,7 @@ class Pool:
 
 _ARRAYS = (
     "X", "X_valid", "X_candidates", "y", "y_valid", "weight", "weight_valid", "labels", "source", "prediction",
-    "uniform", "density", "hardness",
+    "uniform", "density", "hardness", "made_for",
 )  # fmt: skip
 
 
@@ -249,7 +255,7 @@ def build_pool(task: PoolTask) -> None:
         "source": np.repeat(np.arange(len(parts), dtype=np.int16), [len(p.labels) for p in parts]),
         "prediction": np.concatenate([prediction for prediction, _, _ in scored]),
         "uniform": np.concatenate([p.uniform for p in parts]),
-        "density": np.concatenate(densities), "hardness": hardness(task.choice),
+        "density": np.concatenate(densities), "hardness": hardness(task.choice), "made_for": slices_made_for(parts),
         **{f"score-{k}": np.concatenate([scores[k] for _, scores, _ in scored]) for k in scored[0][1]},
     }  # fmt: skip
     about = {
@@ -261,6 +267,7 @@ def build_pool(task: PoolTask) -> None:
         "teacher": judged[0][2]["teacher"],
         "neighbours": [facts["neighbours"] for _, _, facts in judged],
         "seeds": {p.source.name: p.seed for p in task.parts if p.source.name != BALANCING},
+        "fed": fed_slices(task.parts),
         "seconds": time.perf_counter() - started,
     }
     write_arrays(task.folder, arrays, about)
@@ -287,6 +294,19 @@ def _score_parts(task: PoolTask, parts: Sequence[Candidates]) -> None:
                {"scores": list(scores), "teacher": dict(teacher.weights), "neighbours": space.index.facts})  # fmt: skip
 
 
+def slices_made_for(parts: Sequence[Candidates]) -> np.ndarray:
+    """Return which fed slice each candidate of these sources was made for, -1 for none; shape (m,)."""
+    found: np.ndarray = np.concatenate([
+        np.full(len(p.labels), -1, dtype=np.int64) if p.made_for is None else p.made_for for p in parts
+    ])  # fmt: skip
+    return found
+
+
+def fed_slices(parts: Sequence[CandidateTask]) -> list[str]:
+    """Return the names of the slices that one of these sources feeds."""
+    return [name for p in parts if p.source.name == SLICES for name in p.source.params["names"]]
+
+
 def real_space(known: TrainingRows, queries: int) -> RealSpace:
     """Return the real rows as points in which so many candidates will look for their neighbours."""
     return RealSpace(known.rows, known.categorical, queries)
@@ -304,7 +324,7 @@ def score(
     prediction = teacher.predict(made.rows)
     context = ScoringContext(
         known.rows, known.y, made.rows, made.labels, known.categorical, known.task, teacher, prediction, seed,
-        space,
+        space, made_for=made.made_for,
     )  # fmt: skip
     scores = {name: np.asarray(scorer(context), dtype=float) for name, scorer in scorers.items()}
     return prediction, scores, chance_of_real(context)
@@ -370,6 +390,7 @@ def _load_pool(folder: Path, written: int) -> Pool:  # noqa: ARG001  # part of t
         notes={k: tuple(v) for k, v in about["notes"].items()},
         teacher_weights=about["teacher"],
         seeds=about["seeds"],
+        fed=tuple(about["fed"]),
         neighbours=tuple(about["neighbours"]),
         seconds=about["seconds"],
     )

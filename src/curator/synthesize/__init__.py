@@ -12,9 +12,10 @@ from curator.synthesize.protocol import (
     make_synthesizer,
     synthesizer_version,
 )
-from curator.synthesize.within import WithinSlices
+from curator.synthesize.within import MADE_FOR, WithinSlices
 
 __all__ = [
+    "MADE_FOR",
     "SYNTHESIZERS",
     "TARGET",
     "ClassSampler",

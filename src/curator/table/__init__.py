@@ -1,6 +1,6 @@
 """Real tables: reading, what their columns are, splitting, encoding, and types restored."""
 
-from curator.table.budget import members
+from curator.table.budget import looks_beyond, members
 from curator.table.encode import ENCODERS, DistanceRows, Encoder, Encoding, OrdinalRows
 from curator.table.kinds import Column, Suspicion, suspicious_columns
 from curator.table.load import load_table
@@ -28,6 +28,7 @@ __all__ = [
     "conform",
     "groups_of",
     "load_table",
+    "looks_beyond",
     "make_splits",
     "members",
     "restore",

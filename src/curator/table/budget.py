@@ -18,6 +18,8 @@ AUTO_BUDGET = 50_000
 LEAST_OF_A_CLASS = 50
 # Rows of declared slices take up this share of the budget at most; beyond it they are sampled like the rest.
 MOST_KEPT = 0.5
+# So many rows of a slice, and others, are asked whether they are in it when they are all there is.
+ROWS_ALONE = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,3 +113,27 @@ def members(frame: pd.DataFrame, where: str) -> np.ndarray:
         raise ValueError(f"{where!r} is not true or false for each row; write a comparison, e.g. age > 60")
     # Comparing a missing value gives neither true nor false: such rows are not in the slice.
     return values if values.dtype.kind == "b" else np.array([v is True or v is np.True_ for v in values])
+
+
+def looks_beyond(frame: pd.DataFrame, where: str, member: np.ndarray) -> bool:
+    """Return whether an expression says something else of some rows when they are not among all the others.
+
+    Both halves of the rows, every other row, and some rows alone are asked: a mean, a rank, a row before or a row's
+    number is another thing there.
+
+    Parameters
+    ----------
+    member : bool array of shape (n,)
+        What it says among all rows; true of some and not of others.
+    """
+    rows, inside, outside = np.arange(len(frame)), np.flatnonzero(member), np.flatnonzero(~member)
+    alone = [int(part[len(part) * k // ROWS_ALONE]) for part in (inside, outside) for k in range(ROWS_ALONE)]
+    parts = [rows[: len(rows) // 2], rows[len(rows) // 2 :], rows[1::2], *(rows[i : i + 1] for i in alone)]
+    for part in parts:
+        try:
+            found = members(frame.iloc[part].reset_index(drop=True), where)
+        except ValueError:
+            continue  # e.g. words of a column that are all missing here: that says nothing
+        if not np.array_equal(found, member[part]):
+            return True
+    return False
