@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from curator.curate import curate
     from curator.errors import CuratorError, UserError
     from curator.evaluate import restore_prior
-    from curator.recipe import Recipe, load_recipe
+    from curator.privacy import privacy_figures
+    from curator.recipe import PrivacyBounds, Recipe, load_recipe
     from curator.report.compare import Comparison, compare
     from curator.run import Run, load_run
 
@@ -24,6 +25,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Comparison": "curator.report.compare",
     "CuratorError": "curator.errors",
+    "PrivacyBounds": "curator.recipe",
     "Recipe": "curator.recipe",
     "Run": "curator.run",
     "UserError": "curator.errors",
@@ -31,12 +33,14 @@ _HOMES = {
     "curate": "curator.curate",
     "load_recipe": "curator.recipe",
     "load_run": "curator.run",
+    "privacy_figures": "curator.privacy",
     "restore_prior": "curator.evaluate",
 }
 
 __all__ = [
     "Comparison",
     "CuratorError",
+    "PrivacyBounds",
     "Recipe",
     "Run",
     "UserError",
@@ -45,6 +49,7 @@ __all__ = [
     "curate",
     "load_recipe",
     "load_run",
+    "privacy_figures",
     "restore_prior",
 ]
 
