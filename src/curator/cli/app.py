@@ -189,7 +189,7 @@ def run(
     quick: Annotated[bool, typer.Option("--quick", help="A first look: 12 trials, 3 folds.")] = False,
     json: Json = False,
 ) -> None:
-    """Run a recipe, or continue it: the curated dataset, with proof; exit code 3 where a privacy gate refuses an export."""
+    """Run a recipe, or continue it: the curated dataset, with proof. Exit code 3: an export was refused."""
     from curator.cli.progress import LiveProgress, PlainProgress
     from curator.curate import curate
 

@@ -159,8 +159,8 @@ class PrivacyReport:
         if self.verdict == "undecided":
             core = [f.measured if f.value is not None else f"{f.words} not measured" for f in open_ if f.core]
             return (
-                f"Undecided, and so not written: that attacks do more than the recipe allows is not shown, nor that they "
-                f"do not: {_listed(core)} {who}. More rows or a larger task.holdout would decide."
+                f"Undecided, and so not written: that attacks do more than the recipe allows is not shown, nor is the "
+                f"contrary: {_listed(core)} {who}. More rows or a larger task.holdout would decide."
             )
         text = f"Passed: no attack that was tried does more than the recipe allows {who}."
         return f"{text} Not shown either way: {_listed([f.words for f in open_])}." if open_ else text
