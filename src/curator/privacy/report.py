@@ -20,7 +20,7 @@ LIMITS = (
 )
 _WHAT = {
     "auc": "AUC of membership inference",
-    "tpr": "members found at {fpr:.2g} false positives",
+    "tpr": "members found at {fpr:.2g} % false positives",
     "copies": "exact copies of unique rows, beyond those of holdout rows",
     "near_copies": "near copies, beyond those of holdout rows",
     "attribute": "risk that {attack!r} is guessed",
@@ -88,7 +88,7 @@ class PrivacyFigure:
     @property
     def words(self) -> str:
         """What is measured, for a reader."""
-        what = _WHAT[self.name].format(fpr=self.fpr or 0.0, attack=self.attack)
+        what = _WHAT[self.name].format(fpr=100 * (self.fpr or 0.01), attack=self.attack)
         return f"{what}{_ATTACKS.get(self.attack, '')}{_ROWS[self.rows] if self.name in {'auc', 'tpr'} else ''}"
 
     @property
