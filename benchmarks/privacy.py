@@ -25,7 +25,7 @@ NETWORKS = ("tvae", "ctgan", "copula_gan")
 SOURCES = ("gaussian_copula", *NETWORKS, "neighbours", "smote")
 # In standard deviations of a column.
 NOISE = 0.05
-REPETITIONS = 300
+REPETITIONS = 100
 
 
 def _plain(given: argparse.Namespace) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...]]:

@@ -229,10 +229,13 @@ class _Curation:
         """Write synthetic rows alone, where the recipe asks for them and the privacy gate lets them go."""
         if self.setup.recipe.output.export == "hybrid":
             return {}
+        self.progress.stage("privacy", 1)
         with self.timed("privacy"):
             chosen = selected if selected.plan.ratio > 0 else search.best_mix(trials)
             source = self.pools.task(self.setup.splits.certification)
-            return {"privacy": emit_alone(self.setup, chosen, source, self.directory, selected=chosen is selected)}
+            found = emit_alone(self.setup, chosen, source, self.directory, selected=chosen is selected)
+        self.progress.advance()
+        return {"privacy": found}
 
     def write(
         self,
