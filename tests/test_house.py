@@ -12,7 +12,7 @@ FLOORS = {
     "records": 1, "progress": 1, "versions": 1,
     "recipe": 2,
     "table": 3, "rundir": 3, "parallel": 3,
-    "cluster": 4, "estimators": 4, "synthesize": 4, "rare": 4, "run": 4,
+    "cluster": 4, "estimators": 4, "synthesize": 4, "rare": 4, "run": 4, "privacy": 4,
     "score": 5, "report": 5,
     "mix": 6,
     "evaluate": 7,

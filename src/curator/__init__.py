@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from curator.curate import curate
     from curator.errors import CuratorError, UserError
     from curator.evaluate import restore_prior
-    from curator.recipe import Recipe, load_recipe
+    from curator.privacy import privacy_figures
+    from curator.recipe import PrivacyBounds, Recipe, load_recipe
     from curator.report.compare import Comparison, compare
     from curator.run import Run, load_run
 
@@ -28,6 +29,7 @@ _HOMES = {
     "Collapse": "curator.collapse.simulate",
     "Comparison": "curator.report.compare",
     "CuratorError": "curator.errors",
+    "PrivacyBounds": "curator.recipe",
     "Recipe": "curator.recipe",
     "Run": "curator.run",
     "UserError": "curator.errors",
@@ -37,6 +39,7 @@ _HOMES = {
     "curate": "curator.curate",
     "load_recipe": "curator.recipe",
     "load_run": "curator.run",
+    "privacy_figures": "curator.privacy",
     "restore_prior": "curator.evaluate",
 }
 
@@ -45,6 +48,7 @@ __all__ = [
     "Collapse",
     "Comparison",
     "CuratorError",
+    "PrivacyBounds",
     "Recipe",
     "Run",
     "UserError",
@@ -55,6 +59,7 @@ __all__ = [
     "curate",
     "load_recipe",
     "load_run",
+    "privacy_figures",
     "restore_prior",
 ]
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from curator.certify import Certification, certify
 from curator.cluster import DaskWorkers
-from curator.emit import Rarity, broken_gates, check_types, emit
+from curator.emit import Rarity, broken_gates, check_types, emit, emit_alone
 from curator.errors import UserError
 from curator.growth import measure_growth
 from curator.guard import find_slices
@@ -165,6 +165,7 @@ class _Curation:
             certified = certify(self.setup, selected, ladders, self.pools, self.workers, self.progress)
         explanation = self.explanation(ladders[0]["real_only"], selected, near[0], certified[0])
         composition = self.emission(selected.plan, mixed=certified[0].verdict.emitted == "mix")
+        explanation |= self.export(search, trials, selected)
         self.write(ladders, trials, selected, near, certified, composition | {"broken_gates": broken}, explanation)
 
     def within_gates(
@@ -226,6 +227,18 @@ class _Curation:
                 self.setup, plan, mixed=mixed, pools=self.pools, directory=self.directory, workers=self.workers,
                 progress=self.progress,
             )  # fmt: skip
+
+    def export(self, search: Search, trials: Sequence[Trial], selected: Trial) -> dict[str, Any]:
+        """Write synthetic rows alone, where the recipe asks for them and the privacy gate lets them go."""
+        if self.setup.recipe.output.export == "hybrid":
+            return {}
+        self.progress.stage("privacy", 1)
+        with self.timed("privacy"):
+            chosen = selected if selected.plan.ratio > 0 else search.best_mix(trials)
+            source = self.pools.task(self.setup.splits.certification)
+            found = emit_alone(self.setup, chosen, source, self.directory, selected=chosen is selected)
+        self.progress.advance()
+        return {"privacy": found}
 
     def write(
         self,

@@ -78,6 +78,12 @@ class Run:
         return self._directory.data
 
     @property
+    def synthetic_path(self) -> Path | None:
+        """``synthetic.parquet``, the one file that is meant to leave; None where it was not asked for, or refused."""
+        path = Path(self._directory.synthetic)
+        return path if path.is_file() else None
+
+    @property
     def X(self) -> pd.DataFrame:  # noqa: N802  # the field's name
         """The columns that a model learns from."""
         features: pd.DataFrame = self.data[self.results["features"]]

@@ -17,8 +17,8 @@ from curator.errors import CuratorError, RunDirectoryError
 FORMAT_VERSION = 1
 _OWN = (
     "recipe.yaml", "manifest.json", "study.db", "trials.parquet", "pool", "curated.parquet", "curated.csv",
-    "curated", "ledger.parquet", "ledger", "results.json", "report.html", "croissant.json", "README.md", ".run.json",
-    ".lock",
+    "curated", "synthetic.parquet", "synthetic.csv", "ledger.parquet", "ledger", "results.json", "report.html",
+    "croissant.json", "README.md", ".run.json", ".lock",
 )  # fmt: skip
 _PARTS = ".part"
 _BEFORE_THE_START = {".lock", f".run.json{_PARTS}"}
@@ -44,6 +44,8 @@ class RunDirectory:
     pool = property(lambda self: self.path / "pool")
     curated = property(lambda self: self.path / "curated.parquet")
     curated_csv = property(lambda self: self.path / "curated.csv")
+    synthetic = property(lambda self: self.path / "synthetic.parquet")
+    synthetic_csv = property(lambda self: self.path / "synthetic.csv")
     ledger = property(lambda self: self.path / "ledger.parquet")
     parts = property(lambda self: self.path / "curated")
     ledger_parts = property(lambda self: self.path / "ledger")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from curator.evaluate import FitResult, FitTask, run_fits, slice_metric
@@ -101,6 +102,13 @@ class Search:
         mean = self._mean(every)
         mean = None if mean is not None and mean.plan in refused else mean
         return select(every, folds, mean)[0], near_best(every, folds)
+
+    def best_mix(self, trials: Sequence[Trial]) -> Trial | None:
+        """Return what would be selected if it had to have synthetic rows; None where no such plan was tried."""
+        every = {t.plan: t for t in (*self._arms, *trials) if t.plan.ratio > 0 and t.state == "complete"}
+        # Where each of them harms a slice, the harm is not what a reader of synthetic rows alone asks about.
+        mixes = [t for t in every.values() if t.feasible] or [replace(t, harm=()) for t in every.values()]
+        return select(mixes, self._setup.recipe.task.folds, None)[0] if mixes else None
 
     def _mean(self, trials: Sequence[Trial]) -> Trial | None:
         """Return the mean of the best plans as a trial, where the recipe asks for it."""

@@ -120,6 +120,7 @@ def test_source_and_target_are_enough(write):
         },
         "integrity": {
             "min_real_share": 0.0, "min_real_weight_share": 0.0, "max_slice_weight_share": 1.0, "rare_coverage": 1.0,
+            "privacy": {"auc": 0.55, "tpr_at_1pct_fpr": 0.05, "copies": 0.0, "attribute": 0.05},
         },
         "search": {
             "trials": 100, "timeout": None, "seed": 0, "jobs": "auto", "max_ratio": "auto", "pruning": True,
@@ -128,6 +129,7 @@ def test_source_and_target_are_enough(write):
         },
         "output": {
             "directory": "runs", "format": "parquet", "policy": "certified", "labels": "weighted", "explain": True,
+            "export": "hybrid",
         },
     }  # fmt: skip
 

@@ -197,7 +197,7 @@ def run(
     quick: Annotated[bool, typer.Option("--quick", help="A first look: 12 trials, 3 folds.")] = False,
     json: Json = False,
 ) -> None:
-    """Run a recipe, or continue it: the curated dataset, with proof."""
+    """Run a recipe, or continue it: the curated dataset, with proof. Exit code 3: an export was refused."""
     from curator.curate import curate
 
     if jobs is not None and scheduler is not None:
@@ -208,6 +208,8 @@ def run(
             recipe, overrides=overrides, jobs=jobs, scheduler=scheduler, out=out, fresh=fresh, progress=progress
         )
     _show(done, json=json)
+    if done.results.get("privacy", {}).get("verdict", "passed") != "passed":
+        raise typer.Exit(GATE_BROKEN)
 
 
 def _show(done: Any, *, json: bool) -> None:

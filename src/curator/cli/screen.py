@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from curator.records import shown_decimals
 from curator.report.growth import growth_words
-from curator.report.words import settings_words, transfer_words, worth_words
+from curator.report.words import privacy_words, settings_words, transfer_words, worth_words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,9 +47,13 @@ def show_run(run: Run, console: Console) -> None:
     transfer = transfer_words(results)
     if transfer:
         console.print(f"For other models: {transfer}", markup=False, highlight=False)
+    privacy = privacy_words(results)
+    if privacy:
+        console.print(f"Privacy gate: {privacy}", markup=False, highlight=False)
     console.print("")
-    for label, path in (("dataset", run.data_path), ("report", run.report_path), ("everything", run.path)):
-        console.print(f"{label:<10} {path}", soft_wrap=True, markup=False, highlight=False)
+    alone = () if run.synthetic_path is None else (("to hand out", run.synthetic_path),)
+    for label, path in (("dataset", run.data_path), *alone, ("report", run.report_path), ("everything", run.path)):
+        console.print(f"{label:<{12 if alone else 10}} {path}", soft_wrap=True, markup=False, highlight=False)
 
 
 def plan_in_words(plan: Mapping[str, Any]) -> str:

@@ -1,9 +1,10 @@
-"""Emission: the curated dataset, and a ledger that explains every candidate."""
+"""Emission: the curated dataset, a ledger that explains every candidate, and synthetic rows alone where asked for."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from curator.emit.alone import emit_alone
 from curator.emit.gates import broken_gates
 from curator.emit.parts import check_types, emit_parts
 from curator.emit.rarity import Rarity
@@ -15,7 +16,7 @@ from curator.progress import Progress
 from curator.records import MixPlan
 from curator.rundir import RunDirectory
 
-__all__ = ["Rarity", "broken_gates", "check_types", "emit"]
+__all__ = ["Rarity", "broken_gates", "check_types", "emit", "emit_alone"]
 
 
 def emit(

@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 _UNKNOWN = -1
 
 
+def candidates_of(source: PoolTask) -> pd.DataFrame:
+    """Return the plain rows of all candidates of a pool, in its order."""
+    import pandas as pd
+
+    return pd.concat([load_candidates(part.folder).rows for part in source.parts], ignore_index=True)
+
+
 class Rarity:
     """Tells what datasets make of the slices, and of rare categories and pairs.
 
@@ -40,9 +47,7 @@ class Rarity:
     @cached_property
     def candidates(self) -> pd.DataFrame:
         """The plain rows of all candidates."""
-        import pandas as pd
-
-        return pd.concat([load_candidates(part.folder).rows for part in self.source.parts], ignore_index=True)
+        return candidates_of(self.source)
 
     @cached_property
     def _coverage(self) -> Coverage:

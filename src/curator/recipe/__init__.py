@@ -4,6 +4,7 @@ from curator.recipe.base import repeated
 from curator.recipe.load import build_recipe, check_names, dump_recipe, load_recipe, located, resolved
 from curator.recipe.models import Recipe, SearchSpec, SliceSpec, SynthesizerSpec
 from curator.recipe.origin import Origin
+from curator.recipe.privacy import PrivacyBounds
 from curator.recipe.schema import recipe_schema
 from curator.recipe.task import EstimatorSpec, TaskSpec
 from curator.recipe.vocabulary import AnyName, Vocabulary
@@ -12,6 +13,7 @@ __all__ = [
     "AnyName",
     "EstimatorSpec",
     "Origin",
+    "PrivacyBounds",
     "Recipe",
     "SearchSpec",
     "SliceSpec",

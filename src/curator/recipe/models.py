@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, PrivateAttr, ValidationInfo, field_valid
 
 from curator.recipe.base import Model, off, repeated
 from curator.recipe.origin import Origin
+from curator.recipe.privacy import PrivacyBounds
 from curator.recipe.task import EstimatorSpec, TaskSpec
 from curator.recipe.vocabulary import vocabulary_of
 from curator.records import Kind
@@ -267,6 +268,7 @@ class IntegritySpec(Model):
         1.0, ge=0, le=1,
         description="Least share of the rare categories, and of the rare pairs of them, that the dataset must hold.",
     )  # fmt: skip
+    privacy: PrivacyBounds = Field(PrivacyBounds(), description="What attacks may achieve where rows leave alone.")
 
 
 class SearchSpec(Model):
@@ -312,6 +314,9 @@ class OutputSpec(Model):
     format: Literal["parquet", "csv"] = Field("parquet", description="csv is written beside the parquet file.")
     policy: Literal["certified", "best", "always"] = "certified"
     labels: Literal["weighted", "sampled", "argmax"] = "weighted"
+    export: Literal["hybrid", "synthetic_only"] = Field(
+        "hybrid", description="synthetic_only: also synthetic.parquet, synthetic rows alone, if the privacy gate opens."
+    )
     explain: bool = Field(
         default=True,
         description="Also measure how many real rows the gain is worth, each source's dose-response, and other models.",

@@ -176,6 +176,8 @@ def _files(directory: RunDirectory) -> dict[str, str]:
     about = {
         directory.data: "the dataset",
         directory.curated_csv: "the same rows as text",
+        directory.synthetic: "synthetic rows alone: the one file here that is meant to leave",
+        directory.synthetic_csv: "the same rows as text",
         directory.ledger_parts if directory.ledger_parts.is_dir() else directory.ledger: (
             "every candidate row, and what became of it"
         ),

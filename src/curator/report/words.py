@@ -19,6 +19,14 @@ VERDICTS = {
     "not_applicable": "Not applicable",
 }
 
+OUTCOMES = {
+    "within": "shown to be within",
+    "undecided": "not shown either way",
+    "exceeded": "exceeded",
+    "not_judged": "too few rows",
+    "reported": "no bound",
+}
+
 ARMS = {
     "real_only": "the real rows as they are",
     "real_class_weight": "the real rows, weighted by the inverse share of their class",
@@ -289,6 +297,15 @@ def worth_words(results: Mapping[str, Any]) -> str:
         return f"{start} more than {farthest:,} real rows alone{least}"
     end = f"over {farthest:,}" if high is None else f"{high:,}"
     return f"{start} about {worth['equivalent_rows']:,} real rows alone (95 %: {low:,} to {end})"
+
+
+def privacy_words(results: Mapping[str, Any]) -> str:
+    """Return what the privacy gate says, and what that is not; empty where no export was asked for."""
+    privacy = results.get("privacy")
+    if not privacy:
+        return ""
+    notes = "".join(f" {note[0].upper()}{note[1:]}." for note in privacy["notes"])
+    return f"{privacy['sentence']}{notes} {privacy['limits']}"
 
 
 def transfer_words(results: Mapping[str, Any]) -> str:

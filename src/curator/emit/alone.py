@@ -1,0 +1,135 @@
+"""Synthetic rows alone, in a file that may leave: written only where the privacy gate lets them go."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from curator.emit.rarity import candidates_of
+from curator.mix import Mixture, mix
+from curator.parallel import one_thread
+from curator.prepare import Setup
+from curator.privacy import LIMITS, PrivacyReport, privacy_figures
+from curator.records import Trial
+from curator.rundir import RunDirectory, atomic
+from curator.score.pool import Pool, PoolTask, load_pool
+from curator.table import Table, restore, to_plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NOTHING = (
+    "Nothing to hand out: no plan with synthetic rows was tried, or none of its candidates passed; name other "
+    "synthesizers, or lower the filters."
+)
+
+
+def emit_alone(
+    setup: Setup, trial: Trial | None, source: PoolTask, directory: RunDirectory, *, selected: bool
+) -> dict[str, Any]:
+    """Attack the synthetic rows of a plan, and write them alone where the gate lets them go.
+
+    They are candidates for the development rows, from the pool of `source`: the holdout has had no part in them, so
+    that its rows are controls of the very rows that leave. What an earlier try has left is removed first.
+
+    Parameters
+    ----------
+    trial : Trial, optional
+        The plan; None where there is none with synthetic rows.
+    selected : bool
+        Whether it is the one that the search has selected.
+
+    Returns
+    -------
+    dict
+        The part ``privacy`` of results.json.
+    """
+    for path in (directory.synthetic, directory.synthetic_csv):
+        path.unlink(missing_ok=True)
+    found = None if trial is None else _rows(setup, trial, source)
+    if trial is None or found is None:
+        return {"verdict": "not_applicable", "sentence": NOTHING, "limits": LIMITS, "file": None, "figures": [],
+                "notes": []}  # fmt: skip
+    with one_thread():
+        report = _attacked(setup, found)
+    if report.verdict == "passed":
+        _write(found, setup, directory)
+    return {
+        **report.to_dict(),
+        "file": directory.synthetic.name if report.verdict == "passed" else None,
+        "plan": {"name": trial.name, "trial": trial.number if trial.number >= 0 else None, "selected": selected,
+                 "plan": asdict(trial.plan)},
+        "notes": _notes(setup, selected),
+    }  # fmt: skip
+
+
+def _rows(setup: Setup, trial: Trial, source: PoolTask) -> pd.DataFrame | None:
+    """Return the synthetic rows of a plan as they would leave; None where there are none."""
+    pool = load_pool(source.folder)
+    # Weights by the odds of being real are scores of single rows, which never leave.
+    plan = replace(trial.plan, importance=0.0)
+    mixture = mix(plan, pool, setup.recipe.output.labels, weights=setup.estimator.takes_weights)
+    return _shuffled(setup, pool, mixture, source) if len(mixture.candidate) else None
+
+
+def _shuffled(setup: Setup, pool: Pool, mixture: Mixture, source: PoolTask) -> pd.DataFrame:
+    """Return the rows in random order and numbered anew, since positions tell which real row a candidate began with."""
+    chosen = candidates_of(source).iloc[mixture.candidate].reset_index(drop=True)
+    rows = restore(chosen, mixture.label, setup.table)
+    for name in rows.select_dtypes("category").columns:
+        # The type would list values of real rows that no synthetic row has.
+        rows[name] = rows[name].cat.remove_unused_categories()
+    distinct, place = np.unique(mixture.candidate, return_inverse=True)
+    number = np.random.default_rng([setup.seed, 47]).permutation(len(distinct))[place]
+    frame: pd.DataFrame = rows.drop(columns="sample_weight", errors="ignore").assign(
+        sample_weight=mixture.weight * len(distinct) / mixture.weight.sum(),
+        origin=np.array(pool.sources, dtype=object)[pool.source[mixture.candidate]],
+        generation=np.full(len(rows), 1, np.int32),
+        row_id=[f"synthetic-{i}" for i in number],
+    )
+    return frame.iloc[np.argsort(number, kind="stable")].reset_index(drop=True)
+
+
+def _attacked(setup: Setup, frame: pd.DataFrame) -> PrivacyReport:
+    """Attack the rows as they would leave, in plain form."""
+    import pandas as pd
+
+    table, splits = setup.table, setup.splits
+    real = table.plain.assign(**{table.target: _target(table, table.frame)})
+    made = pd.DataFrame({c.name: to_plain(frame[c.name], c.kind) for c in table.features})
+    made[table.target] = _target(table, frame)
+    words = table.categorical if table.task == "regression" else (*table.categorical, table.target)
+    own, held = splits.development, splits.holdout
+    groups = None if setup.groups is None else (setup.groups[own], setup.groups[held])
+    return privacy_figures(
+        made, real.iloc[own], real.iloc[held], target=table.target, bounds=setup.recipe.integrity.privacy,
+        categorical=words, groups=groups, seed=setup.seed,
+    )  # fmt: skip
+
+
+def _target(table: Table, frame: pd.DataFrame) -> pd.Series:
+    return to_plain(frame[table.target], "numerical" if table.task == "regression" else "categorical")
+
+
+def _notes(setup: Setup, selected: bool) -> list[str]:
+    """Say what a reader must know beside the figures."""
+    notes = []
+    if not selected:
+        notes.append("the search selected no synthetic rows: these are of the best plan that has some")
+    if setup.recipe.data.time is not None:
+        notes.append("the holdout is later than the rows learned from: whatever has changed since looks like a leak")
+    if setup.table.whole is not None:
+        notes.append(
+            f"made from the {len(setup.table)} of {setup.table.total} rows that the run works with (data.budget)"
+        )
+    return notes
+
+
+def _write(frame: pd.DataFrame, setup: Setup, directory: RunDirectory) -> None:
+    with atomic(directory.synthetic) as part:
+        frame.to_parquet(part, index=False)
+    if setup.recipe.output.format == "csv":
+        with atomic(directory.synthetic_csv) as part:
+            frame.to_csv(part, index=False)

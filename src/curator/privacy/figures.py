@@ -1,0 +1,144 @@
+"""All attacks on synthetic rows, judged together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from curator.errors import DataError
+from curator.privacy.attribute import guessed, secrets
+from curator.privacy.copies import Copied, exact_copies, near_copies
+from curator.privacy.intervals import ALPHA, Estimate, auc_estimate, excess_estimate, rate_above, risk_estimate
+from curator.privacy.membership import ATTACKS
+from curator.privacy.report import PrivacyFigure, PrivacyReport, figure
+from curator.privacy.rows import LEAST_JUDGED, AttackedRows, attacked_rows
+from curator.recipe.privacy import PrivacyBounds
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FALSE_POSITIVES = 0.01
+
+
+def privacy_figures(
+    synthetic: pd.DataFrame,
+    members: pd.DataFrame,
+    controls: pd.DataFrame,
+    *,
+    target: str,
+    bounds: PrivacyBounds | None = None,
+    categorical: tuple[str, ...] = (),
+    groups: tuple[np.ndarray, np.ndarray] | None = None,
+    seed: int = 0,
+) -> PrivacyReport:
+    """Attack synthetic rows, and say what the attacks achieve on rows that were learned from.
+
+    Membership inference by density ratio (DOMIAS) and by distance, copies, and attribute inference; each on members
+    and, beside it, on controls. Members and controls must be drawn alike: whatever else tells them apart, time for one,
+    looks like a leak. Results are the same at every call, if computed in one numerical thread.
+
+    Parameters
+    ----------
+    synthetic : DataFrame
+        The rows that are to leave; columns beyond those of `members` are left alone.
+    members : DataFrame
+        The real rows that these were learned from, n of them.
+    controls : DataFrame
+        Real rows that nothing has learned from, m of them, with the same columns.
+    target : str
+        The first column whose values attacks try to guess.
+    bounds : PrivacyBounds, optional
+        What attacks may achieve, as ``integrity.privacy`` has it in a recipe.
+    categorical : tuple of str
+        Columns of numbers whose values are names; texts and flags are words anyway.
+    groups : pair of arrays of shape (n,) and (m,), optional
+        Rows of one group say the same thing twice: attacks are tried on one of each.
+    seed : int
+        Draws the rows that attacks are tried on (4,000 members and controls at most), and halves for cross-fitting.
+
+    Returns
+    -------
+    PrivacyReport
+
+    Raises
+    ------
+    DataError
+        Where a frame is empty or lacks a column.
+
+    Examples
+    --------
+    >>> import curator, numpy as np, pandas as pd
+    >>> rows = pd.DataFrame(np.random.default_rng(0).normal(size=(900, 3)), columns=["a", "b", "y"])
+    >>> report = curator.privacy_figures(rows[:300], rows[:300], rows[300:600], target="y")
+    >>> report.verdict, report.copies
+    ('refused', (300, 0))
+    """
+    if target not in members:
+        raise DataError(f"target: members have no column {target!r}; it is one of {', '.join(map(str, members))[:300]}")
+    rows = attacked_rows(synthetic, members, controls, categorical=categorical, groups=groups, seed=seed)
+    limits, copied = bounds or PrivacyBounds(), exact_copies(rows)
+    columns = secrets(rows, target)
+    # One floor for each figure with a bound: chance may put any of them above its bound in 5 % of cases, all in all.
+    alpha = ALPHA / (4 * len(ATTACKS) + 1 + len(columns))
+    found = [*_membership(rows, limits, alpha), _exact(copied, limits, alpha)]
+    if rows.enough:
+        found.append(_excess("near_copies", near_copies(rows), None, alpha))
+    found += [_attribute(rows, column, limits, alpha) for column in columns]
+    sizes = len(rows.members), len(rows.controls)
+    judged = len(rows.judged[0]), len(rows.judged[1])
+    return PrivacyReport(tuple(found), len(rows.synthetic), *sizes, judged, copied.hits)
+
+
+def _membership(rows: AttackedRows, bounds: PrivacyBounds, alpha: float) -> list[PrivacyFigure]:
+    found = []
+    for attack, score in ATTACKS.items():
+        scores = score(rows) if rows.enough else np.zeros(len(rows.member))
+        parts: dict[Literal["all", "tail"], np.ndarray] = {"all": np.ones(len(scores), dtype=bool)}
+        parts["tail"] = rows.tail if rows.enough else parts["all"]
+        for where, chosen in parts.items():
+            own, other = scores[chosen & rows.member], scores[chosen & ~rows.member]
+            counts = len(own), len(other)
+            core = where == "all"
+            auc: Estimate | None = None
+            rate, used = auc, None
+            if min(counts) >= LEAST_JUDGED:
+                auc = auc_estimate(own, other, alpha)
+                rate, used = rate_above(own, other, FALSE_POSITIVES, alpha)
+            found.append(figure("auc", attack, auc, bounds.auc, counts, where=where, core=core))
+            found.append(
+                figure("tpr", attack, rate, bounds.tpr_at_1pct_fpr, counts, where=where, core=core, fpr=used)
+            )
+    return found
+
+
+def _exact(copied: Copied, bounds: PrivacyBounds, alpha: float) -> PrivacyFigure:
+    """Return what exact copies there are beyond chance.
+
+    Rows of few values are repeated by chance, as holdout rows are too. Where no two real rows are alike and no holdout
+    row is repeated, chance does not make copies, and one is enough.
+    """
+    found = _excess("copies", copied, bounds.copies, alpha)
+    if found.value is None:
+        return found
+    if copied.hits[0] == 0:
+        # All members and all synthetic rows were looked at: none is none.
+        return replace(found, value=0.0, low=0.0, high=0.0, floor=0.0)
+    return found if copied.by_chance else replace(found, floor=found.value)
+
+
+def _excess(name: str, copied: Copied, bound: float | None, alpha: float) -> PrivacyFigure:
+    estimate = excess_estimate(copied.hits, copied.rows, alpha) if min(copied.rows) > 0 else None
+    shares = [h / n if n else None for h, n in zip(copied.hits, copied.rows, strict=True)]
+    return figure(name, "copies", estimate, bound, copied.rows, member_rate=shares[0], control_rate=shares[1])
+
+
+def _attribute(rows: AttackedRows, column: str, bounds: PrivacyBounds, alpha: float) -> PrivacyFigure:
+    hits, tried = guessed(rows, column) if rows.enough else ((0, 0), (0, 0))
+    enough = min(tried) >= LEAST_JUDGED
+    estimate = risk_estimate(hits, tried, alpha) if enough else None
+    shares = [h / n if enough else None for h, n in zip(hits, tried, strict=True)]
+    return figure(
+        "attribute", column, estimate, bounds.attribute, tried, member_rate=shares[0], control_rate=shares[1]
+    )
