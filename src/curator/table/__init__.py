@@ -4,8 +4,10 @@ from curator.table.budget import members
 from curator.table.encode import ENCODERS, DistanceRows, Encoder, Encoding, OrdinalRows
 from curator.table.kinds import Column, Suspicion, suspicious_columns
 from curator.table.load import load_table
-from curator.table.model import PROVENANCE, Table, to_plain
+from curator.table.model import Table, to_plain
 from curator.table.nearest import CHUNK, NearestRows
+from curator.table.provenance import PROVENANCE, REAL, UNKNOWN, Earlier, Fed, Provenance, next_number
+from curator.table.read import NOTE
 from curator.table.restore import conform, restore
 from curator.table.splits import Fold, Splits, groups_of, make_splits, strata
 from curator.table.whole import Whole
@@ -13,14 +15,20 @@ from curator.table.whole import Whole
 __all__ = [
     "CHUNK",
     "ENCODERS",
+    "NOTE",
     "PROVENANCE",
+    "REAL",
+    "UNKNOWN",
     "Column",
     "DistanceRows",
+    "Earlier",
     "Encoder",
     "Encoding",
+    "Fed",
     "Fold",
     "NearestRows",
     "OrdinalRows",
+    "Provenance",
     "Splits",
     "Suspicion",
     "Table",
@@ -30,6 +38,7 @@ __all__ = [
     "load_table",
     "make_splits",
     "members",
+    "next_number",
     "restore",
     "strata",
     "suspicious_columns",
