@@ -12,7 +12,7 @@ FLOORS = {
     "records": 1, "progress": 1, "versions": 1,
     "recipe": 2,
     "table": 3, "rundir": 3, "parallel": 3,
-    "cluster": 4, "estimators": 4, "synthesize": 4, "rare": 4, "run": 4,
+    "cluster": 4, "estimators": 4, "synthesize": 4, "rare": 4, "run": 4, "lineage": 4,
     "score": 5, "report": 5,
     "mix": 6,
     "evaluate": 7,
@@ -21,7 +21,7 @@ FLOORS = {
     "pools": 10, "draft": 10,
     "ladder": 11, "guard": 11,
     "certify": 12, "emit": 12, "worth": 12, "selection": 12,
-    "results": 13, "transfer": 13,
+    "results": 13, "transfer": 13, "earlier": 13,
     "curate": 14, "estimate": 14,
     "cli": 15, "__init__": 15, "__main__": 16,
 }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,31 +10,70 @@ import numpy as np
 from curator.emit.survival import coverage, slice_shares
 from curator.mix import Mixture, mix
 from curator.prepare import Setup
-from curator.records import MixPlan
+from curator.records import EarlierVerdict, MixPlan
 from curator.score.candidates import load_candidates
 from curator.score.pool import PoolTask, load_pool
+from curator.table import Table, earlier_plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def broken_gates(setup: Setup, plan: MixPlan, source: PoolTask, rows: np.ndarray) -> list[str]:
+@dataclass(frozen=True, eq=False)
+class Further:
+    """Rows that stand in a dataset beside a mixture's: those of earlier outputs.
+
+    Attributes
+    ----------
+    rows : DataFrame
+        Plain features; a candidate stands there once for each class it is written in.
+    labels, weight : arrays
+    candidates : int
+    """
+
+    rows: pd.DataFrame
+    labels: np.ndarray
+    weight: np.ndarray
+    candidates: int
+
+
+def further_rows(table: Table, verdict: EarlierVerdict | None) -> Further | None:
+    """Return the rows of earlier outputs that stay; None where none does."""
+    if verdict is None or table.earlier is None or not verdict.kept:
+        return None
+    chosen = table.earlier.rows_of(np.array([not r for r in verdict.reasons]))
+    rows, labels, _ = earlier_plain(table)
+    return Further(rows.iloc[chosen], labels[chosen], verdict.weight[chosen], verdict.kept)
+
+
+def broken_gates(
+    setup: Setup, plan: MixPlan, source: PoolTask, rows: np.ndarray, further: Further | None = None
+) -> list[str]:
     """Return, in sentences, which of the recipe's gates a plan breaks on the pool of `source`.
 
     Parameters
     ----------
     rows : int array
         Which rows of the table the pool's real rows are.
+    further : Further, optional
+        Rows that are emitted beside what the plan gives.
     """
-    if plan.real_only:
+    if plan.real_only and further is None:
         return []
+    gates, depth = setup.recipe.integrity, setup.table.next_generation
+    if gates.max_generation is not None and plan.ratio > 0 and depth > gates.max_generation:
+        greatest = f"and {gates.max_generation} is the greatest"
+        return [f"integrity.max_generation: synthetic rows are of generation {depth}, {greatest}"]
     pool = load_pool(source.folder)
     mixture = mix(plan, pool, setup.recipe.output.labels, weights=setup.estimator.takes_weights)
-    gates, found = setup.recipe.integrity, []
+    found = []
     # Quotas are rounded for each source and class: that much is no breach.
     rounded = len(pool.sources) * max(1, pool.n_classes)
     real, synthetic = len(np.unique(mixture.real)), max(0, mixture.n_candidates - rounded)
     weight = float(mixture.real_weight.sum()), float(mixture.weight.sum())
+    if further is not None:
+        synthetic += further.candidates
+        weight = weight[0], weight[1] + float(further.weight.sum())
     shares = (
         ("min_real_share", gates.min_real_share, real / (real + synthetic), "of the rows"),
         ("min_real_weight_share", gates.min_real_weight_share, weight[0] / sum(weight), "of the weight"),
@@ -41,7 +81,7 @@ def broken_gates(setup: Setup, plan: MixPlan, source: PoolTask, rows: np.ndarray
     for name, least, share, what in shares:
         if share < least - 1e-9:
             found.append(f"integrity.{name}: real rows are {share:.1%} {what}, and {least:.1%} is the least")
-    composition = about_rare(setup, rows, source, mixture)
+    composition = about_rare(setup, rows, source, mixture, further)
     most = gates.max_slice_weight_share
     found += [
         f"integrity.max_slice_weight_share: synthetic rows are {s['synthetic_weight_share']:.1%} of the weight of "
@@ -67,7 +107,9 @@ def chosen_rows(source: PoolTask, mixture: Mixture) -> pd.DataFrame:
     return made.iloc[mixture.candidate].reset_index(drop=True)
 
 
-def about_rare(setup: Setup, rows: np.ndarray, source: PoolTask, mixture: Mixture | None) -> dict[str, Any]:
+def about_rare(
+    setup: Setup, rows: np.ndarray, source: PoolTask, mixture: Mixture | None, further: Further | None = None
+) -> dict[str, Any]:
     """Return what a dataset makes of slices, and of rare categories and pairs.
 
     Parameters
@@ -87,8 +129,12 @@ def about_rare(setup: Setup, rows: np.ndarray, source: PoolTask, mixture: Mixtur
             "coverage": coverage(table.plain.iloc[rows], table.plain.iloc[rows], table.categorical),
         }
     own, made = rows[mixture.real], chosen_rows(source, mixture)
+    labels, weight = mixture.label, mixture.weight
+    if further is not None:
+        made = pd.concat([made, further.rows], ignore_index=True)
+        labels, weight = np.concatenate([labels, further.labels]), np.concatenate([weight, further.weight])
     emitted = pd.concat([table.plain.iloc[own], made], ignore_index=True)
     return {
-        "slices": slice_shares(setup.slices, (own, mixture.real_weight), (made, mixture.label, mixture.weight)),
+        "slices": slice_shares(setup.slices, (own, mixture.real_weight), (made, labels, weight)),
         "coverage": coverage(table.plain.iloc[rows], emitted, table.categorical),
     }

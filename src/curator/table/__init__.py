@@ -1,12 +1,13 @@
 """Real tables: reading, what their columns are, splitting, encoding, and types restored."""
 
+from curator.table.aside import earlier_plain, earlier_restored
 from curator.table.budget import members
 from curator.table.encode import ENCODERS, DistanceRows, Encoder, Encoding, OrdinalRows
 from curator.table.kinds import Column, Suspicion, suspicious_columns
 from curator.table.load import load_table
 from curator.table.model import Table, to_plain
 from curator.table.nearest import CHUNK, NearestRows
-from curator.table.provenance import PROVENANCE, REAL, UNKNOWN, Earlier, Fed, Provenance, next_number
+from curator.table.provenance import PROVENANCE, REAL, UNKNOWN, UNKNOWN_DEPTH, Earlier, Fed, Provenance
 from curator.table.read import NOTE
 from curator.table.restore import conform, restore
 from curator.table.splits import Fold, Splits, groups_of, make_splits, strata
@@ -19,6 +20,7 @@ __all__ = [
     "PROVENANCE",
     "REAL",
     "UNKNOWN",
+    "UNKNOWN_DEPTH",
     "Column",
     "DistanceRows",
     "Earlier",
@@ -34,11 +36,12 @@ __all__ = [
     "Table",
     "Whole",
     "conform",
+    "earlier_plain",
+    "earlier_restored",
     "groups_of",
     "load_table",
     "make_splits",
     "members",
-    "next_number",
     "restore",
     "strata",
     "suspicious_columns",

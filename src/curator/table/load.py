@@ -17,7 +17,7 @@ from curator.table.check import check_rows
 from curator.table.kinds import Column, Role, infer_kind, shown
 from curator.table.model import Table, taken_names, to_plain, word_of
 from curator.table.part import budget_of, large_files, part_of_files, part_of_frame
-from curator.table.provenance import UNKNOWN, is_curated
+from curator.table.provenance import UNKNOWN, UNKNOWN_DEPTH, is_curated
 from curator.table.read import Part, mark_missing, read_parts, refuse_repeated, with_index
 from curator.table.whole import Whole, WholeFiles, WholeFrame
 
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 
 MOST_CLASSES = 100
 LEAST_ROWS = 40
-UNKNOWN_DEPTH = (
-    "no row is known to be real: synthetic rows may be among those that judge, so that nothing here certifies what a "
-    "model does on real rows"
-)
 
 
 def load_table(recipe: Recipe, data: pd.DataFrame | None = None) -> Table:

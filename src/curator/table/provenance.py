@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 PROVENANCE = ("sample_weight", "origin", "generation", "row_id")
 REAL, UNKNOWN = "real", "unknown"
+UNKNOWN_DEPTH = (
+    "no row is known to be real: synthetic rows may be among those that judge, so that nothing here certifies what a "
+    "model does on real rows"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +81,16 @@ class Earlier:
         import pandas as pd
 
         return np.flatnonzero(~pd.Series(self.row_id).duplicated().to_numpy())
+
+    def rows_of(self, candidates: np.ndarray) -> np.ndarray:
+        """Return the rows in which some candidates are written.
+
+        Parameters
+        ----------
+        candidates : bool array of shape (m,)
+        """
+        chosen = set(self.row_id[self.first[candidates]])
+        return np.flatnonzero(np.array([i in chosen for i in self.row_id], dtype=bool))
 
     def next_numbers(self) -> dict[str, int]:
         """Return, by origin, the least number that no id of theirs has: ids of new candidates begin there."""
