@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from curator import earlier, selection
@@ -18,6 +19,7 @@ from curator.earlier import judge_earlier, new_holdout_rows
 from curator.errors import UserError
 from curator.lineage import tree
 from curator.prepare import prepare
+from curator.recipe import dump_recipe
 from curator.records import MixPlan
 from curator.run import load_run
 from curator.rundir import RunDirectory, file_hash
@@ -247,6 +249,14 @@ class TestInputs:
         shutil.copy(run / "curated.csv", tmp_path / "moved.csv")
         (found,) = self.lineage(tmp_path, [tmp_path / "moved.csv"])
         assert (found["run"], found["fingerprint"], found["lineage"]) == (None, None, [])
+
+    def test_no_secret_is_written(self, rounds, tmp_path, monkeypatch):
+        monkeypatch.setenv("WHERE", str(rounds.runs[0].path))
+        found = prepare(read_recipe(recipe(tmp_path, "next", ["${WHERE}/curated.parquet"])))
+        (one,) = found.lineage
+        assert one["source"] == "${WHERE}/curated.parquet"
+        assert yaml.safe_load(dump_recipe(found.recipe))["data"]["source"] == ["${WHERE}/curated.parquet"]
+        assert str(rounds.runs[0].path) not in found.note.decode()
 
     def test_a_damaged_manifest_says_nothing(self, rounds, tmp_path):
         run = tmp_path / "april"

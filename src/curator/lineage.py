@@ -69,6 +69,8 @@ def unaccounted(entries: Sequence[Mapping[str, Any]]) -> str:
         missing = e["real_rows"] - e["rows"].get(REAL, 0)
         if missing > 0:
             return f"{name} comes without {missing} of the real rows it was made from"
+        if e["unchanged"] is False:
+            return f"the output of {name} has been changed since its run"
     return ""
 
 

@@ -26,6 +26,7 @@ from curator.evaluate import (
 from curator.lineage import Entry, lineage_of, note, of_any_place
 from curator.rare import LEAST_GUARDED_ROWS, Slice, declared_slices
 from curator.recipe import EstimatorSpec, Recipe, located, repeated, resolved
+from curator.recipe.origin import KeyPath
 from curator.records import LabelPolicy, TaskType
 from curator.rundir import FORMAT_VERSION
 from curator.score import all_scorers
@@ -35,6 +36,7 @@ from curator.score.teacher import Faculty
 from curator.space import Space, Tuning, usual_ratio
 from curator.synthesize import check_synthesizer, synthesizer_version
 from curator.table import UNKNOWN, Encoding, Fold, Splits, Table, groups_of, load_table, make_splits
+from curator.table.database import without_password
 from curator.versions import decisive_versions
 
 if TYPE_CHECKING:
@@ -213,8 +215,9 @@ class Setup:
 
     @cached_property
     def lineage(self) -> list[Entry]:
-        """The earlier runs whose outputs are among the files; see `curator.lineage`."""
-        return lineage_of(self.table.fed)
+        """The earlier runs whose outputs are among the files, which are called as the recipe has them written."""
+        written = _sources_as_written(self.recipe)
+        return [{**e, "source": written.get(e["source"], e["source"])} for e in lineage_of(self.table.fed)]
 
     @property
     def note(self) -> bytes:
@@ -288,6 +291,14 @@ def prepare(recipe: Recipe, data: pd.DataFrame | None = None, *, table: Table | 
         recipe, table, splits, estimator, metrics[0], slices, sources, faculty, fingerprint(recipe, table),
         others=tuple(others), further=metrics[1:], weightless=weightless,
     )  # fmt: skip
+
+
+def _sources_as_written(recipe: Recipe) -> dict[str, str]:
+    """Return how each source is written in the recipe, with ``${NAME}`` where a secret stood and without passwords."""
+    several, anchor = isinstance(recipe.data.source, tuple), recipe.integrity.anchor
+    places: list[tuple[KeyPath, str]] = [(("integrity", "anchor"), anchor)] if anchor else []
+    places += [(("data", "source", *([i] if several else [])), s) for i, s in enumerate(recipe.data.sources)]
+    return {s: without_password(recipe.origin.secrets.get(place, s)) for place, s in places}
 
 
 def _beside(least: float) -> float:

@@ -94,7 +94,8 @@ def join(
     if not any((s == base).any() for s in says):
         raise DataError(SYNTHETIC_ONLY)
     several = len(parts) > 1
-    names = tuple(PurePath(p.path).name or p.source for p in parts)
+    # Only the name: what follows it in a web address may be a secret.
+    names = tuple(PurePath(p.path.partition("?")[0]).name or p.source for p in parts)
     real, rest, inputs = [], [], []
     for part, c, own_columns, origin, name in zip(parts, curated, own, says, names, strict=True):
         fed, taken = c and declared != "real", origin == base
