@@ -13,8 +13,8 @@ from curator.rundir import RunDirectory, file_hash, read_json
 from curator.table import REAL, Fed
 
 Entry = dict[str, Any]
-# What may differ between two runs of one recipe on the same files: where files lie, and when a run has ended.
-_OF_THE_PLACE = frozenset({"source", "manifest_sha256"})
+# What may differ between two runs of one recipe on the same files: where they lie, what is beside them, and when.
+_OF_THE_PLACE = frozenset({"source", "manifest_sha256", "unchanged"})
 
 
 def lineage_of(inputs: Sequence[Fed]) -> list[Entry]:
@@ -42,9 +42,11 @@ def lineage_of(inputs: Sequence[Fed]) -> list[Entry]:
 
 
 def of_any_place(entries: Sequence[Mapping[str, Any]]) -> list[Entry]:
-    """Return a lineage less what changes with the place and the time of a run."""
+    """Return a lineage less what changes with the place and the time of a run; that a file was changed is told."""
     return [
-        {k: of_any_place(v) if k == "lineage" else v for k, v in e.items() if k not in _OF_THE_PLACE} for e in entries
+        {k: of_any_place(v) if k == "lineage" else v for k, v in e.items() if k not in _OF_THE_PLACE}
+        | ({"unchanged": False} if e.get("unchanged") is False else {})
+        for e in entries
     ]
 
 
@@ -91,7 +93,7 @@ def _line(e: Mapping[str, Any]) -> str:
         text += f"; {e['source']}"
     if e.get("manifest_sha256"):
         text += f"; manifest {e['manifest_sha256'][:12]}"
-    if e["unchanged"] is False:
+    if e.get("unchanged") is False:
         text += "; the file has been changed since its run"
     return text
 
@@ -143,7 +145,7 @@ def _checked(about: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     if about is None or not all(isinstance(about.get(k), str) for k in ("run", "fingerprint")):
         return None
     entries = about.get("lineage", [])
-    keys = {"run", "fingerprint", "unchanged", "real_rows", "rows", "generations", "lineage"}
+    keys = {"run", "fingerprint", "real_rows", "rows", "generations", "lineage"}
     return about if isinstance(entries, list) and all(isinstance(e, dict) and keys <= e.keys() for e in entries) else {
         **about, "lineage": []
     }  # fmt: skip
