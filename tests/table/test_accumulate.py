@@ -74,9 +74,9 @@ class TestSources:
         assert len(table.earlier) == 20
 
     def test_a_list_goes_without_query(self, make_recipe):
-        with pytest.raises(Exception, match="a list names one file at least, and goes without query and table"):
+        with pytest.raises(Exception, match="it names one file at least, and goes without query and table"):
             make_recipe({"source": ["a.csv"], "query": "select 1"})
-        with pytest.raises(Exception, match="a list names one file at least"):
+        with pytest.raises(Exception, match="it names one file at least"):
             make_recipe({"source": []})
 
     def test_columns_must_agree(self, read):

@@ -64,7 +64,7 @@ class DataSpec(Model):
         if self.query is not None and self.table is not None:
             raise ValueError("query and table are both given; keep one of them")
         if isinstance(self.source, tuple) and (not self.source or self.query or self.table):
-            raise ValueError("source: a list names one file at least, and goes without query and table")
+            raise ValueError("source is a list: it names one file at least, and goes without query and table")
         if self.target in self.drop:
             raise ValueError(f"the target {self.target!r} is also listed in drop; take it out of one of them")
         for role in ("group", "time", "weight"):
