@@ -415,3 +415,25 @@ def test_no_generation_beyond_the_greatest_is_emitted(tmp_path):
     assert set(run.data["generation"]) == {0}
     assert any("integrity.max_generation: synthetic rows are of generation 1, and 0 is the greatest" in r
                for r in run.results["remarks"])  # fmt: skip
+
+
+def test_values_and_several_estimators(tmp_path):
+    """Every estimator must gain by rows that stay, and all are asked by the same new rows."""
+
+    def given(number):
+        frame = month(number, 110)
+        return frame.assign(y=3 * frame["x"] + np.random.default_rng(number).normal(size=len(frame)))
+
+    runs = []
+    for number, name in enumerate(("april", "may"), 1):
+        given(number).to_csv(tmp_path / f"{name}.csv", index=False)
+        source = [str(tmp_path / f"{name}.csv"), *(str(r.data_path) for r in runs)]
+        asked = recipe(tmp_path / "runs", name, source, synthesizers=["neighbours"])
+        asked["task"]["estimator"] = ["ridge", "extra_trees"]
+        runs.append(curate(asked, jobs=1))
+    found = runs[1].results["earlier"]
+    assert found["n"] >= earlier.LEAST_NEW_ROWS
+    assert found["kept"] + sum(found["retired"].values()) == found["rows"] > 0
+    tried = runs[1].ledger["drop_reason"].fillna("").str.startswith("retired: no help")
+    assert (runs[1].ledger.loc[tried, "agreement"] >= earlier.LEAST_AGREEMENT_OF_VALUES).all()
+    assert (found["kept"] > 0) == (found["interval"][0] > 0 and not found["retired"].keys() - {"agreement too low"})
