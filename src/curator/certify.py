@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from curator.evaluate import (
+    LEVEL,
     Arm,
     Metric,
     Prediction,
@@ -155,7 +156,7 @@ def _calibration(
 
 
 def on_holdout(
-    setup: Setup, predictions: Mapping[str, Prediction], metrics: Sequence[Metric]
+    setup: Setup, predictions: Mapping[str, Prediction], metrics: Sequence[Metric], *, level: float = LEVEL
 ) -> tuple[dict[str, dict[str, Interval]], dict[str, dict[str, Interval]]]:
     """Return each arm's metrics on the holdout, and their paired differences to real-only.
 
@@ -180,7 +181,7 @@ def on_holdout(
     drawn_anew = {key: np.concatenate(parts) for key, parts in replicates.items()}
     scores = {(a, m.name): m(y, p, weight) for a, p in predictions.items() for m in metrics}
     intervals = {
-        a: {m.name: percentile_interval(scores[a, m.name], drawn_anew[a, m.name], len(rows)) for m in metrics}
+        a: {m.name: percentile_interval(scores[a, m.name], drawn_anew[a, m.name], len(rows), level) for m in metrics}
         for a in predictions
     }
     deltas: dict[str, dict[str, Interval]] = {name: {} for name in predictions}
@@ -192,9 +193,9 @@ def on_holdout(
             prediction, real = predictions[name], predictions["real_only"]
             (error,) = gain_errors(metric, y, prediction, real, weight[None], weight, *drawn_from)
             spread = np.concatenate(errors[name, metric.name])
-            deltas[name][metric.name] = studentised_interval(estimate, float(error), gains, spread, len(rows))
+            deltas[name][metric.name] = studentised_interval(estimate, float(error), gains, spread, len(rows), level)
         else:
-            deltas[name][metric.name] = percentile_interval(estimate, gains, len(rows))
+            deltas[name][metric.name] = percentile_interval(estimate, gains, len(rows), level)
     return intervals, deltas
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from curator.certify import Certification, certify
 from curator.cluster import DaskWorkers
+from curator.earlier import earlier_results, judge_earlier
 from curator.emit import Rarity, broken_gates, check_types, emit, emit_alone
 from curator.errors import UserError
 from curator.growth import measure_growth
@@ -25,7 +26,7 @@ from curator.pools import Pools
 from curator.prepare import Registries, Setup, fingerprint, load, prepare
 from curator.progress import Progress, Silent
 from curator.recipe import Recipe, SearchSpec, build_recipe, check_names, dump_recipe, load_recipe
-from curator.records import ArmResult, MixPlan, Trial
+from curator.records import ArmResult, EarlierVerdict, MixPlan, Trial
 from curator.report import write_cards, write_report
 from curator.results import manifest, results, trials_frame
 from curator.run import Run
@@ -164,9 +165,13 @@ class _Curation:
         with self.timed("certification"):
             certified = certify(self.setup, selected, ladders, self.pools, self.workers, self.progress)
         explanation = self.explanation(ladders[0]["real_only"], selected, near[0], certified[0])
-        composition = self.emission(selected.plan, mixed=certified[0].verdict.emitted == "mix")
-        explanation |= self.export(search, trials, selected)
-        self.write(ladders, trials, selected, near, certified, composition | {"broken_gates": broken}, explanation)
+        mixed = certified[0].verdict.emitted == "mix"
+        with self.timed("earlier rows"):
+            earlier = judge_earlier(self.setup, selected.plan, mixed=mixed, pools=self.pools, workers=self.workers,
+                                    progress=self.progress)  # fmt: skip
+        composition = self.emission(selected.plan, mixed=mixed, earlier=earlier) | {"broken_gates": broken}
+        explanation |= earlier_results(earlier) | self.export(search, trials, selected)
+        self.write(ladders, trials, selected, near, certified, composition, explanation)
 
     def within_gates(
         self, search: Search, trials: Sequence[Trial], selected: Trial, near: list[Trial]
@@ -221,11 +226,11 @@ class _Curation:
             transfer = measure_transfer(self.setup, plan, margin, self.pools, self.workers, self.progress)
         return {"worth": worth, "dose": dose, "growth": growth, "transfer": transfer}
 
-    def emission(self, plan: MixPlan, *, mixed: bool) -> dict[str, Any]:
+    def emission(self, plan: MixPlan, *, mixed: bool, earlier: EarlierVerdict | None) -> dict[str, Any]:
         with self.timed("emission"):
             return emit(
                 self.setup, plan, mixed=mixed, pools=self.pools, directory=self.directory, workers=self.workers,
-                progress=self.progress,
+                progress=self.progress, earlier=earlier,
             )  # fmt: skip
 
     def export(self, search: Search, trials: Sequence[Trial], selected: Trial) -> dict[str, Any]:

@@ -17,8 +17,9 @@ from curator.prepare import Setup
 from curator.recipe import Recipe, build_recipe
 from curator.recipe.origin import Origin
 from curator.table import Suspicion, Table, load_table, suspicious_columns
-from curator.table.model import is_curated, taken_names
+from curator.table.model import taken_names
 from curator.table.part import large_files
+from curator.table.provenance import is_curated
 from curator.table.read import read_table
 
 IMBALANCED_SHARE = 0.1

@@ -23,8 +23,10 @@ from curator.evaluate import (
     resolve_metric,
     tuning_space,
 )
+from curator.lineage import Entry, lineage_of, note, of_any_place
 from curator.rare import LEAST_GUARDED_ROWS, Slice, declared_slices
 from curator.recipe import EstimatorSpec, Recipe, located, repeated, resolved
+from curator.recipe.origin import KeyPath
 from curator.records import LabelPolicy, TaskType
 from curator.rundir import FORMAT_VERSION
 from curator.score import all_scorers
@@ -33,7 +35,8 @@ from curator.score.pool import PoolTask
 from curator.score.teacher import Faculty
 from curator.space import Space, Tuning, usual_ratio
 from curator.synthesize import check_synthesizer, synthesizer_version
-from curator.table import Encoding, Fold, Splits, Table, groups_of, load_table, make_splits
+from curator.table import UNKNOWN, Encoding, Fold, Splits, Table, groups_of, load_table, make_splits
+from curator.table.database import without_password
 from curator.versions import decisive_versions
 
 if TYPE_CHECKING:
@@ -42,7 +45,7 @@ if TYPE_CHECKING:
 # What may change without changing a result: where a run goes and how many hands it has. The data's content is hashed.
 _NOT_IN_FINGERPRINT = (
     ("search", "jobs"), ("search", "storage"), ("search", "scheduler"), ("output", "directory"),
-    ("data", "source"), ("data", "query"), ("data", "table"),
+    ("data", "source"), ("data", "query"), ("data", "table"), ("integrity", "anchor"),
 )  # fmt: skip
 
 
@@ -211,6 +214,17 @@ class Setup:
         return np.column_stack([s.member[fold.train] for s in self.slices if s.may_be_fed])
 
     @cached_property
+    def lineage(self) -> list[Entry]:
+        """The earlier runs whose outputs are among the files, which are called as the recipe has them written."""
+        written = _sources_as_written(self.recipe)
+        return [{**e, "source": written.get(e["source"], e["source"])} for e in lineage_of(self.table.fed)]
+
+    @property
+    def note(self) -> bytes:
+        """What the files of the dataset say of this run."""
+        return note(self.recipe.name, self.fingerprint, self.table.total, self.lineage)
+
+    @cached_property
     def groups(self) -> np.ndarray | None:
         """Which rows belong together, shape (n,), where the recipe says so."""
         return groups_of(self.table)
@@ -247,6 +261,7 @@ def prepare(recipe: Recipe, data: pd.DataFrame | None = None, *, table: Table | 
     if table.whole is not None and recipe.rare.weighting.errors not in ("off", 0):
         why = "need the error of every row, and the run works with a part of them (data.budget); leave them out"
         raise located(recipe, RecipeProblems([Problem(("rare", "weights", "errors"), why)]))
+    _check_depth(recipe, table)
     try:
         metrics = _metrics(recipe, table)
         splits = make_splits(table, recipe)
@@ -278,6 +293,14 @@ def prepare(recipe: Recipe, data: pd.DataFrame | None = None, *, table: Table | 
     )  # fmt: skip
 
 
+def _sources_as_written(recipe: Recipe) -> dict[str, str]:
+    """Return how each source is written in the recipe, with ``${NAME}`` where a secret stood and without passwords."""
+    several, anchor = isinstance(recipe.data.source, tuple), recipe.integrity.anchor
+    places: list[tuple[KeyPath, str]] = [(("integrity", "anchor"), anchor)] if anchor else []
+    places += [(("data", "source", *([i] if several else [])), s) for i, s in enumerate(recipe.data.sources)]
+    return {s: without_password(recipe.origin.secrets.get(place, s)) for place, s in places}
+
+
 def _beside(least: float) -> float:
     """Return how much there may be beside one where this is the least share that it must have."""
     return 1 / least - 1 if least > 0 else float("inf")
@@ -290,6 +313,17 @@ def _check_average(recipe: Recipe) -> None:
     if reason is not None:
         problem = Problem(("search", "average"), f"goes not with {reason}; leave one of them out")
         raise located(recipe, RecipeProblems([problem]))
+
+
+def _check_depth(recipe: Recipe, table: Table) -> None:
+    """Refuse gates that no dataset made of rows of unknown depth could pass."""
+    gates = recipe.integrity
+    asked = {"max_generation": gates.max_generation is not None, "min_real_share": gates.min_real_share > 0,
+             "min_real_weight_share": gates.min_real_weight_share > 0}  # fmt: skip
+    name = next((n for n, holds in asked.items() if holds), None)
+    if table.provenance.origin == UNKNOWN and name is not None:
+        why = "no row of the table is known to be real, so that no dataset made of it can pass; leave it out"
+        raise located(recipe, RecipeProblems([Problem(("integrity", name), why)]))
 
 
 def _faculty(recipe: Recipe, task: TaskType) -> Faculty:
@@ -313,8 +347,8 @@ def _metrics(recipe: Recipe, table: Table) -> tuple[Metric, ...]:
 
 def _where_defined(splits: Splits, table: Table, metric: Metric) -> Splits:
     """Leave out folds whose rows the metric cannot judge, e.g. a ranking of rows that are all of one class."""
-    usable = tuple(f for f in splits.folds if _defined(metric, table, f.valid))
-    if len(usable) < 2 or not _defined(metric, table, splits.holdout):
+    usable = tuple(f for f in splits.folds if is_defined(metric, table, f.valid))
+    if len(usable) < 2 or not is_defined(metric, table, splits.holdout):
         raise DataError(
             f"{metric.name} is not defined on the {'folds' if len(usable) < 2 else 'holdout'}: their rows are of one "
             "class only; lower task.folds, split differently, or take log_loss or brier"
@@ -322,10 +356,10 @@ def _where_defined(splits: Splits, table: Table, metric: Metric) -> Splits:
     return replace(splits, folds=usable)
 
 
-def _defined(metric: Metric, table: Table, rows: np.ndarray) -> bool:
-    """Try the metric with a made-up prediction; whether it is defined depends on the true values alone."""
+def is_defined(metric: Metric, table: Table, rows: np.ndarray) -> bool:
+    """Try the metric on some rows with a made-up prediction: that it is defined depends on the true values alone."""
     y, weight, n = table.y[rows], table.weight[rows], len(table.classes)
-    if weight.sum() == 0:
+    if len(y) == 0 or weight.sum() == 0:
         return False
     if n == 0:
         return bool(np.isfinite(metric(y, Prediction(None, np.linspace(y.min(), y.max() + 1, len(y))), weight)))
@@ -348,5 +382,7 @@ def fingerprint(recipe: Recipe, table: Table) -> str:
     content = resolved(recipe)
     for section, key in _NOT_IN_FINGERPRINT:
         content[section].pop(key, None)
-    text = json.dumps([FORMAT_VERSION, content, table.content_hash], sort_keys=True)
+    # Which runs an earlier output has come through is noted in the dataset.
+    through = [of_any_place(lineage_of(table.fed))] if table.fed else []
+    text = json.dumps([FORMAT_VERSION, content, table.content_hash, *through], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

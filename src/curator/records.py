@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
 
 TaskType = Literal["binary", "multiclass", "regression"]
 Kind = Literal["numerical", "categorical", "boolean", "datetime", "id", "text"]
@@ -295,3 +298,44 @@ class ArmResult:
     params: Mapping[str, object] = field(default_factory=dict)
     seconds: float = 0.0
     slices: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class EarlierVerdict:
+    """What becomes of the m candidates that earlier outputs held beside their real rows.
+
+    Attributes
+    ----------
+    reasons : tuple of m str
+        Why a candidate is retired; empty where it is kept.
+    scores : mapping of str to array of shape (m,)
+        By scorer; NaN where a candidate was not scored.
+    weight : array of shape (n,)
+        Of each row that the candidates were written in, beside the dataset's other rows.
+    difference : Interval or None
+        What the kept ones, or those that were tried, add to the mix on new real rows; positive is better. At 90 %.
+    """
+
+    reasons: tuple[str, ...]
+    scores: Mapping[str, np.ndarray]
+    weight: np.ndarray
+    difference: Interval | None = None
+
+    @property
+    def kept(self) -> int:
+        """How many candidates are emitted."""
+        return sum(not r for r in self.reasons)
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What results tell of it."""
+        why = [r for r in self.reasons if r]
+        d = self.difference
+        return {
+            "rows": len(self.reasons),
+            "kept": self.kept,
+            "retired": {reason: why.count(reason) for reason in dict.fromkeys(why)},
+            "difference": None if d is None else d.mean,
+            "interval": None if d is None else (d.low, d.high),
+            "n": 0 if d is None else d.n,
+        }

@@ -18,6 +18,7 @@ from curator.records import ArmResult, Trial, shown_decimals
 from curator.rundir import FORMAT_VERSION
 from curator.score.pool import Pool, load_pool
 from curator.search import front
+from curator.table import UNKNOWN, UNKNOWN_DEPTH
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -169,6 +170,8 @@ def _number(trial: Trial) -> int | None:
 def _remarks(setup: Setup, certification: Certification, broken: Sequence[str]) -> list[str]:
     """Say what a reader must know beside the verdict: a gain that tuning, or a threshold, would give as well."""
     metric, remarks = setup.metric, []
+    if setup.table.provenance.origin == UNKNOWN:
+        remarks.append(UNKNOWN_DEPTH)
     if setup.table.whole is not None:
         remarks.append(
             f"searched and certified on {len(setup.table)} of {setup.table.total} rows: the verdict is about training "
@@ -243,6 +246,8 @@ def manifest(setup: Setup, seconds: Mapping[str, float], finished: datetime) -> 
         "finished": finished.isoformat(timespec="seconds"),
         "seed": setup.seed,
         "data_hash": setup.table.content_hash,
+        "real_rows": setup.table.total,
+        "lineage": setup.lineage,
         "splits": {
             "holdout": setup.splits.holdout_hash,
             **{f.key: hashlib.sha256(f.valid.astype("<i8").tobytes()).hexdigest() for f in setup.splits.folds},

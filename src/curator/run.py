@@ -44,6 +44,11 @@ class Run:
         return content
 
     @property
+    def lineage(self) -> list[dict[str, Any]]:
+        """The earlier runs whose outputs were among its files, each with its own lineage; see `curator.lineage`."""
+        return list(self.manifest.get("lineage", []))
+
+    @property
     def name(self) -> str:
         """The recipe's name."""
         return str(self.results["name"])

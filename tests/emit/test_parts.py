@@ -954,3 +954,29 @@ def test_the_certified_pool_says_how_many_candidates_are_needed(soft):
     made = len(soft.run.ledger)
     all_of_it = sum(pool.source == 0) / len(pool.y) * ROWS
     assert made == pytest.approx(shares["neighbours"] * all_of_it, rel=0.05)
+
+
+def test_an_output_in_parts_keeps_its_ids_when_it_is_fed_back(write, tmp_path):
+    first = write(KEEP)
+    ids = dict(zip(zip(first.real["x"], first.real["z"], strict=True), first.real["row_id"], strict=True))
+    again = write(KEEP, out="again", data={"source": str(first.path / "curated" / "part-*.parquet")})
+    real = again.real
+    assert len(real) == ROWS
+    assert [ids[k] for k in zip(real["x"], real["z"], strict=True)] == real["row_id"].tolist()
+    assert set(again.made["generation"]) == {1}
+    assert again.composition["generations"] == {0: ROWS, 1: again.made["row_id"].nunique()}
+    note = json.loads(pq.read_schema(again.files[-1]).metadata[b"curator"])
+    assert note["real_rows"] == ROWS
+    assert [(e["run"], e["real_rows"]) for e in note["lineage"]] == [("parts", ROWS)]
+
+
+def test_a_large_table_of_unknown_depth_says_so_in_every_part(write, tmp_path):
+    narrow().to_csv(tmp_path / "vendor.csv", index=False)
+    done = write(KEEP, data={"source": str(tmp_path / "vendor.csv"), "provenance": "unknown"})
+    data = done.run.data
+    given = data[data["origin"] == "unknown"]
+    assert (len(given), set(given["generation"])) == (ROWS, {1})
+    assert given["row_id"].tolist() == [f"unknown-{i}" for i in range(ROWS)]
+    assert set(data.loc[data["origin"] != "unknown", "generation"]) == {2}
+    assert set(done.kept["generation"]) == {2}
+    assert (done.composition["real_rows"], done.composition["unknown_rows"]) == (0, ROWS)

@@ -105,6 +105,7 @@ def test_source_and_target_are_enough(write):
         "data": {
             "source": "t.csv", "query": None, "table": None, "target": "y", "drop": [], "types": {}, "missing": [],
             "group": None, "time": None, "weight": None, "budget": "auto", "license": None,
+            "provenance": "auto",
         },
         "task": {
             "type": "auto", "metric": "auto", "positive": None, "estimator": "hist_gradient_boosting", "holdout": 0.25,
@@ -121,6 +122,7 @@ def test_source_and_target_are_enough(write):
         "integrity": {
             "min_real_share": 0.0, "min_real_weight_share": 0.0, "max_slice_weight_share": 1.0, "rare_coverage": 1.0,
             "privacy": {"auc": 0.55, "tpr_at_1pct_fpr": 0.05, "copies": 0.0, "attribute": 0.05},
+            "max_generation": None, "anchor": None, "earlier": "test",
         },
         "search": {
             "trials": 100, "timeout": None, "seed": 0, "jobs": "auto", "max_ratio": "auto", "pruning": True,

@@ -126,7 +126,7 @@ def lines(raw):
         (
             {"data": {"target": "y", "zzz": 1}},
             "data.zzz: unknown key. Known here: source, query, table, target, drop, types, missing, group, time, "
-            "weight, budget, license",
+            "weight, budget, license, provenance",
         ),
     ],
     ids=lambda v: v.split(":")[0] if isinstance(v, str) else "",

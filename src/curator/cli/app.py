@@ -243,11 +243,26 @@ def runs(
 
 @app.command()
 @guarded
-def show(run: RunPath, json: Json = False) -> None:
-    """Show a finished run: verdict, ladder, composition, files."""
+def show(
+    run: RunPath,
+    lineage: Annotated[bool, typer.Option("--lineage", help="Show the earlier runs that it came from.")] = False,
+    json: Json = False,
+) -> None:
+    """Show a finished run: verdict, ladder, composition, files; with --lineage the runs that it came from."""
+    from curator.lineage import tree
     from curator.run import load_run
 
-    _show(load_run(run), json=json)
+    found = load_run(run)
+    if not lineage:
+        _show(found, json=json)
+        return
+    fingerprint = str(found.manifest["fingerprint"])
+    if json:
+        _print_json({"path": str(found.path), "run": found.name, "fingerprint": fingerprint, "lineage": found.lineage})
+        return
+    typer.echo(f"{found.name} ({fingerprint[:8]})")
+    for line in tree(found.lineage) if found.lineage else ("no file of it is the output of an earlier run",):
+        typer.echo(line)
 
 
 @app.command()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from curator.records import shown_decimals
 from curator.report.growth import growth_words
+from curator.report.history import earlier_words
 from curator.report.words import privacy_words, settings_words, transfer_words, worth_words
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ def show_run(run: Run, console: Console) -> None:
     if slices:
         console.print(_slices(slices, decimals(results)))
     console.print(f"Mix: {plan_in_words(results['selected']['plan'])}", markup=False)
+    earlier = earlier_words(results)
+    if earlier:
+        console.print(f"Earlier outputs: {earlier}", markup=False, highlight=False)
     worth = worth_words(results)
     if worth:
         console.print(f"Worth: {worth}", markup=False, highlight=False)

@@ -189,8 +189,9 @@ def audit(
     figures, limit = _judged(found, tolerance)
     gates = [_decay_gate(figures), *integrity_gates(asked.integrity, made)]
     judged_by = "roc_auc" if table.classes else "r2"
+    real_name = _name(against, ", ".join(asked.data.sources) or "the real table")
     return Audit({
-        "dataset": named, "against": _name(against, asked.data.source or "the real table"), "target": table.target,
+        "dataset": named, "against": real_name, "target": table.target,
         "task": table.task, "model": estimator.label, "downstream_metric": judged_by,
         "rows": {"dataset": made.lines, "different": len(made.rows), "real": len(table),
                  "compared": _compared(made, len(table))},

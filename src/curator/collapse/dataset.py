@@ -12,7 +12,7 @@ import numpy as np
 from curator.collapse.coded import Coded, Coder, Soft
 from curator.errors import DataError, reason_of
 from curator.table import PROVENANCE, Table, to_plain
-from curator.table.model import is_curated
+from curator.table.provenance import is_curated
 from curator.table.read import mark_missing, read_table, with_index
 
 if TYPE_CHECKING:

@@ -36,9 +36,8 @@ def integrity_gates(spec: IntegritySpec, made: Dataset) -> list[Gate]:
         share = float(mass[depth == 0].sum() / mass.sum())
         told = f"real rows are {share:.1%} of the {what}, and {least:.1%} is the least"
         gates.append(Gate(f"integrity.{name}", share >= least - 1e-9, told))
-    most = getattr(spec, "max_generation", None)
-    if most is not None:
-        gates.append(_generation_gate(made, int(most)))
+    if spec.max_generation is not None:
+        gates.append(_generation_gate(made, spec.max_generation))
     return gates
 
 

@@ -7,16 +7,16 @@ from typing import Any
 from curator.emit.alone import emit_alone
 from curator.emit.gates import broken_gates
 from curator.emit.parts import check_types, emit_parts
-from curator.emit.rarity import Rarity
+from curator.emit.rarity import Rarity, further_rows
 from curator.emit.single import emit_single
 from curator.parallel import Workers
 from curator.pools import Pools
 from curator.prepare import Setup
 from curator.progress import Progress
-from curator.records import MixPlan
+from curator.records import EarlierVerdict, MixPlan
 from curator.rundir import RunDirectory
 
-__all__ = ["Rarity", "broken_gates", "check_types", "emit", "emit_alone"]
+__all__ = ["Rarity", "broken_gates", "check_types", "emit", "emit_alone", "further_rows"]
 
 
 def emit(
@@ -28,6 +28,7 @@ def emit(
     directory: RunDirectory,
     workers: Workers,
     progress: Progress,
+    earlier: EarlierVerdict | None = None,
 ) -> dict[str, Any]:
     """Write the curated dataset and the ledger; return the composition.
 
@@ -39,9 +40,11 @@ def emit(
         The selected plan.
     mixed : bool
         Whether the mix is emitted, or the real rows alone.
+    earlier : EarlierVerdict, optional
+        What becomes of the candidates of earlier outputs; of a table that is emitted in parts, none is kept.
     """
     if setup.table.whole is not None:
         return emit_parts(setup, setup.table.whole, plan, mixed, pools, directory, workers, progress)
     # Where no mix is emitted, the ledger speaks of the candidates that were certified.
     fold = setup.splits.emission if mixed else setup.splits.certification
-    return emit_single(setup, plan, pools.task(fold), mixed=mixed, directory=directory)
+    return emit_single(setup, plan, pools.task(fold), mixed=mixed, directory=directory, earlier=earlier)

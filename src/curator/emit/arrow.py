@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from curator.table.whole import dictionary_of
+from curator.table import NOTE, Provenance
+from curator.table.whole import ROW_ID, dictionary_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -16,26 +17,35 @@ if TYPE_CHECKING:
 _OWN = ("sample_weight", "origin", "generation", "row_id")
 
 
-def with_provenance_columns(schema: Any) -> Any:
-    """Return the schema of a dataset made of tables of this schema; a weight column of our name is in the weights."""
+def with_provenance_columns(schema: Any, note: bytes) -> Any:
+    """Return the schema of a dataset made of tables of this schema; a weight column of our name is in the weights.
+
+    With what the run notes of itself.
+    """
     import pyarrow as pa
 
     own = [pa.field("sample_weight", pa.float64()), pa.field("origin", pa.string()), pa.field("generation", pa.int32()),
            pa.field("row_id", pa.string())]  # fmt: skip
     # What pandas noted about the columns (e.g. that none is missing) need not hold for synthetic rows.
-    return pa.schema([*(f.with_nullable(True) for f in schema if f.name not in _OWN), *own])
+    return pa.schema([*(f.with_nullable(True) for f in schema if f.name not in _OWN), *own], metadata={NOTE: note})
 
 
-def real_table(batch: Any, schema: Any, weight: np.ndarray, numbers: np.ndarray) -> Any:
-    """Return real rows with their provenance; `numbers` are their positions in the table."""
+def real_table(batch: Any, schema: Any, weight: np.ndarray, numbers: np.ndarray, known: Provenance) -> Any:
+    """Return the table's rows with their provenance.
+
+    `numbers` are their positions in the table, by which those are called that have no id yet.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    ids = pc.binary_join_element_wise("real", pa.array(numbers).cast(pa.string()), "-")
+    if ROW_ID in batch.schema.names:
+        ids = batch[ROW_ID].cast(pa.string())
+    else:
+        ids = pc.binary_join_element_wise(known.origin, pa.array(numbers).cast(pa.string()), "-")
     own = {
         "sample_weight": pa.array(weight, pa.float64()),
-        "origin": pa.array(["real"], pa.string()).take(pa.array(np.zeros(len(weight), dtype=np.int8))),
-        "generation": pa.array(np.zeros(len(weight), dtype=np.int32)),
+        "origin": pa.array([known.origin], pa.string()).take(pa.array(np.zeros(len(weight), dtype=np.int8))),
+        "generation": pa.array(np.full(len(weight), known.generation, dtype=np.int32)),
         "row_id": ids,
     }
     columns = [own[f.name] if f.name in own else batch[f.name].cast(f.type) for f in schema]

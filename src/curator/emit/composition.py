@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from curator.mix import Fed
-
-REAL = "real"
+from curator.table import REAL, UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,7 @@ class Count:
     Attributes
     ----------
     origin : str
-        ``real``, or a source.
+        ``real``, ``unknown``, or a source.
     label : str or None
         The class; None at regression.
     rows : int
@@ -75,13 +74,15 @@ def composition(
         by_origin[c.origin].append(c)
         if c.label is not None:
             by_class[c.label].append(c)
-    real = sum(c.rows for c in by_origin[REAL])
+    real, unknown = (sum(c.rows for c in by_origin[origin]) for origin in (REAL, UNKNOWN))
     rows = sum(c.rows for c in counts)
+    given = sum(c.weight for origin in (REAL, UNKNOWN) for c in by_origin[origin])
     found: dict[str, Any] = {
         "rows": rows,
         "real_rows": real,
-        "synthetic_rows": rows - real,
-        "synthetic_weight_share": 1.0 - sum(c.weight for c in by_origin[REAL]) / total,
+        **({"unknown_rows": unknown} if unknown else {}),
+        "synthetic_rows": rows - real - unknown,
+        "synthetic_weight_share": 1.0 - given / total,
         "effective_rows": total**2 / sum(c.squares for c in counts),
         "sources": {
             origin: {
@@ -100,7 +101,7 @@ def composition(
         found["classes"] = {
             label: {
                 "real_rows": sum(c.rows for c in own if c.origin == REAL),
-                "synthetic_rows": sum(c.rows for c in own if c.origin != REAL),
+                "synthetic_rows": sum(c.rows for c in own if c.origin not in (REAL, UNKNOWN)),
                 "weight_share": sum(c.weight for c in own) / total,
             }
             for label, own in sorted(by_class.items())

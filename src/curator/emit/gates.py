@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import numpy as np
 
-from curator.emit.rarity import Rarity
+from curator.emit.rarity import Further, Rarity
 from curator.mix import mix
 from curator.prepare import Setup
 from curator.records import MixPlan
 from curator.score.pool import load_pool
 
 
-def broken_gates(setup: Setup, plan: MixPlan, rarity: Rarity) -> list[str]:
-    """Return, in sentences, which of the recipe's gates a plan breaks on the pool that `rarity` knows."""
-    if plan.real_only:
+def broken_gates(setup: Setup, plan: MixPlan, rarity: Rarity, further: Further | None = None) -> list[str]:
+    """Return, in sentences, which of the recipe's gates a plan breaks on the pool that `rarity` knows.
+
+    Parameters
+    ----------
+    further : Further, optional
+        Rows that are emitted beside what the plan gives.
+    """
+    if plan.real_only and further is None:
         return []
+    gates, depth = setup.recipe.integrity, setup.table.next_generation
+    if gates.max_generation is not None and plan.ratio > 0 and depth > gates.max_generation:
+        greatest = f"and {gates.max_generation} is the greatest"
+        return [f"integrity.max_generation: synthetic rows are of generation {depth}, {greatest}"]
     pool = load_pool(rarity.source.folder)
     mixture = mix(plan, pool, setup.recipe.output.labels, weights=setup.estimator.takes_weights)
-    gates, found = setup.recipe.integrity, []
+    found = []
     # Quotas are rounded for each source and class: that much is no breach.
     rounded = len(pool.sources) * max(1, pool.n_classes)
     real, synthetic = len(np.unique(mixture.real)), max(0, mixture.n_candidates - rounded)
     weight = float(mixture.real_weight.sum()), float(mixture.weight.sum())
+    if further is not None:
+        synthetic += further.candidates
+        weight = weight[0], weight[1] + float(further.weight.sum())
     shares = (
         ("min_real_share", gates.min_real_share, real / (real + synthetic), "of the rows"),
         ("min_real_weight_share", gates.min_real_weight_share, weight[0] / sum(weight), "of the weight"),
@@ -29,7 +42,7 @@ def broken_gates(setup: Setup, plan: MixPlan, rarity: Rarity) -> list[str]:
     for name, least, share, what in shares:
         if share < least - 1e-9:
             found.append(f"integrity.{name}: real rows are {share:.1%} {what}, and {least:.1%} is the least")
-    composition = rarity.of(mixture)
+    composition = rarity.of(mixture, further)
     most = gates.max_slice_weight_share
     found += [
         f"integrity.max_slice_weight_share: synthetic rows are {s['synthetic_weight_share']:.1%} of the weight of "

@@ -120,7 +120,9 @@ def emit_parts(
     """
     directory.parts.mkdir(parents=True, exist_ok=True)
     directory.ledger_parts.mkdir(parents=True, exist_ok=True)
-    schema = with_provenance_columns(_with_soft_target(whole.schema, setup, plan) if mixed else whole.schema)
+    schema = with_provenance_columns(
+        _with_soft_target(whole.schema, setup, plan) if mixed else whole.schema, setup.note
+    )
     tasks = _synthetic(setup, whole, plan, pools, directory, schema) if mixed and plan.ratio > 0 else []
     files = -(-whole.rows // real.REAL_ROWS_A_FILE)
     progress.stage("emission", files + len(tasks))
@@ -153,7 +155,16 @@ def emit_parts(
         decisions = certified if mixed else {}
     if setup.recipe.output.format == "csv":
         _write_csv(directory)
-    return composition(counts, decisions, shortfall, fed) | _about_rare(setup, plan, pools, mixed=mixed)
+    made_of = composition(counts, decisions, shortfall, fed) | _about_rare(setup, plan, pools, mixed=mixed)
+    return made_of | {"generations": _generations(setup, counts)}
+
+
+def _generations(setup: Setup, counts: list[Count]) -> dict[int, int]:
+    """Return different rows by generation."""
+    known = setup.table.provenance
+    given = sum(c.distinct for c in counts if c.origin == known.origin)
+    made = sum(c.distinct for c in counts) - given
+    return {known.generation: given, **({setup.table.next_generation: made} if made else {})}
 
 
 def _about_rare(setup: Setup, plan: MixPlan, pools: Pools, *, mixed: bool) -> dict[str, Any]:
@@ -217,7 +228,7 @@ def _synthetic(
     shares = needed_shares(plan, certified, setup)
     rows = min(whole.rows, rows_a_part(shares, certified))
     digest = hashlib.sha256(json.dumps([pool_task.folder.name, asdict(plan), rows, n]).encode()).hexdigest()[:16]
-    table = replace(setup.table, whole=None, inclusion=None)
+    table = replace(setup.table, whole=None, inclusion=None, earlier=None)
     return [
         PartTask(
             Path(directory.pool) / f"emission-{digest}-{i:05d}", pool_task, plan, setup.recipe.output.labels,
@@ -269,8 +280,9 @@ def make_part(task: PartTask) -> None:
     rows = pd.concat([m.rows for m in made], ignore_index=True).iloc[mixture.candidate].reset_index(drop=True)
     origin = np.array(pool.sources, dtype=object)[pool.source[mixture.candidate]]
     frame = restore(rows, mixture.label, task.table).assign(
-        sample_weight=mixture.weight, origin=origin, generation=np.int32(1), row_id=ids[mixture.candidate]
-    )
+        sample_weight=mixture.weight, origin=origin, generation=np.int32(task.table.next_generation),
+        row_id=ids[mixture.candidate],
+    )  # fmt: skip
     labels = None if known.task == "regression" else np.array(known.classes, dtype=object)[mixture.label]
     first = np.ones(len(mixture.candidate), dtype=bool)
     first[1:] = mixture.candidate[1:] != mixture.candidate[:-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,10 @@ from curator.emit.survival import Coverage, slice_shares
 from curator.mix import Mixture
 from curator.prepare import Setup
 from curator.rare import Slice
+from curator.records import EarlierVerdict
 from curator.score.candidates import load_candidates
 from curator.score.pool import PoolTask
+from curator.table import Table, earlier_plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,6 +23,33 @@ if TYPE_CHECKING:
 
 # A candidate that no dataset has held so far.
 _UNKNOWN = -1
+
+
+@dataclass(frozen=True, eq=False)
+class Further:
+    """Rows that stand in a dataset beside a mixture's: those of earlier outputs.
+
+    Attributes
+    ----------
+    rows : DataFrame
+        Plain features; a candidate stands there once for each class it is written in.
+    labels, weight : arrays
+    candidates : int
+    """
+
+    rows: pd.DataFrame
+    labels: np.ndarray
+    weight: np.ndarray
+    candidates: int
+
+
+def further_rows(table: Table, verdict: EarlierVerdict | None) -> Further | None:
+    """Return the rows of earlier outputs that stay; None where none does."""
+    if verdict is None or table.earlier is None or not verdict.kept:
+        return None
+    chosen = table.earlier.rows_of(np.array([not r for r in verdict.reasons]))
+    rows, labels, _ = earlier_plain(table)
+    return Further(rows.iloc[chosen], labels[chosen], verdict.weight[chosen], verdict.kept)
 
 
 def candidates_of(source: PoolTask) -> pd.DataFrame:
@@ -54,22 +84,43 @@ class Rarity:
         table = self._setup.table
         return Coverage(table.plain.iloc[self._rows], self.candidates, table.categorical)
 
-    def of(self, mixture: Mixture | None) -> dict[str, Any]:
-        """Return what a dataset makes of slices, and of rare categories and pairs; without a mixture, of real rows."""
+    def of(self, mixture: Mixture | None, further: Further | None = None) -> dict[str, Any]:
+        """Return what a dataset makes of slices, and of rare categories and pairs.
+
+        Parameters
+        ----------
+        mixture : Mixture, optional
+            Without it, the dataset is the real rows.
+        further : Further, optional
+            Rows that stand there as well.
+        """
         table, slices = self._setup.table, self._setup.slices
         if mixture is None:
-            plain, nothing = table.plain.iloc[self._rows], np.empty(0)
-            unmarked = [np.zeros(0, dtype=bool)] * len(slices)
-            return {
-                "slices": slice_shares(slices, (self._rows, table.weight[self._rows]), (unmarked, nothing)),
-                "coverage": Coverage(plain, plain.iloc[:0], table.categorical).of(np.arange(len(plain)), nothing),
-            }
-        real = self._rows[mixture.real], mixture.real_weight
-        marks = [self._marked(s, mixture) for s in slices]
-        return {
-            "slices": slice_shares(slices, real, (marks, mixture.weight)),
-            "coverage": self._coverage.of(mixture.real, mixture.candidate),
-        }
+            place, chosen, weight = np.arange(len(self._rows)), np.empty(0, dtype=np.int64), np.empty(0)
+            real = self._rows, table.weight[self._rows]
+            marks = [np.zeros(0, dtype=bool)] * len(slices)
+        else:
+            place, chosen, weight = mixture.real, mixture.candidate, mixture.weight
+            real = self._rows[mixture.real], mixture.real_weight
+            marks = [self._marked(s, mixture) for s in slices]
+        if further is not None:
+            more = [s.rule.marks(further.rows, further.labels) for s in slices]
+            marks = [np.concatenate(both) for both in zip(marks, more, strict=True)]
+            weight = np.concatenate([weight, further.weight])
+        covered = self._covered(place, chosen, further)
+        return {"slices": slice_shares(slices, real, (marks, weight)), "coverage": covered}
+
+    def _covered(self, place: np.ndarray, chosen: np.ndarray, further: Further | None) -> dict[str, Any]:
+        import pandas as pd
+
+        if further is None and len(chosen):
+            return self._coverage.of(place, chosen)
+        table = self._setup.table
+        plain = table.plain.iloc[self._rows]
+        made = self.candidates.iloc[chosen] if len(chosen) else plain.iloc[:0]
+        if further is not None:
+            made = pd.concat([made, further.rows], ignore_index=True)
+        return Coverage(plain, made, table.categorical).of(place, np.arange(len(made)))
 
     def _marked(self, of: Slice, mixture: Mixture) -> np.ndarray:
         if of.rule.reads_target:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from curator.emit.arrow import real_table
-from curator.emit.composition import REAL, Count, count_rows
+from curator.emit.composition import Count, count_rows
 from curator.mix import whole_copies
 from curator.prepare import Setup
 from curator.rare import class_weights
@@ -46,8 +46,9 @@ def write_real(
                     rows, numbers, weight = batch.take(pa.array(at)), numbers[at], np.ones(len(at))
                     labels = None if labels is None else labels[at]
                     first = np.concatenate([[True], at[1:] != at[:-1]])[: len(at)]
-                writer.write_table(real_table(rows, schema, weight, numbers))
-                counts += count_rows(np.full(len(weight), REAL, dtype=object), labels, weight, first)
+                writer.write_table(real_table(rows, schema, weight, numbers, table.provenance))
+                origin = np.full(len(weight), table.provenance.origin, dtype=object)
+                counts += count_rows(origin, labels, weight, first)
         yield counts
 
 

@@ -7,67 +7,97 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from curator.emit.composition import composition, count_rows
-from curator.emit.ledger import candidate_ids, ledger
-from curator.emit.rarity import Rarity
+from curator.emit.ledger import candidate_ids, ledger, with_earlier
+from curator.emit.rarity import Rarity, further_rows
 from curator.mix import Mixture, mix
 from curator.prepare import Setup
-from curator.records import MixPlan
+from curator.records import EarlierVerdict, MixPlan
 from curator.rundir import RunDirectory, atomic
 from curator.score.pool import Pool, PoolTask, load_pool
-from curator.table import restore, to_plain
+from curator.table import NOTE, earlier_restored, restore, to_plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 def emit_single(
-    setup: Setup, plan: MixPlan, source: PoolTask, *, mixed: bool, directory: RunDirectory
+    setup: Setup,
+    plan: MixPlan,
+    source: PoolTask,
+    *,
+    mixed: bool,
+    directory: RunDirectory,
+    earlier: EarlierVerdict | None = None,
 ) -> dict[str, Any]:
     """Write ``curated.parquet`` and ``ledger.parquet`` from the pool of `source`; return the composition."""
-    pool = load_pool(source.folder)
+    pool, table = load_pool(source.folder), setup.table
     form, takes = setup.recipe.output.labels, setup.estimator.takes_weights
     mixture = mix(plan, pool, form, weights=takes)
+    begin = {} if table.earlier is None else table.earlier.next_numbers()
+    ids = candidate_ids(pool, begin=begin)
     rarity = Rarity(setup, source, setup.splits.emission.train)
-    frame = _dataset(setup, pool, mixture, rarity.candidates) if mixed else _real_rows(setup)
+    if mixed:
+        frame = _dataset(setup, pool, mixture, rarity.candidates, ids)
+    else:
+        frame = _given(setup, np.arange(len(table)), table.weight)
+    if earlier is not None and earlier.kept:
+        kept = _kept(setup, earlier)
+        frame = _stacked([_nullable_like(frame, kept), _nullable_like(kept, frame)])
     _write(frame, setup, directory)
     with atomic(directory.ledger) as part:
-        ledger(setup.table, pool, mixture, candidate_ids(pool), pool.seeds, mixed=mixed).to_parquet(part, index=False)
-    rare = rarity.of(mixture if mixed else None)
+        found = ledger(table, pool, mixture, ids, pool.seeds, mixed=mixed)
+        (found if earlier is None else with_earlier(found, table, earlier)).to_parquet(part, index=False)
+    rare = rarity.of(mixture if mixed else None, further_rows(table, earlier))
     labels = None
-    if setup.table.task != "regression":
-        labels = to_plain(frame[setup.table.target], "categorical").to_numpy(object)
+    if table.task != "regression":
+        labels = to_plain(frame[table.target], "categorical").to_numpy(object)
+    once = ~frame["row_id"].duplicated().to_numpy()
     made_of = composition(
-        count_rows(frame["origin"].to_numpy(object), labels, frame["sample_weight"].to_numpy(float),
-                   ~frame["row_id"].duplicated().to_numpy()),
+        count_rows(frame["origin"].to_numpy(object), labels, frame["sample_weight"].to_numpy(float), once),
         mixture.drop_counts if mixed else {}, mixture.shortfall if mixed else {}, mixture.fed if mixed else {},
     )  # fmt: skip
-    return made_of | rare
+    depth, counts = np.unique(frame["generation"].to_numpy()[once], return_counts=True)
+    return made_of | rare | {"generations": {int(d): int(n) for d, n in zip(depth, counts, strict=True)}}
 
 
-def _real_rows(setup: Setup) -> pd.DataFrame:
+def _given(setup: Setup, rows: np.ndarray, weight: np.ndarray) -> pd.DataFrame:
+    """Return rows of the table, which are real unless it is not known what they are."""
+    known = setup.table.provenance
     return _with_provenance(
-        setup.table.frame, setup.table.weight, np.full(len(setup.table), "real", dtype=object), 0, _real_ids(setup)
-    )
-
-
-def _real_ids(setup: Setup) -> np.ndarray:
-    return np.array([f"real-{i}" for i in range(len(setup.table))], dtype=object)
-
-
-def _dataset(setup: Setup, pool: Pool, mixture: Mixture, candidates: pd.DataFrame) -> pd.DataFrame:
-    import pandas as pd
-
-    table = setup.table
-    real = _with_provenance(
-        table.frame.iloc[mixture.real].reset_index(drop=True), mixture.real_weight,
-        np.full(len(mixture.real), "real", dtype=object), 0, _real_ids(setup)[mixture.real],
+        setup.table.frame.iloc[rows].reset_index(drop=True), weight, np.full(len(rows), known.origin, dtype=object),
+        np.full(len(rows), known.generation), known.ids[rows],
     )  # fmt: skip
+
+
+def _dataset(
+    setup: Setup, pool: Pool, mixture: Mixture, candidates: pd.DataFrame, ids: np.ndarray
+) -> pd.DataFrame:
+    table = setup.table
+    given = _given(setup, mixture.real, mixture.real_weight)
     if len(mixture.candidate) == 0:
-        return real
+        return given
     made = restore(candidates.iloc[mixture.candidate].reset_index(drop=True), mixture.label, table)
     origin = np.array(pool.sources, dtype=object)[pool.source[mixture.candidate]]
-    synthetic = _with_provenance(made, mixture.weight, origin, 1, candidate_ids(pool)[mixture.candidate])
-    return pd.concat([_nullable_like(real, synthetic), _nullable_like(synthetic, real)], ignore_index=True)
+    depth = np.full(len(made), table.next_generation)
+    synthetic = _with_provenance(made, mixture.weight, origin, depth, ids[mixture.candidate])
+    return _stacked([_nullable_like(given, synthetic), _nullable_like(synthetic, given)])
+
+
+def _kept(setup: Setup, verdict: EarlierVerdict) -> pd.DataFrame:
+    """Return the rows of the candidates of earlier outputs that stay, as they were but for their weight."""
+    earlier = setup.table.earlier
+    assert earlier is not None  # noqa: S101  # some of it is kept
+    rows = earlier.rows_of(np.array([not r for r in verdict.reasons]))
+    return _with_provenance(
+        earlier_restored(setup.table, rows), verdict.weight[rows], earlier.origin[rows], earlier.generation[rows],
+        earlier.row_id[rows],
+    )  # fmt: skip
+
+
+def _stacked(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.concat(frames, ignore_index=True)
 
 
 def _nullable_like(frame: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
@@ -81,18 +111,23 @@ def _nullable_like(frame: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
 
 
 def _with_provenance(
-    frame: pd.DataFrame, weight: np.ndarray, origin: np.ndarray, generation: int, ids: np.ndarray
+    frame: pd.DataFrame, weight: np.ndarray, origin: np.ndarray, generation: np.ndarray, ids: np.ndarray
 ) -> pd.DataFrame:
     # A weight column of the same name is in the weights already.
     return frame.drop(columns="sample_weight", errors="ignore").assign(
         sample_weight=np.asarray(weight, dtype=float), origin=origin,
-        generation=np.full(len(frame), generation, np.int32), row_id=ids,
+        generation=generation.astype(np.int32), row_id=ids,
     )  # fmt: skip
 
 
 def _write(frame: pd.DataFrame, setup: Setup, directory: RunDirectory) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    table = pa.Table.from_pandas(frame, preserve_index=False)
     with atomic(directory.curated) as part:
-        frame.to_parquet(part, index=False)
+        # The note says of the file, wherever it goes, which run it is from.
+        pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), NOTE: setup.note}), part)
     if setup.recipe.output.format == "csv":
         with atomic(directory.curated_csv) as part:
             frame.to_csv(part, index=False)

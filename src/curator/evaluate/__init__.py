@@ -13,6 +13,7 @@ from curator.evaluate.cache import run_fits
 from curator.evaluate.calibration import calibration_error, restore_prior
 from curator.evaluate.fit import Arm, FitResult, FitTask, SliceRows, fit_tasks, run_fit, slice_metric, training_rows
 from curator.evaluate.inference import (
+    LEVEL,
     chance_to_catch_up,
     expected_gain,
     holm,
@@ -37,6 +38,7 @@ from curator.evaluate.resample import (
 
 __all__ = [
     "ESTIMATORS",
+    "LEVEL",
     "METRICS",
     "Arm",
     "Estimator",

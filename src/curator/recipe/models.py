@@ -25,7 +25,9 @@ SYNTHESIZER_KEYS = frozenset({"name", "id", "per_class"})
 class DataSpec(Model):
     """Where the table is and what its columns are."""
 
-    source: str | None = Field(None, description="File, glob, fsspec URL or SQLAlchemy URL; relative to the recipe.")
+    source: str | tuple[str, ...] | None = Field(
+        None, description="File, glob, fsspec URL or SQLAlchemy URL, relative to the recipe; or a list of files."
+    )
     query: str | None = Field(None, description="SQL to run when `source` is an SQLAlchemy URL.")
     table: str | None = Field(None, description="Table to read when `source` is an SQLAlchemy URL.")
     target: str = Field(description="The column to predict.")
@@ -41,6 +43,14 @@ class DataSpec(Model):
         "auto", description="Rows used for synthesis and search; auto: all up to 50,000. The dataset has all rows."
     )
     license: str | None = Field(None, description="The licence of the table, for the data card.")
+    provenance: Literal["auto", "real", "unknown"] = Field(
+        "auto", description="Which rows are real; auto: all, but where columns of an earlier output say otherwise."
+    )
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Every source, whether one is named or several."""
+        return self.source if isinstance(self.source, tuple) else () if self.source is None else (self.source,)
 
     @field_validator("missing", mode="before")
     @classmethod
@@ -54,6 +64,8 @@ class DataSpec(Model):
     def _consistent(self) -> DataSpec:
         if self.query is not None and self.table is not None:
             raise ValueError("query and table are both given; keep one of them")
+        if isinstance(self.source, tuple) and (not self.source or self.query or self.table):
+            raise ValueError("source is a list: it names one file at least, and goes without query and table")
         if self.target in self.drop:
             raise ValueError(f"the target {self.target!r} is also listed in drop; take it out of one of them")
         for role in ("group", "time", "weight"):
@@ -100,8 +112,8 @@ class SynthesizerSpec(Model):
 
     @model_validator(mode="after")
     def _known(self, info: ValidationInfo) -> SynthesizerSpec:
-        if self.source == "real":
-            raise ValueError("a source cannot be called 'real'; give it another id")
+        if self.source in {"real", "unknown"}:
+            raise ValueError(f"a source cannot be called {self.source!r}; give it another id")
         if self.id is not None and not re.fullmatch(NAME, self.id):
             raise ValueError(
                 f"the id {self.id!r} is not made of up to 64 letters, digits, '.', '_' and '-', beginning with one of "
@@ -269,6 +281,13 @@ class IntegritySpec(Model):
         description="Least share of the rare categories, and of the rare pairs of them, that the dataset must hold.",
     )  # fmt: skip
     privacy: PrivacyBounds = Field(PrivacyBounds(), description="What attacks may achieve where rows leave alone.")
+    max_generation: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="No row of a later generation is emitted: 0 real, 1 made from real rows, 2 made from those."
+    )
+    anchor: str | None = Field(None, description="File or glob of real rows that always belong to the table.")
+    earlier: Literal["test", "retire"] = Field(
+        "test", description="Synthetic rows of an earlier output: kept where new real rows show that they help, or not."
+    )
 
 
 class SearchSpec(Model):

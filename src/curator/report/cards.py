@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from curator.errors import RunDirectoryError
 from curator.report import words
+from curator.report.history import depth_words, earlier_words, source_words
 from curator.report.page import environment, read_recipe
 from curator.rundir import RunDirectory, file_hash, read_json, write_json, write_text
 
@@ -127,7 +128,7 @@ def _card(
     form = (recipe.get("output") or {}).get("labels", "weighted")
     plan = words.plan_of(results["selected"]["plan"])
     mixed = results["verdict"]["emitted"] == "mix"
-    source = str((recipe.get("data") or {}).get("source") or "given in memory")
+    source = source_words((recipe.get("data") or {}).get("source"))
     markdown = environment(escape=False)
     markdown.filters |= {"code": _code, "text": _text}
     return markdown.get_template("card.md.j2").render(
@@ -139,6 +140,8 @@ def _card(
         source=re.sub(r"(?<=://)[^/@\s]*@", "", source),
         plan=words.plan_words(plan, results["task"], form) if mixed else [],
         sdv=words.sdv_sources(recipe),
+        depths=depth_words(results),
+        earlier=earlier_words(results),
         files=_files(directory),
     )
 

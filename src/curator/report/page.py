@@ -11,6 +11,7 @@ from curator.errors import RunDirectoryError
 from curator.report import words
 from curator.report.figures import dose_figure, front_figure, history_figure, ladder_figure, mass_figure, off_scale
 from curator.report.growth import growth_figure, growth_words
+from curator.report.history import depth_words, earlier_words
 from curator.report.plot import Figure
 from curator.rundir import RunDirectory, read_json, write_text
 
@@ -119,6 +120,8 @@ def _content(results: Mapping[str, Any], recipe: Mapping[str, Any]) -> dict[str,
         "settings": _settings(plans, results["task"]),
         "sdv": words.sdv_sources(recipe),
         "worth": words.worth_words(results),
+        "depths": depth_words(results),
+        "earlier": earlier_words(results),
     }
 
 
@@ -206,6 +209,9 @@ def _candidates(directory: RunDirectory) -> pd.DataFrame | None:
         ledger = pd.read_parquet(path, columns=["source", "decision", "drop_reason"]) if path.is_file() else None
         if ledger is not None and not ledger.empty:
             reason = ledger["drop_reason"].where(ledger["decision"] != "kept", "kept")
+            # Candidates of earlier outputs were no candidates of this run; a line of its own speaks of them.
+            own = ~reason.str.startswith("retired: ")
+            ledger, reason = ledger[own], reason[own]
             found.append(pd.crosstab(ledger["source"], reason))
     if not found:
         return None

@@ -1,11 +1,14 @@
 """Real tables: reading, what their columns are, splitting, encoding, and types restored."""
 
+from curator.table.aside import earlier_plain, earlier_restored
 from curator.table.budget import looks_beyond, members
 from curator.table.encode import ENCODERS, DistanceRows, Encoder, Encoding, OrdinalRows
 from curator.table.kinds import Column, Suspicion, suspicious_columns
 from curator.table.load import load_table
-from curator.table.model import PROVENANCE, Table, to_plain
+from curator.table.model import Table, to_plain
 from curator.table.nearest import CHUNK, NearestRows
+from curator.table.provenance import PROVENANCE, REAL, UNKNOWN, UNKNOWN_DEPTH, Earlier, Fed, Provenance
+from curator.table.read import NOTE
 from curator.table.restore import conform, restore
 from curator.table.splits import Fold, Splits, groups_of, make_splits, strata
 from curator.table.whole import Whole
@@ -13,19 +16,28 @@ from curator.table.whole import Whole
 __all__ = [
     "CHUNK",
     "ENCODERS",
+    "NOTE",
     "PROVENANCE",
+    "REAL",
+    "UNKNOWN",
+    "UNKNOWN_DEPTH",
     "Column",
     "DistanceRows",
+    "Earlier",
     "Encoder",
     "Encoding",
+    "Fed",
     "Fold",
     "NearestRows",
     "OrdinalRows",
+    "Provenance",
     "Splits",
     "Suspicion",
     "Table",
     "Whole",
     "conform",
+    "earlier_plain",
+    "earlier_restored",
     "groups_of",
     "load_table",
     "looks_beyond",

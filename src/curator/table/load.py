@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from curator.errors import DataError, Problem, RecipeProblems, unknown_name
 from curator.recipe.models import Recipe
 from curator.records import CATEGORICAL_KINDS, Kind, TaskType
+from curator.table.accumulate import SYNTHETIC_ONLY, identified, join
 from curator.table.budget import Chosen
 from curator.table.check import check_rows
 from curator.table.kinds import Column, Role, infer_kind, shown
-from curator.table.model import PROVENANCE, Table, is_curated, taken_names, to_plain, word_of
+from curator.table.model import Table, taken_names, to_plain, word_of
 from curator.table.part import budget_of, large_files, part_of_files, part_of_frame
-from curator.table.read import mark_missing, read_table, refuse_repeated, with_index
+from curator.table.provenance import UNKNOWN, UNKNOWN_DEPTH, is_curated
+from curator.table.read import Part, mark_missing, read_parts, refuse_repeated, with_index
 from curator.table.whole import Whole, WholeFiles, WholeFrame
 
 if TYPE_CHECKING:
@@ -23,7 +26,6 @@ if TYPE_CHECKING:
 
 MOST_CLASSES = 100
 LEAST_ROWS = 40
-_SYNTHETIC_ONLY = "the table holds synthetic rows only (column 'origin'); curation needs real rows to judge by"
 
 
 def load_table(recipe: Recipe, data: pd.DataFrame | None = None) -> Table:
@@ -42,51 +44,74 @@ def load_table(recipe: Recipe, data: pd.DataFrame | None = None) -> Table:
     DataError
         When the table cannot serve the task.
     """
-    spec = recipe.data
+    spec, base = recipe.data, recipe.origin.folder
     decisions: list[str] = []
     if data is not None:
-        frame = mark_missing(with_index(data), spec.missing)
-    elif spec.source is None:
+        parts = [Part("the table", "", mark_missing(with_index(data), spec.missing))]
+    elif not spec.sources:
         raise RecipeProblems([Problem(("data", "source"), "is required; name a file, or pass a frame from Python")])
-    elif (files := large_files(spec, recipe.origin.folder)) is not None:
+    elif recipe.integrity.anchor is None and (files := large_files(spec, base)) is not None:
         return _from_files(files, recipe, decisions)
     else:
-        base = recipe.origin.folder
-        frame, decisions = read_table(spec.source, base=base, query=spec.query, table=spec.table, missing=spec.missing)
-    frame = frame.rename(columns=str)
-    refuse_repeated(list(frame.columns), spec.source or "the table")
-    _check_names(recipe, list(frame.columns))
-    frame = _without_synthetic_rows(frame, spec.weight, decisions).drop(columns=list(spec.drop), errors="ignore")
+        parts, decisions = read_parts(
+            spec.sources, base=base, query=spec.query, table=spec.table, missing=spec.missing
+        )
+    if recipe.integrity.anchor is not None:
+        parts += read_parts([recipe.integrity.anchor], base=base, missing=spec.missing, anchor=True)[0]
+    return _from_parts([replace(p, frame=p.frame.rename(columns=str)) for p in parts], recipe, decisions)
+
+
+def _from_parts(parts: Sequence[Part], recipe: Recipe, decisions: list[str]) -> Table:
+    """Load what has been read into memory."""
+    spec = recipe.data
+    for part in parts:
+        refuse_repeated(list(part.frame.columns), part.path or part.source)
+    names = list(dict.fromkeys(c for p in parts for c in p.frame.columns))
+    _check_names(recipe, names, fed=any(is_curated(p.frame) for p in parts))
+    joined = join(parts, spec.provenance, spec.drop, spec.weight, decisions)
+    frame = joined.frame.drop(columns=list(spec.drop), errors="ignore")
     _refuse_taken_names(list(frame.columns), spec.weight)
-    frame = _with_target(_flatten(frame, decisions), spec.target, decisions)
+    frame, present = _with_target(_flatten(frame, decisions), spec.target, decisions)
+    kept, stated = identified(joined, frame, present, spec.weight, decisions)
+    frame = frame.iloc[kept].reset_index(drop=True) if len(kept) < len(frame) else frame
+    _refuse_few(frame)
+    if joined.origin == UNKNOWN:
+        decisions.append(UNKNOWN_DEPTH)
+    about: dict[str, Any] = {"earlier": joined.earlier, "fed": joined.inputs}
     limit = budget_of(spec)
     if limit is None or len(frame) <= limit:
-        return _settled(frame, recipe, decisions)
+        return replace(_settled(frame, recipe, decisions), stated=stated, **about)
     check_rows(frame, recipe)
     chosen = part_of_frame(frame, recipe)
-    part = frame.iloc[chosen.rows].reset_index(drop=True)
-    return _part(part, WholeFrame(frame), chosen, recipe, decisions)
+    part_of_it = frame.iloc[chosen.rows].reset_index(drop=True)
+    table = _part(part_of_it, WholeFrame(frame, None if stated is None else stated.ids), chosen, recipe, decisions)
+    return replace(table, stated=None if stated is None else stated.take(chosen.rows), **about)
 
 
 def _from_files(files: WholeFiles, recipe: Recipe, decisions: list[str]) -> Table:
     """Load the part of large files that the run works with."""
     spec = recipe.data
     names = list(files.dataset.schema.names)
-    refuse_repeated(names, spec.source or "the table")
+    refuse_repeated(names, ", ".join(spec.sources))
     _check_names(recipe, names)
-    frame, whole, chosen = part_of_files(files, recipe)
+    frame, stated, whole, chosen = part_of_files(files, recipe)
     if whole.curated and whole.rows == 0:
-        raise DataError(_SYNTHETIC_ONLY)
+        raise DataError(SYNTHETIC_ONLY)
     _refuse_taken_names(list(frame.columns), spec.weight)
     unused = len(whole.usable) - whole.rows
     if whole.curated:
         decisions.append(f"an earlier curated output, or rows without a target: {unused} rows set aside")
     elif unused:
         decisions.append(f"{unused} rows without a target value left out")
-    frame = _with_target(_flatten(frame, decisions), spec.target, decisions)
+    frame, _ = _with_target(_flatten(frame, decisions), spec.target, decisions)
+    _refuse_few(frame)
+    if whole.origin == UNKNOWN:
+        decisions.append(UNKNOWN_DEPTH)
+    about: dict[str, Any] = {"stated": stated, "fed": whole.fed}
     if len(frame) == whole.rows:
-        return _settled(frame, recipe, decisions)  # less what does not count, all rows are within the budget
-    return _part(frame, whole, chosen, recipe, decisions)
+        # Less what does not count, all rows are within the budget.
+        return replace(_settled(frame, recipe, decisions), **about)
+    return replace(_part(frame, whole, chosen, recipe, decisions), **about)
 
 
 def _part(frame: pd.DataFrame, whole: Whole, chosen: Chosen, recipe: Recipe, decisions: list[str]) -> Table:
@@ -135,34 +160,20 @@ def settle_task(frame: pd.DataFrame, columns: tuple[Column, ...], recipe: Recipe
     return table
 
 
-def _check_names(recipe: Recipe, names: list[str]) -> None:
+def _check_names(recipe: Recipe, names: list[str], *, fed: bool = False) -> None:
+    """Refuse names of columns that no file has; what was dropped once may be missing where an output is `fed` back."""
     spec = recipe.data
     asked: list[tuple[tuple[str | int, ...], str | None]] = [
         (("data", "target"), spec.target),
         (("data", "group"), spec.group),
         (("data", "time"), spec.time),
         (("data", "weight"), spec.weight),
-        *((("data", "drop", i), name) for i, name in enumerate(spec.drop)),
+        *((("data", "drop", i), name) for i, name in enumerate(() if fed else spec.drop)),
         *((("data", "types", name), name) for name in spec.types),
     ]
     missing = [Problem(path, unknown_name("column", name, names)) for path, name in asked if name and name not in names]
     if missing:
         raise RecipeProblems(missing)
-
-
-def _without_synthetic_rows(frame: pd.DataFrame, weight: str | None, decisions: list[str]) -> pd.DataFrame:
-    """Recognise an earlier curated output: only its real rows are learned from, and its columns are not features."""
-    if not is_curated(frame):
-        return frame
-    synthetic = frame["origin"] != "real"
-    if synthetic.all():
-        raise DataError(_SYNTHETIC_ONLY)
-    decisions.append(
-        f"an earlier curated output: {int(synthetic.sum())} synthetic rows set aside, "
-        f"{int((~synthetic).sum())} real rows kept"
-    )
-    own = [c for c in frame.columns if c not in PROVENANCE or c == weight]
-    return frame.loc[~synthetic, own].reset_index(drop=True)
 
 
 def _refuse_taken_names(names: list[str], weight: str | None) -> None:
@@ -224,18 +235,22 @@ def _objects(values: pd.Series, decisions: list[str]) -> pd.Series:
     return to_plain(values, "categorical")
 
 
-def _with_target(frame: pd.DataFrame, target: str, decisions: list[str]) -> pd.DataFrame:
-    missing = frame[target].isna()
+def _with_target(frame: pd.DataFrame, target: str, decisions: list[str]) -> tuple[pd.DataFrame, np.ndarray]:
+    """Return the rows that have a target, and which ones these are."""
+    missing = frame[target].isna().to_numpy()
     if missing.all():
         raise DataError(f"the target {target!r} has no value in any row")
     if missing.any():
         decisions.append(f"{int(missing.sum())} rows without a target value left out")
         frame = frame[~missing].reset_index(drop=True)
+    return frame, np.flatnonzero(~missing)
+
+
+def _refuse_few(frame: pd.DataFrame) -> None:
     if len(frame) < LEAST_ROWS:
         raise DataError(
             f"the table has {len(frame)} usable rows; at least {LEAST_ROWS} are needed to learn and to judge"
         )
-    return frame
 
 
 def _column(values: pd.Series, recipe: Recipe, decisions: list[str]) -> Column:

@@ -12,6 +12,7 @@ import numpy as np
 from curator.records import CATEGORICAL_KINDS, Kind, TaskType
 from curator.table.dates import read_dates
 from curator.table.kinds import Column, Role
+from curator.table.provenance import PROVENANCE, Earlier, Fed, Provenance
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
 # The target's name in the rows that a synthesizer learns.
 TARGET = "__target__"
-PROVENANCE = ("sample_weight", "origin", "generation", "row_id")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +42,12 @@ class Table:
         Where there are more rows than the run works with: all of them. `frame` then holds a part.
     inclusion : array of shape (n,), optional
         How many rows of the whole each row of the part stands for, relative to the mean; None where all are alike.
+    stated : Provenance, optional
+        Where the rows come from, as far as files or the recipe say so; see `provenance`.
+    earlier : Earlier, optional
+        Rows of earlier outputs that are not real. They take part in nothing but their own test.
+    fed : tuple of Fed
+        The earlier outputs among the files.
     """
 
     frame: pd.DataFrame
@@ -52,6 +58,9 @@ class Table:
     decisions: tuple[str, ...]
     whole: Whole | None = None
     inclusion: np.ndarray | None = None
+    stated: Provenance | None = None
+    earlier: Earlier | None = None
+    fed: tuple[Fed, ...] = ()
 
     def __len__(self) -> int:
         return len(self.frame)
@@ -96,6 +105,16 @@ class Table:
         own = np.ones(len(self)) if column is None else self.frame[column.name].to_numpy(float)
         return own if self.inclusion is None else own * self.inclusion
 
+    @cached_property
+    def provenance(self) -> Provenance:
+        """Where each row comes from; all are real unless something is known of them."""
+        return self.stated or Provenance.plain(len(self))
+
+    @property
+    def next_generation(self) -> int:
+        """Generation of rows whose synthesizer was fitted on this table's: one more than the greatest of theirs."""
+        return 1 + self.provenance.generation
+
     @property
     def total(self) -> int:
         """Rows of the whole table."""
@@ -103,7 +122,7 @@ class Table:
 
     @cached_property
     def content_hash(self) -> str:
-        """SHA-256 of column names, kinds and values."""
+        """SHA-256 of column names, kinds and values, and of what is known of where rows come from."""
         import pandas as pd
 
         digest = hashlib.sha256(b"" if self.whole is None else self.whole.digest.encode())
@@ -113,6 +132,11 @@ class Table:
             if isinstance(values.dtype, pd.CategoricalDtype):
                 values = values.astype(object)
             digest.update(pd.util.hash_pandas_object(values, index=False).to_numpy().tobytes())
+        if self.stated is not None:
+            known = self.stated
+            digest.update(repr((known.origin, known.generation, known.ids.tolist())).encode() + known.new.tobytes())
+        if self.earlier is not None:
+            digest.update(self.earlier.digest())
         return digest.hexdigest()
 
 
@@ -137,18 +161,6 @@ def word_of(value: Any) -> str:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value)
-
-
-def is_curated(frame: pd.DataFrame) -> bool:
-    """Whether `origin` and `generation` mean what they mean in curated datasets; other tables may use these words."""
-    import pandas as pd
-
-    if not {"origin", "generation"} <= set(frame.columns):
-        return False
-    depth = frame["generation"]
-    if not pd.api.types.is_integer_dtype(depth.dtype) or depth.isna().any() or (depth < 0).any():
-        return False
-    return bool(((frame["origin"].astype(str) == "real") == (depth == 0)).all())
 
 
 def taken_names(names: list[str], weight: str | None = None) -> list[str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,8 +14,9 @@ from curator.recipe.models import DataSpec, Recipe
 from curator.table.budget import AUTO_BUDGET, Chosen, choose_rows, members
 from curator.table.delimited import columns_agree, more_lines_than
 from curator.table.model import to_plain
-from curator.table.read import DELIMITED, find_files, kind_of_file
-from curator.table.whole import PARQUET, WholeFiles, more_rows_than, open_files, real_rows
+from curator.table.provenance import REAL, UNKNOWN, Fed, Provenance, is_curated
+from curator.table.read import DELIMITED, delimiter_of, find_files, kind_of_file, noted
+from curator.table.whole import PARQUET, WholeFiles, more_rows_than, open_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,55 +35,117 @@ def budget_of(spec: DataSpec) -> int | None:
 def large_files(spec: DataSpec, base: Path) -> WholeFiles | None:
     """Return the recipe's files, of parquet or delimited text, if they hold more rows than the budget."""
     limit = budget_of(spec)
-    if limit is None or spec.source is None or spec.query is not None or spec.table is not None:
+    if limit is None or not spec.sources or spec.query is not None or spec.table is not None:
         return None
-    suffix = kind_of_file(spec.source)
-    if suffix not in PARQUET and suffix not in DELIMITED:
+    kinds = {kind_of_file(source) for source in spec.sources}
+    suffix = min(kinds)
+    if len(kinds) > 1 or (suffix not in PARQUET and suffix not in DELIMITED):
         return None
-    files = find_files(spec.source, base)
-    if any(not f.fs.isfile(f.path) for f in files):
-        return None  # the usual reader says what is wrong
-    if suffix in PARQUET and (files[0].compression is not None or not more_rows_than(files, limit)):
+    files = [f for source in spec.sources for f in find_files(source, base)]
+    if len({f.compression for f in files}) > 1 or len({type(f.fs) for f in files}) > 1:
         return None
-    if suffix in DELIMITED:
-        try:
-            if files[0].compression not in _READ_AS_THEY_ARE or not more_lines_than(files, limit):
-                return None
-            if not columns_agree(files, suffix, spec.missing):
-                return None
-        except (OSError, EOFError, zlib.error):
-            return None  # the usual reader says of this, too, what is wrong
+    if any(not f.fs.isfile(f.path) for f in files) or not _is_read_in_batches(files, suffix, limit, spec.missing):
+        return None  # the usual reader says what is wrong, if anything is
     whole = open_files(files, suffix, spec.target, spec.drop, spec.missing, spec.weight)
     return whole if whole.dataset.count_rows() > limit else None
 
 
-def part_of_files(whole: WholeFiles, recipe: Recipe) -> tuple[pd.DataFrame, WholeFiles, Chosen]:
+def _is_read_in_batches(files: Sequence[Any], suffix: str, limit: int, missing: Sequence[str]) -> bool:
+    """Whether files may hold more rows than the limit, and have the same columns in one order."""
+    if suffix in PARQUET:
+        large = files[0].compression is None and more_rows_than(files, limit)
+        # Outputs beside other files are joined row by row, in memory.
+        return large and not _some_say_more(files, suffix)
+    try:
+        large = files[0].compression in _READ_AS_THEY_ARE and more_lines_than(files, limit)
+        return large and not _some_say_more(files, suffix) and columns_agree(files, suffix, missing)
+    except (OSError, EOFError, zlib.error):
+        return False
+
+
+def _some_say_more(files: Sequence[Any], suffix: str) -> bool:
+    """Whether some files have the columns of an output, and others have not."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    def names(file: Any) -> set[str]:
+        with file as handle:
+            if suffix in PARQUET:
+                try:
+                    return set(pq.read_schema(handle).names)
+                except (pa.ArrowInvalid, OSError):
+                    return set()  # `open_files` says what is wrong
+            line = handle.readline().decode("utf-8-sig", errors="replace")
+            return {c.strip().strip('"') for c in line.split(delimiter_of(line, suffix))}
+
+    return len(files) > 1 and len({{"origin", "generation"} <= names(f) for f in files}) > 1
+
+
+def part_of_files(whole: WholeFiles, recipe: Recipe) -> tuple[pd.DataFrame, Provenance | None, WholeFiles, Chosen]:
     """Choose rows in one pass over the columns that decide, and read them in another."""
     spec = recipe.data
     names = whole.dataset.schema.names
     slices = [s.where for s in recipe.rare.slices]
     wanted = {spec.target, *(c for c in (spec.group,) if c), *(c for c in names if any(c in w for w in slices))}
-    curated = {"origin", "generation"} <= set(names)
-    wanted |= {"origin", "generation"} if curated else set()
-    usable, real, kept, groups, targets = [], [], [], [], []
+    says = {"origin", "generation"} <= set(names)
+    wanted |= {"origin", "generation", "row_id"} if says else set()
+    usable, known, kept, groups, targets = [], [], [], [], []
     for frame in whole.scan([n for n in names if n in wanted]):
         usable.append(frame[spec.target].notna().to_numpy())
-        real.append(real_rows(frame) if curated else None)
+        known.append(_marks(frame) if says else None)
         kept.append(_in_slices(frame, slices))
         targets.append(_hashes(frame[spec.target]))
         if spec.group:
             groups.append(_hashes(frame[spec.group]))
-    use = np.concatenate(usable)
-    is_real = [r for r in real if r is not None]
-    was_curated = bool(is_real) and len(is_real) == len(real)
-    if was_curated:
-        use &= np.concatenate(is_real)
+    use, marks = np.concatenate(usable), [m for m in known if m is not None]
+    found = replace(whole, origin=UNKNOWN if spec.provenance == UNKNOWN else REAL, generation=0)
+    if marks and len(marks) == len(known):
+        found = replace(whole, curated=True)
+        if spec.provenance != "real":
+            rows, found = _base(_stacked(marks), found)
+            use &= rows
+    elif found.origin == UNKNOWN:
+        found = replace(found, generation=1)
     chosen = choose_rows(
         _strata(np.concatenate(targets)[use]), np.concatenate(kept)[use],
         _groups(np.concatenate(groups)[use]) if groups else None, budget_of(spec) or len(use), recipe.search.seed,
     )  # fmt: skip
-    found = replace(whole, usable=use, curated=was_curated)
-    return found.take(chosen.rows, recipe), found, chosen
+    found = replace(found, usable=use)
+    return *found.take(chosen.rows, recipe), found, chosen
+
+
+def _marks(frame: pd.DataFrame) -> pd.DataFrame | None:
+    """Return origin as a number, generation and the hash of the id; None where the columns mean something else."""
+    import pandas as pd
+
+    if not is_curated(frame):
+        return None
+    ids = pd.util.hash_pandas_object(frame["row_id"].astype(str), index=False) if "row_id" in frame else None
+    kind = np.select([frame["origin"] == REAL, frame["origin"] == UNKNOWN], [2, 1], 0).astype(np.int8)
+    return pd.DataFrame({"kind": kind, "generation": frame["generation"].to_numpy(np.int32), "id": ids})
+
+
+def _stacked(marks: list[pd.DataFrame]) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.concat(marks, ignore_index=True)
+
+
+def _base(marks: pd.DataFrame, whole: WholeFiles) -> tuple[np.ndarray, WholeFiles]:
+    """Return which rows are real (if none is, which are of unknown depth), each once, and what is known of them."""
+    best = max(1, int(marks["kind"].max()))
+    rows = (marks["kind"] == best).to_numpy()
+    named = bool(marks["id"].notna().all())
+    once = ~marks["id"].duplicated().to_numpy() if named else np.ones(len(marks), dtype=bool)
+    names = {2: REAL, 1: UNKNOWN, 0: "synthetic"}
+    different = marks[once]
+    counts = {name: int((different["kind"] == k).sum()) for k, name in names.items() if (different["kind"] == k).any()}
+    depth, number = np.unique(different["generation"].to_numpy(), return_counts=True)
+    depths = {int(d): int(n) for d, n in zip(depth, number, strict=True)}
+    first = Path(whole.dataset.files[0])
+    fed = Fed(first.name, str(first), counts, depths, noted(whole.dataset.schema.metadata))
+    generation = int(marks.loc[rows, "generation"].max()) if rows.any() else 0
+    return rows & once, replace(whole, named=named, origin=names[best], generation=generation, fed=(fed,))
 
 
 def part_of_frame(frame: pd.DataFrame, recipe: Recipe) -> Chosen:

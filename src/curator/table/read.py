@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
@@ -27,37 +29,111 @@ _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
 DELIMITED = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _FORMATS = (*DELIMITED, ".parquet", ".pq", ".jsonl", ".ndjson")
 _WILDCARDS = "*?["
+# Where the metadata of a parquet file says which run wrote it.
+NOTE = b"curator"
 _LEADING_ZERO = re.compile(r"(?:^|[,;|\t\"])0\d+(?:[,;|\t\"\r\n]|$)", re.MULTILINE)
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """What one file holds, or a query, or a frame.
+
+    Attributes
+    ----------
+    source : str
+        As the recipe names it.
+    path : str
+        The file; empty for others.
+    frame : DataFrame
+        With a fresh integer index, missing values marked.
+    about : mapping or None
+        What a run has noted in a file that it wrote.
+    anchor : bool
+        Whether its rows always belong to the table.
+    """
+
+    source: str
+    path: str
+    frame: pd.DataFrame
+    about: Mapping[str, Any] | None = None
+    anchor: bool = False
+
+
+def read_parts(
+    sources: Sequence[str],
+    *,
+    base: Path,
+    query: str | None = None,
+    table: str | None = None,
+    missing: Sequence[str] = (),
+    anchor: bool = False,
+) -> tuple[list[Part], list[str]]:
+    """Read the files of a table, or what a database gives.
+
+    Parameters
+    ----------
+    sources : sequence of str
+        Each a path (relative to `base`), a glob, an fsspec URL, or an SQLAlchemy URL together with `query` or `table`.
+    missing : sequence of str
+        Texts that mean a missing value, beside `MISSING_TEXTS`.
+    anchor : bool
+        What `Part.anchor` says of them.
+
+    Returns
+    -------
+    parts : list of Part
+    decisions : list of str
+        What was decided on the way, for the record.
+    """
+    parts, decisions = [], []
+    for source in sources:
+        if query is not None or table is not None:
+            frame, found = read_database(source, query, table)
+            parts.append(Part(without_password(source), "", frame))
+            decisions += found
+        else:
+            parts += _from_files(source, base, missing)
+    files = sum(bool(p.path) for p in parts)
+    if files > 1:
+        order = "their names" if len(sources) == 1 else "the recipe"
+        decisions.append(f"{files} files read in the order of {order}")
+    shown = ", ".join(without_password(s) for s in sources)
+    if not any(len(p.frame) and p.frame.shape[1] for p in parts):
+        raise DataError(f"{shown}: holds no rows; the table needs a header and data")
+    for part in parts:
+        refuse_repeated(list(part.frame.columns), Path(part.path).name if len(parts) > 1 else shown)
+    whole = [replace(p, frame=mark_missing(with_index(p.frame), missing), anchor=anchor) for p in parts]
+    return whole, decisions
 
 
 def read_table(
     source: str, *, base: Path, query: str | None = None, table: str | None = None, missing: Sequence[str] = ()
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Read a table.
+    """Read a table whose files have the same columns into one frame; see `read_parts`."""
+    parts, decisions = read_parts([source], base=base, query=query, table=table, missing=missing)
+    return stacked(parts), decisions
 
-    Parameters
-    ----------
-    source : str
-        A path (relative to `base`), a glob, an fsspec URL, or an SQLAlchemy URL together with `query` or `table`.
-    missing : sequence of str
-        Texts that mean a missing value, beside `MISSING_TEXTS`.
 
-    Returns
-    -------
-    frame : DataFrame
-        With a fresh integer index.
-    decisions : list of str
-        What was decided on the way, for the record.
+def stacked(parts: Sequence[Part], left_out: Collection[str] = ()) -> pd.DataFrame:
+    """Return the rows of all parts, in the first one's order of columns.
+
+    Raises
+    ------
+    DataError
+        When their columns differ, those that are `left_out` aside; with the file that differs.
     """
-    if query is not None or table is not None:
-        frame, decisions = read_database(source, query, table)
-    else:
-        frame, decisions = _from_files(source, base, missing)
-    shown = without_password(source)
-    if frame.shape[1] == 0 or len(frame) == 0:
-        raise DataError(f"{shown}: holds no rows; the table needs a header and data")
-    refuse_repeated(list(frame.columns), shown)
-    return mark_missing(with_index(frame), missing), decisions
+    import pandas as pd
+
+    first = [c for c in parts[0].frame.columns if str(c) not in left_out]
+    for part in parts:
+        odd = sorted(({*map(str, part.frame.columns)} ^ {*map(str, first)}) - set(left_out))
+        if odd:
+            where = parts[0].path or parts[0].source
+            raise DataError(
+                f"{part.path or part.source}: its columns differ from those of {where}: {', '.join(odd[:5])}"
+            )
+    held = [p.frame[first] for p in parts if len(p.frame)] or [parts[0].frame[first]]
+    return pd.concat(held, ignore_index=True) if len(held) > 1 else held[0].reset_index(drop=True)
 
 
 def with_index(frame: pd.DataFrame) -> pd.DataFrame:
@@ -129,19 +205,10 @@ def find_files(source: str, base: Path) -> list[Any]:
     return _open_files(source, base, _format(source)[1])
 
 
-def _from_files(source: str, base: Path, missing: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
-    import pandas as pd
-
+def _from_files(source: str, base: Path, missing: Sequence[str]) -> list[Part]:
     suffix, compression = _format(source)
     files = _open_files(source, base, compression)
-    frames = [_open_and_read(file, source, suffix, missing) for file in files]
-    first = list(frames[0].columns)
-    for file, frame in zip(files, frames, strict=True):
-        odd = sorted({*map(str, frame.columns)} ^ {*map(str, first)})
-        if odd:
-            raise DataError(f"{file.path}: its columns differ from those of {files[0].path}: {', '.join(odd[:5])}")
-    decisions = [f"{len(files)} files read in the order of their names"] if len(files) > 1 else []
-    return pd.concat([f[first] for f in frames], ignore_index=True) if len(frames) > 1 else frames[0], decisions
+    return [Part(source, str(f.path), *_open_and_read(f, source, suffix, missing)) for f in files]
 
 
 def _open_files(source: str, base: Path, compression: str | None) -> list[Any]:
@@ -167,7 +234,9 @@ def _nothing(source: str, base: Path) -> list[Any]:
     raise DataError(f"{source}: no file matches; looked in {base}")
 
 
-def _open_and_read(file: Any, source: str, suffix: str, missing: Sequence[str]) -> pd.DataFrame:
+def _open_and_read(
+    file: Any, source: str, suffix: str, missing: Sequence[str]
+) -> tuple[pd.DataFrame, Mapping[str, Any] | None]:
     import lzma
 
     import pandas as pd
@@ -208,15 +277,28 @@ def _format(source: str) -> tuple[str, str | None]:
     raise DataError(f"{source}: unknown file type {found!r}; known: {known}, also .gz, .zst, .bz2, .xz")
 
 
-def _read_one(handle: IO[bytes], suffix: str, name: str, missing: Sequence[str]) -> pd.DataFrame:
+def _read_one(
+    handle: IO[bytes], suffix: str, name: str, missing: Sequence[str]
+) -> tuple[pd.DataFrame, Mapping[str, Any] | None]:
     import pandas as pd
 
     content = handle.read()
     if suffix in {".parquet", ".pq"}:
-        return pd.read_parquet(io.BytesIO(content))
+        import pyarrow.parquet as pq
+
+        return pd.read_parquet(io.BytesIO(content)), noted(pq.read_schema(io.BytesIO(content)).metadata)
     if suffix in {".jsonl", ".ndjson"}:
-        return pd.read_json(io.BytesIO(content), lines=True, dtype=False, convert_dates=False)
-    return read_text(content, suffix, name, missing)
+        return pd.read_json(io.BytesIO(content), lines=True, dtype=False, convert_dates=False), None
+    return read_text(content, suffix, name, missing), None
+
+
+def noted(metadata: Mapping[bytes, bytes] | None) -> Mapping[str, Any] | None:
+    """Return what a run has noted in the metadata of a file that it wrote; None where there is nothing to be read."""
+    try:
+        found = json.loads((metadata or {}).get(NOTE, b"null"))
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def read_text(content: bytes, suffix: str, name: str, missing: Sequence[str]) -> pd.DataFrame:

@@ -6,7 +6,7 @@ import functools
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,7 +16,7 @@ import numpy as np
 from curator.errors import DataError, reason_of
 from curator.table.check import check_rows
 from curator.table.delimited import text_dataset
-from curator.table.model import PROVENANCE, is_curated
+from curator.table.provenance import PROVENANCE, REAL, Fed, Provenance
 from curator.table.read import mark_missing
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from curator.recipe.models import Recipe
 
 BATCH_ROWS = 131_072
+ROW_ID = PROVENANCE[3]
 PARQUET = frozenset({".parquet", ".pq"})
 
 
@@ -44,14 +45,22 @@ class Whole(Protocol):
         """Arrow schema of their columns, as they arrived, less dropped ones."""
 
     def batches(self) -> Iterator[Any]:
-        """Yield Arrow tables of this schema, in the order of the rows."""
+        """Yield Arrow tables of this schema, in the order of the rows; with `ROW_ID` where rows have ids already."""
 
 
 @dataclass(frozen=True, eq=False)
 class WholeFrame:
-    """A table in memory."""
+    """A table in memory.
+
+    Attributes
+    ----------
+    frame : DataFrame
+    ids : array of str, optional
+        The rows' ids, where they have any.
+    """
 
     frame: pd.DataFrame
+    ids: np.ndarray | None = None
 
     @property
     def rows(self) -> int:
@@ -68,6 +77,8 @@ class WholeFrame:
             values = self.frame[name]
             plain = values.astype(object) if isinstance(values.dtype, pd.CategoricalDtype) else values
             found.update(pd.util.hash_pandas_object(plain, index=False).to_numpy().tobytes())
+        if self.ids is not None:
+            found.update("\n".join(self.ids).encode())
         return found.hexdigest()
 
     @cached_property
@@ -83,7 +94,9 @@ class WholeFrame:
 
         for start in range(0, len(self.frame), BATCH_ROWS):
             part = self.frame.iloc[start : start + BATCH_ROWS]
-            yield pa.Table.from_pandas(part, schema=self.schema, preserve_index=False)
+            batch = pa.Table.from_pandas(part, schema=self.schema, preserve_index=False)
+            ids = None if self.ids is None else pa.array(self.ids[start : start + BATCH_ROWS], pa.string())
+            yield batch if ids is None else batch.append_column(ROW_ID, ids)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +112,15 @@ class WholeFiles:
         Texts that mean a missing value.
     weight : str or None
         The weight column, which an earlier curated output may share with ours.
+    usable : bool array
+        Which of the files' rows count.
+    curated : bool
+        Whether they are an earlier output, whose own columns are left out.
+    named : bool
+        Whether the rows have ids that they keep.
+    origin, generation
+        As in `Provenance`.
+    fed : tuple of Fed
     """
 
     dataset: Any
@@ -108,6 +130,10 @@ class WholeFiles:
     weight: str | None
     usable: np.ndarray = field(default_factory=lambda: np.empty(0, dtype=bool))
     curated: bool = False
+    named: bool = False
+    origin: str = REAL
+    generation: int = 0
+    fed: tuple[Fed, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -138,14 +164,17 @@ class WholeFiles:
     def batches(self) -> Iterator[Any]:
         """See `Whole`."""
         start = 0
-        for batch in self._read([f.name for f in self.schema]):
+        for batch in self._read([*(f.name for f in self.schema), *([ROW_ID] if self.named else [])]):
             usable = self.usable[start : start + len(batch)]
             start += len(batch)
             found = batch if usable.all() else batch.filter(usable)
             yield self._with_gaps(found)
 
-    def take(self, rows: np.ndarray, recipe: Recipe) -> pd.DataFrame:
-        """Return usable rows by their positions (ascending), and check all of them on the way; see `check_rows`."""
+    def take(self, rows: np.ndarray, recipe: Recipe) -> tuple[pd.DataFrame, Provenance | None]:
+        """Return usable rows by their positions (ascending), and check all of them on the way; see `check_rows`.
+
+        With what is known of them, where anything is but that they are real.
+        """
         import pyarrow as pa
 
         parts, start = [], 0
@@ -156,8 +185,14 @@ class WholeFiles:
             first, last = np.searchsorted(rows, [start, start + len(batch)])
             parts.append(batch.take(pa.array(rows[first:last] - start)))
             start += len(batch)
-        frame: pd.DataFrame = pa.concat_tables(parts).to_pandas()
-        return frame
+        taken = pa.concat_tables(parts)
+        frame: pd.DataFrame = taken.select(self.schema.names).to_pandas()
+        if self.origin == REAL and not self.named:
+            return frame, None
+        known = Provenance.plain(len(frame), self.origin)
+        ids = taken[ROW_ID].to_pandas().to_numpy(object) if self.named else known.ids
+        # Which rows are new is not looked into in files of this size.
+        return frame, replace(known, ids=ids, generation=self.generation, new=np.zeros(len(frame), dtype=bool))
 
     def scan(self, names: Sequence[str]) -> Iterator[pd.DataFrame]:
         """Yield some columns of every row of the files, usable or not, missing values marked."""
@@ -283,11 +318,6 @@ def _index_columns(schema: Any) -> tuple[set[str], set[str]]:
     columns = {c for c in about.get("index_columns", []) if isinstance(c, str)}
     unnamed = {c for c in columns if c.startswith("__index_level_")}
     return columns - unnamed, unnamed
-
-
-def real_rows(frame: pd.DataFrame) -> np.ndarray | None:
-    """Return which rows are real where two columns say so, as in an earlier curated output; None where they do not."""
-    return (frame["origin"] == "real").to_numpy() if is_curated(frame) else None
 
 
 def _is_number(text: str) -> bool:

@@ -1,0 +1,155 @@
+"""Which runs a table's rows have come through: noted in every dataset, kept in the manifest, drawn as a tree."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from curator.errors import RunDirectoryError
+from curator.rundir import RunDirectory, file_hash, read_json
+from curator.table import REAL, Fed
+
+Entry = dict[str, Any]
+# What may differ between two runs of one recipe on the same files: where they lie, what is beside them, and when.
+_OF_THE_PLACE = frozenset({"source", "manifest_sha256", "unchanged"})
+
+
+def lineage_of(inputs: Sequence[Fed]) -> list[Entry]:
+    """Return one entry for each earlier run whose output is among the files, in their order.
+
+    An entry has ``source``, ``run``, ``fingerprint``, ``manifest_sha256``, ``unchanged`` (whether the file is as its
+    run's manifest says; null where no manifest is beside it), ``real_rows`` (how many rows its run learned from),
+    ``rows`` and ``generations`` (different rows of the file, by kind and by generation) and the run's own ``lineage``.
+    What is not known is null.
+    """
+    found: dict[object, Entry] = {}
+    for number, fed in enumerate(inputs):
+        entry = _entry(fed)
+        key = entry["fingerprint"] or number
+        if key not in found:
+            found[key] = entry
+            continue
+        # The files of one large dataset are one output.
+        known = found[key]
+        for name in ("rows", "generations"):
+            known[name] = _summed(known[name], entry[name])
+        if entry["unchanged"] is not True:
+            known["unchanged"] = entry["unchanged"] if known["unchanged"] is not False else False
+    return list(found.values())
+
+
+def of_any_place(entries: Sequence[Mapping[str, Any]]) -> list[Entry]:
+    """Return a lineage less what changes with the place and the time of a run; that a file was changed is told."""
+    return [
+        {k: of_any_place(v) if k == "lineage" else v for k, v in e.items() if k not in _OF_THE_PLACE}
+        | ({"unchanged": False} if e.get("unchanged") is False else {})
+        for e in entries
+    ]
+
+
+def note(run: str, fingerprint: str, rows: int, entries: Sequence[Mapping[str, Any]]) -> bytes:
+    """Return what a run notes in the metadata of the files that it writes: the same bytes wherever and whenever it ran.
+
+    Parameters
+    ----------
+    rows : int
+        Of the table that it learned from.
+    """
+    content = {"run": run, "fingerprint": fingerprint, "real_rows": rows, "lineage": of_any_place(entries)}
+    return json.dumps(content, sort_keys=True).encode()
+
+
+def unaccounted(entries: Sequence[Mapping[str, Any]]) -> str:
+    """Say why it cannot be told which real rows the synthetic ones of these outputs were made from; empty if it can."""
+    for e in entries:
+        name = e["run"] or e["source"]
+        if e["real_rows"] is None:
+            return f"{name} does not say which real rows it was made from"
+        missing = e["real_rows"] - e["rows"].get(REAL, 0)
+        if missing > 0:
+            return f"{name} comes without {missing} of the real rows it was made from"
+        if e["unchanged"] is False:
+            return f"the output of {name} has been changed since its run"
+    return ""
+
+
+def tree(entries: Sequence[Mapping[str, Any]], indent: str = "") -> Iterator[str]:
+    """Yield one line for each run of a lineage, those that it came from below it."""
+    for place, e in enumerate(entries):
+        last = place == len(entries) - 1
+        yield f"{indent}{'└─ ' if last else '├─ '}{_line(e)}"
+        yield from tree(e["lineage"], indent + ("   " if last else "│  "))
+
+
+def _line(e: Mapping[str, Any]) -> str:
+    name = f"{e['run']} ({e['fingerprint'][:8]})" if e["fingerprint"] else "an output of which nothing is known"
+    depths = ", ".join(f"{n:,} of generation {d}" for d, n in e["generations"].items() if int(d) > 0)
+    kinds = " and ".join(f"{n:,} {kind}" for kind, n in e["rows"].items())
+    text = f"{name}: {kinds} rows" + (f" ({depths})" if depths else "")
+    if e.get("source"):
+        text += f"; {e['source']}"
+    if e.get("manifest_sha256"):
+        text += f"; manifest {e['manifest_sha256'][:12]}"
+    if e.get("unchanged") is False:
+        text += "; the file has been changed since its run"
+    return text
+
+
+def _entry(fed: Fed) -> Entry:
+    about = _checked(fed.about)
+    beside = _beside(fed.path) if fed.path else None
+    if beside is not None and about is not None and beside[1].get("fingerprint") != about["fingerprint"]:
+        beside = None  # it lies in the folder of another run
+    known: Mapping[str, Any] = about or {}
+    unchanged, sha = None, None
+    if beside is not None:
+        path, known, unchanged = beside
+        sha = file_hash(path)
+    return {
+        "source": fed.source, "run": known.get("name", known.get("run")), "fingerprint": known.get("fingerprint"),
+        "manifest_sha256": sha, "unchanged": unchanged, "real_rows": known.get("real_rows"), "rows": dict(fed.rows),
+        "generations": {str(k): v for k, v in fed.generations.items()}, "lineage": list(known.get("lineage", [])),
+    }  # fmt: skip
+
+
+def _beside(path: str) -> tuple[Path, Mapping[str, Any], bool] | None:
+    """Return the manifest of the run that a file is of, its content, and whether the file is as that says."""
+    file = Path(path)
+    for folder in (file.parent, file.parent.parent):
+        directory = RunDirectory(folder)
+        if not directory.complete:
+            continue
+        try:
+            content = read_json(directory.manifest)
+        except RunDirectoryError:
+            continue  # a damaged manifest says nothing of the file, which may be whole
+        files = content.get("files") if isinstance(content, dict) else None
+        name = str(file.relative_to(folder))
+        if isinstance(files, dict) and name in files:
+            stat = file.stat()
+            same = _hashed(file, stat.st_size, stat.st_mtime_ns) == files[name]
+            return Path(directory.manifest), content, same
+    return None
+
+
+@lru_cache(maxsize=256)
+def _hashed(file: Path, size: int, written: int) -> str:  # noqa: ARG001  # part of the cache's key
+    return file_hash(file)
+
+
+def _checked(about: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Return a file's note if it is one of ours; metadata may be anyone's."""
+    if about is None or not all(isinstance(about.get(k), str) for k in ("run", "fingerprint")):
+        return None
+    entries = about.get("lineage", [])
+    keys = {"run", "fingerprint", "real_rows", "rows", "generations", "lineage"}
+    return about if isinstance(entries, list) and all(isinstance(e, dict) and keys <= e.keys() for e in entries) else {
+        **about, "lineage": []
+    }  # fmt: skip
+
+
+def _summed(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {k: one.get(k, 0) + other.get(k, 0) for k in dict.fromkeys((*one, *other))}

@@ -1,0 +1,308 @@
+"""Files joined into one table: earlier outputs beside new rows. A real row counts once, keeps its id, and stays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from curator.errors import DataError
+from curator.table.provenance import PROVENANCE, REAL, UNKNOWN, Earlier, Fed, Provenance, is_curated, next_number
+from curator.table.read import Part, stacked
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SYNTHETIC_ONLY = "the table holds synthetic rows only (column 'origin'); curation needs real rows to judge by"
+# Where more of an output's own rows than this repeat each other, a row of another file that equals one may be another.
+_MOST_REPEATS = 0.01
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """Rows of several files.
+
+    Attributes
+    ----------
+    frame : DataFrame
+        The rows that the run learns from and judges by, in the order of the files.
+    file : int array of shape (n,)
+        Which file each is from.
+    ids : array of shape (n,)
+        The id that an earlier output gave the row, or None.
+    fed, anchor : bool arrays of shape (n,)
+        Whether the row is from an earlier output, or from the anchor.
+    origin : {'real', 'unknown'}
+    generation : int
+    earlier : Earlier or None
+    inputs : tuple of Fed
+    names : tuple of str
+        The files as a reader knows them.
+    """
+
+    frame: pd.DataFrame
+    file: np.ndarray
+    ids: np.ndarray
+    fed: np.ndarray
+    anchor: np.ndarray
+    origin: str
+    generation: int
+    earlier: Earlier | None
+    inputs: tuple[Fed, ...]
+    names: tuple[str, ...]
+
+    @property
+    def says_nothing(self) -> bool:
+        """Whether nothing is known of the rows but that they are real."""
+        return self.origin == REAL and not self.fed.any() and not self.anchor.any()
+
+
+def join(
+    parts: Sequence[Part],
+    declared: Literal["auto", "real", "unknown"],
+    drop: Sequence[str],
+    weight: str | None,
+    decisions: list[str],
+) -> Joined:
+    """Join files; what is known of a row's provenance is taken out of the columns.
+
+    Parameters
+    ----------
+    declared : {'auto', 'real', 'unknown'}
+        What rows are about which no column says anything; ``real`` also overrules the columns.
+    drop : sequence of str
+        Columns that one file may lack: what a run has dropped is not in its output.
+    weight : str or None
+        The weight column, which may share its name with ours.
+
+    Raises
+    ------
+    DataError
+        When columns differ, or no row can be judged by.
+    """
+    curated = [is_curated(p.frame) for p in parts]
+    own = [set(PROVENANCE) - {weight} if c else set() for c in curated]
+    plain = [UNKNOWN if declared == "unknown" and not p.anchor else REAL for p in parts]
+    says = [
+        p.frame["origin"].to_numpy(object) if c and declared != "real" else np.full(len(p.frame), o, dtype=object)
+        for p, c, o in zip(parts, curated, plain, strict=True)
+    ]
+    base = REAL if any((s == REAL).any() for s in says) else UNKNOWN
+    if not any((s == base).any() for s in says):
+        raise DataError(SYNTHETIC_ONLY)
+    several = len(parts) > 1
+    # Only the name: what follows it in a web address may be a secret.
+    names = tuple(PurePath(p.path.partition("?")[0]).name or p.source for p in parts)
+    real, rest, inputs = [], [], []
+    for part, c, own_columns, origin, name in zip(parts, curated, own, says, names, strict=True):
+        fed, taken = c and declared != "real", origin == base
+        frame = part.frame.drop(columns=[col for col in part.frame.columns if col in own_columns])
+        if fed:
+            inputs.append(_described(part, origin))
+            decisions.append(_set_aside(f"{name}: " if several else "", int((~taken).sum()), int(taken.sum()), base))
+        real.append(Part(part.source, part.path, _tightened(frame[taken], frame) if fed else frame[taken]))
+        rest.append(Part(part.source, part.path, frame[~taken]))
+    # What a run has dropped from its table is not in its output.
+    frame = stacked(real, drop if any(curated) else ())
+    generation = 0 if base == REAL else max(
+        int(p.frame.loc[s == base, "generation"].max()) if c and declared != "real" else 1
+        for p, c, s in zip(parts, curated, says, strict=True) if (s == base).any()
+    )  # fmt: skip
+    counts = [len(p.frame) for p in real]
+    flags = [c and declared != "real" for c in curated]
+    return Joined(
+        frame, np.repeat(np.arange(len(parts)), counts),
+        np.concatenate([_ids(p, s == base, known) for p, s, known in zip(parts, says, flags, strict=True)]),
+        np.repeat(flags, counts), np.repeat([p.anchor for p in parts], counts), base, generation,
+        _earlier(parts, rest, says, base, flags), tuple(inputs), names,
+    )  # fmt: skip
+
+
+def _set_aside(name: str, rest: int, taken: int, base: str) -> str:
+    kind = "real rows kept" if base == REAL else "rows of unknown depth kept"
+    return f"{name}an earlier curated output: {rest} synthetic rows set aside, {taken} {kind}"
+
+
+def _described(part: Part, origin: np.ndarray) -> Fed:
+    frame = part.frame
+    ids = frame.get("row_id")
+    once = np.ones(len(frame), dtype=bool) if ids is None else ~ids.duplicated().to_numpy()
+    kind = np.where(np.isin(origin, [REAL, UNKNOWN]), origin, "synthetic")[once]
+    depth, counts = np.unique(frame["generation"].to_numpy(np.int64)[once], return_counts=True)
+    rows = {name: int((kind == name).sum()) for name in (REAL, "synthetic", UNKNOWN) if (kind == name).any()}
+    generations = {int(d): int(n) for d, n in zip(depth, counts, strict=True)}
+    return Fed(part.source, part.path, rows, generations, part.about)
+
+
+def _tightened(frame: pd.DataFrame, whole: pd.DataFrame) -> pd.DataFrame:
+    """Return real rows with the types they had before synthetic rows beside them had gaps in carried columns."""
+    import pandas as pd
+
+    changed: dict[str, str] = {}
+    for name in frame.columns:
+        values = frame[name]
+        if values.isna().any() or not whole[name].isna().any():
+            continue
+        kind = values.dtype
+        if str(kind) in {"Int64", "boolean"}:
+            changed[name] = "int64" if str(kind) == "Int64" else "bool"
+        elif pd.api.types.is_object_dtype(kind) and {type(v) for v in values} <= {bool}:
+            changed[name] = "bool"
+        elif pd.api.types.is_float_dtype(kind) and (values == np.floor(values)).all() and values.abs().max() < 2**53:
+            changed[name] = "int64"
+    return frame.astype(changed) if changed else frame
+
+
+def _ids(part: Part, taken: np.ndarray, known: bool) -> np.ndarray:
+    if not known or "row_id" not in part.frame:
+        return np.full(int(taken.sum()), None, dtype=object)
+    ids = part.frame.loc[taken, "row_id"]
+    return np.array([str(i) if there else None for i, there in zip(ids, ids.notna(), strict=True)], dtype=object)
+
+
+def _earlier(
+    parts: Sequence[Part], rest: Sequence[Part], says: Sequence[np.ndarray], base: str, fed: Sequence[bool]
+) -> Earlier | None:
+    """Return the rows that are set aside; the same candidate given twice stands once, two of one id stand apart."""
+    import pandas as pd
+
+    found, taken = [], dict[str, int]()
+    for number, (part, own, origin, known) in enumerate(zip(parts, rest, says, fed, strict=True)):
+        aside = origin != base
+        if not aside.any():
+            continue
+        frame = own.frame.reset_index(drop=True)
+        written = part.frame.loc[aside].reset_index(drop=True)
+        if known and "row_id" in written:
+            ids = written["row_id"].astype(str).to_numpy(object)
+        else:
+            ids = np.array([f"{o}-{i}" for i, o in enumerate(origin[aside])], dtype=object)
+        about = pd.DataFrame({
+            "origin": origin[aside].astype(str), "generation": written["generation"].to_numpy(int) if known else 1,
+            "row_id": ids, "weight": _relative_weight(part, written, origin == base) if known else 1.0,
+        })  # fmt: skip
+        keys = _row_hashes(frame.assign(_origin=about["origin"])).astype(str)
+        first = ~about["row_id"].duplicated()
+        key_of = dict(zip(about["row_id"][first], keys[first], strict=True))
+        # The first row of a candidate stands for it: those beside it differ in their label alone.
+        again = {i for i, k in key_of.items() if taken.get(f"{i}/{k}") is not None}
+        new = ~about["row_id"].isin(again).to_numpy()
+        names = {i for i in key_of if i not in again and i in taken}
+        about["row_id"] = [f"{i}~{number}" if i in names else i for i in about["row_id"]]
+        taken |= {f"{i}/{k}": 1 for i, k in key_of.items()} | dict.fromkeys(key_of, 1)
+        found.append((frame[new], about[new]))
+    if not found:
+        return None
+    frame = pd.concat([f for f, _ in found], ignore_index=True).rename(columns=str)
+    about = pd.concat([a for _, a in found], ignore_index=True)
+    return Earlier(
+        frame, about["origin"].to_numpy(object), about["generation"].to_numpy(np.int64),
+        about["row_id"].to_numpy(object), about["weight"].to_numpy(float),
+    )  # fmt: skip
+
+
+def _relative_weight(part: Part, written: pd.DataFrame, real: np.ndarray) -> np.ndarray:
+    """Return weights in units of what a real row of the same file has on average."""
+    if "sample_weight" not in written:
+        return np.ones(len(written))
+    weight = written["sample_weight"].to_numpy(float)
+    usual = float(part.frame.loc[real, "sample_weight"].mean()) if real.any() else 1.0
+    return np.nan_to_num(weight / usual if usual > 0 else weight, nan=1.0)
+
+
+def identified(
+    joined: Joined, frame: pd.DataFrame, present: np.ndarray, weight: str | None, decisions: list[str]
+) -> tuple[np.ndarray, Provenance | None]:
+    """Tell which rows are one row seen twice, and give every row its id.
+
+    An id and equal values in every column make two rows of outputs one. A row of a file without ids is one of an output
+    by its values alone, as often as it stands there, if rows of the output hardly ever repeat each other; else equal
+    rows may be different ones, and all are kept. Rows of the anchor are added where the other files lack them.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        The rows that are left of `joined`, in comparable types.
+    present : int array of shape (n,)
+        Which rows of `joined` these are.
+
+    Returns
+    -------
+    kept : int array
+        Positions in `frame`.
+    provenance : Provenance or None
+        Of the kept rows; None where nothing is known of them but that they are real.
+    """
+    import pandas as pd
+
+    if joined.says_nothing:
+        return np.arange(len(frame)), None
+    about = pd.DataFrame({
+        "id": joined.ids[present], "fed": joined.fed[present], "anchor": joined.anchor[present],
+        "file": joined.file[present], "key": _row_hashes(frame.drop(columns=[weight] if weight else [])),
+    })  # fmt: skip
+    named = about["id"].notna()
+    # What stands in an output comes before what is copied from elsewhere, whatever the order of the files.
+    order = np.argsort(about["anchor"].to_numpy() * 2 + ~about["fed"].to_numpy(), kind="stable")
+    ranked = about.iloc[order]
+    keep = ~(named & ranked.duplicated(["id", "key"]).reindex(about.index))
+    taken = ranked[keep.reindex(ranked.index)].duplicated("id").reindex(about.index, fill_value=False)
+    about.loc[named & taken, "id"] = None
+    known = about[about["fed"] & keep]
+    counts = known["key"].value_counts()
+    occurrence = about.groupby(["file", "key"]).cumcount()
+    other = ~about["fed"] & ~about["anchor"]
+    again = other & (occurrence < about["key"].map(counts).fillna(0))
+    certain = len(known) > 0 and float((counts[counts > 1]).sum()) <= _MOST_REPEATS * len(known)
+    for number in sorted(set(about.loc[again, "file"])):
+        rows = int((again & (about["file"] == number)).sum())
+        decisions.append(_repeated(joined.names[number], rows, certain=certain))
+    if certain:
+        keep &= ~again
+    keep &= ~_in_the_table_already(about, keep, joined.names, decisions)
+    new = other & ~about["key"].isin(counts.index)
+    kept = np.flatnonzero(keep.to_numpy())
+    ids = _numbered(about["id"].to_numpy(object)[kept], joined.origin)
+    return kept, Provenance(joined.origin, joined.generation, ids, new.to_numpy()[kept])
+
+
+def _repeated(name: str, rows: int, *, certain: bool) -> str:
+    if certain:
+        return f"{name}: {rows} rows are those of an earlier output (every column is equal), and stand once"
+    return (
+        f"{name}: {rows} rows equal rows of an earlier output in every column, as rows of that output do each other: "
+        "they are taken for different rows; leave them out of the file if they are not"
+    )
+
+
+def _in_the_table_already(
+    about: pd.DataFrame, keep: pd.Series, names: Sequence[str], decisions: list[str]
+) -> pd.Series:
+    """Return which rows of the anchor the other files hold."""
+    there = about.loc[keep & ~about["anchor"], "key"].value_counts()
+    anchor = about["anchor"] & keep
+    held = anchor & (about[anchor].groupby("key").cumcount().reindex(about.index) < about["key"].map(there).fillna(0))
+    if anchor.any():
+        which = ", ".join(dict.fromkeys(names[n] for n in about.loc[anchor, "file"]))
+        rows, every = int((anchor & ~held).sum()), int(about["anchor"].sum())
+        decisions.append(f"{which}: {rows} of {every} rows of the anchor were missing elsewhere, and are added")
+    return held
+
+
+def _numbered(ids: np.ndarray, origin: str) -> np.ndarray:
+    """Give rows without an id the next numbers."""
+    out, missing = ids.copy(), np.array([i is None for i in ids], dtype=bool)
+    start = next_number([i for i in ids if i is not None], origin)
+    out[missing] = [f"{origin}-{start + i}" for i in range(int(missing.sum()))]
+    return out
+
+
+def _row_hashes(frame: pd.DataFrame) -> np.ndarray:
+    import pandas as pd
+
+    plain = frame.astype({c: object for c in frame.columns if isinstance(frame[c].dtype, pd.CategoricalDtype)})
+    found: np.ndarray = pd.util.hash_pandas_object(plain, index=False).to_numpy()
+    return found

@@ -1,0 +1,269 @@
+"""Earlier outputs beside new files: which rows are real, which are the same, under which id, and which are new."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from curator.errors import DataError
+from curator.prepare import fingerprint, load
+from curator.table import load_table
+
+N = 60
+
+
+def rows(start, n=N, seed=0):
+    """Real rows that are told apart by `a`."""
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame(
+        {
+            "a": start + np.arange(n) + 0.25,
+            "b": rng.choice(list("uvw"), n),
+            "n": np.arange(n) % 7,
+            "y": np.arange(n) % 2,
+        }
+    )
+
+
+def output(real, synthetic=20, start="real", first=0, **columns):
+    """An output as a run writes it: real rows, then synthetic ones, then what is known of them."""
+    made = real.sample(synthetic, replace=True, random_state=1, ignore_index=True).assign(a=lambda f: f["a"] + 0.5)
+    n = len(real)
+    both = pd.concat([real, made], ignore_index=True)
+    return both.assign(
+        sample_weight=[1.0] * n + [0.5] * synthetic,
+        origin=["real"] * n + ["echo"] * synthetic,
+        generation=[0] * n + [1] * synthetic,
+        row_id=[f"{start}-{first + i}" for i in range(n)] + [f"echo-{i}" for i in range(synthetic)],
+        **columns,
+    )
+
+
+def write(frame, path):
+    {".csv": lambda: frame.to_csv(path, index=False), ".parquet": lambda: frame.to_parquet(path, index=False),
+     ".jsonl": lambda: frame.to_json(path, orient="records", lines=True)}[path.suffix]()  # fmt: skip
+    return str(path)
+
+
+@pytest.fixture
+def read(tmp_path, make_recipe):
+    """``read({"april.csv": frame, ...}, data={...})``: the table of these files, in this order."""
+
+    def reading(files, data=None, **sections):
+        source = [write(frame, tmp_path / name) for name, frame in files.items()]
+        return load_table(make_recipe({"source": source, **(data or {})}, **sections))
+
+    return reading
+
+
+class TestSources:
+    def test_a_list_of_files_is_one_table_in_its_order(self, read):
+        table = read({"z.csv": rows(0), "a.csv": rows(1000)})
+        assert table.frame["a"].tolist() == [*rows(0)["a"], *rows(1000)["a"]]
+        assert table.stated is None
+        assert table.decisions[0] == "2 files read in the order of the recipe"
+
+    def test_a_glob_may_hold_outputs_and_plain_files(self, tmp_path, make_recipe):
+        write(output(rows(0)), tmp_path / "part-1.csv")
+        write(rows(1000), tmp_path / "part-2.csv")
+        table = load_table(make_recipe({"source": str(tmp_path / "part-*.csv")}))
+        assert len(table) == 2 * N
+        assert len(table.earlier) == 20
+
+    def test_a_list_goes_without_query(self, make_recipe):
+        with pytest.raises(Exception, match="it names one file at least, and goes without query and table"):
+            make_recipe({"source": ["a.csv"], "query": "select 1"})
+        with pytest.raises(Exception, match="it names one file at least"):
+            make_recipe({"source": []})
+
+    def test_columns_must_agree(self, read):
+        with pytest.raises(DataError, match=r"may\.csv: its columns differ from those of .*april\.csv: more"):
+            read({"april.csv": output(rows(0)), "may.csv": rows(1000).assign(more=1)})
+
+    def test_what_an_earlier_run_has_dropped_is_not_in_its_output(self, read):
+        table = read({"may.csv": rows(1000).assign(ticket="t"), "april.csv": output(rows(0))}, {"drop": ["ticket"]})
+        assert len(table) == 2 * N
+
+
+class TestIds:
+    @pytest.mark.parametrize("kinds", [(".parquet", ".csv"), (".csv", ".parquet"), (".jsonl", ".csv")], ids=str)
+    def test_real_rows_keep_theirs_and_new_ones_get_the_next(self, read, kinds):
+        old, new = kinds
+        table = read({f"may{new}": rows(1000), f"april{old}": output(rows(0), first=5)})
+        ids = dict(zip(table.frame["a"], table.provenance.ids, strict=True))
+        assert [ids[a] for a in rows(0)["a"]] == [f"real-{5 + i}" for i in range(N)]
+        assert sorted(ids[a] for a in rows(1000)["a"]) == sorted(f"real-{5 + N + i}" for i in range(N))
+        assert str(table.frame["n"].dtype) == "int64"
+
+    def test_one_id_with_other_values_is_another_row(self, read):
+        table = read({"one.parquet": output(rows(0)), "two.parquet": output(rows(1000))})
+        assert len(table) == 2 * N
+        assert len(set(table.provenance.ids)) == 2 * N
+        assert table.provenance.ids[:N].tolist() == [f"real-{i}" for i in range(N)]
+
+    def test_a_row_in_two_outputs_stands_once(self, read):
+        both = pd.concat([rows(0), rows(1000)], ignore_index=True)
+        table = read({"april.parquet": output(rows(0)), "may.parquet": output(both)})
+        assert table.frame["a"].tolist() == both["a"].tolist()
+        assert table.provenance.ids.tolist() == [f"real-{i}" for i in range(2 * N)]
+        assert not table.provenance.new.any()
+
+    def test_copies_of_a_row_within_an_output_stand_once(self, read):
+        """Estimators that take no weights are given a real row several times, under one id."""
+        copied = output(rows(0))
+        table = read({"april.parquet": pd.concat([copied, copied.head(30)], ignore_index=True)})
+        assert len(table) == N
+
+    def test_gaps_of_synthetic_rows_change_no_type_of_the_real_ones(self, read, tmp_path):
+        keyed = output(rows(0)).assign(key=pd.array([*range(N), *[None] * 20], dtype="Int64"))
+        for name in ("april.parquet", "april.csv"):
+            table = read({name: keyed})
+            assert str(table.frame["key"].dtype) == "int64", name
+            assert table.frame["key"].tolist() == list(range(N))
+
+
+class TestGivenAgain:
+    def test_all_history_beside_the_output_counts_once(self, read):
+        history = pd.concat([rows(0), rows(1000)], ignore_index=True)
+        table = read({"april.parquet": output(rows(0)), "history.csv": history})
+        assert sorted(table.frame["a"]) == sorted(history["a"])
+        assert any(d.startswith(f"history.csv: {N} rows are those of an earlier output") for d in table.decisions)
+        assert table.frame["a"][table.provenance.new].tolist() == rows(1000)["a"].tolist()
+
+    def test_rows_that_stand_more_often_than_in_the_output_stay_as_often(self, read):
+        table = read({"april.parquet": output(rows(0)), "may.csv": pd.concat([rows(0), rows(0)], ignore_index=True)})
+        assert len(table) == 2 * N
+        assert not table.provenance.new.any(), "an equal row may be the one that the output was made from"
+
+    def test_rows_that_hardly_differ_are_not_taken_for_one_another(self, read):
+        few = rows(0).assign(a=np.arange(N) % 3 + 0.5)
+        table = read({"april.parquet": output(few), "may.csv": few})
+        assert len(table) == 2 * N
+        assert not table.provenance.new.any()
+        assert any("they are taken for different rows" in d for d in table.decisions)
+
+    def test_true_repeats_of_a_plain_table_stay(self, read):
+        table = read({"april.csv": pd.concat([rows(0), rows(0)], ignore_index=True)})
+        assert len(table) == 2 * N
+
+
+class TestAnchor:
+    def test_rows_that_are_missing_are_added_and_are_not_new(self, read, tmp_path):
+        anchor = write(rows(0), tmp_path / "anchor.csv")
+        sample = output(rows(0)).iloc[20:]
+        table = read({"april.parquet": sample, "may.csv": rows(1000)}, integrity={"anchor": anchor})
+        assert sorted(table.frame["a"]) == sorted([*rows(0)["a"], *rows(1000)["a"]])
+        assert table.frame["a"][table.provenance.new].tolist() == rows(1000)["a"].tolist()
+        assert any(d == "anchor.csv: 20 of 60 rows of the anchor were missing elsewhere, and are added"
+                   for d in table.decisions)  # fmt: skip
+        assert len(set(table.provenance.ids)) == len(table)
+
+    def test_an_anchor_beside_a_plain_table(self, read, tmp_path):
+        anchor = write(rows(0), tmp_path / "anchor.csv")
+        table = read({"may.csv": pd.concat([rows(1000), rows(0).head(5)])}, integrity={"anchor": anchor})
+        assert len(table) == 2 * N
+
+    def test_other_columns_are_refused(self, read, tmp_path):
+        anchor = write(rows(0).rename(columns={"b": "c"}), tmp_path / "anchor.csv")
+        with pytest.raises(DataError, match=r"anchor\.csv: its columns differ"):
+            read({"may.csv": rows(1000)}, integrity={"anchor": anchor})
+
+    def test_a_missing_anchor_is_named(self, read):
+        with pytest.raises(DataError, match=r"nowhere\.csv: there is no such file"):
+            read({"may.csv": rows(1000)}, integrity={"anchor": "nowhere.csv"})
+
+
+class TestDeclared:
+    def test_unknown_rows_are_not_real(self, read):
+        table = read({"vendor.csv": rows(0)}, {"provenance": "unknown"})
+        assert (table.provenance.origin, table.provenance.generation, table.next_generation) == ("unknown", 1, 2)
+        assert table.provenance.ids[0] == "unknown-0"
+        assert any(d.startswith("no row is known to be real") for d in table.decisions)
+
+    def test_beside_real_rows_unknown_ones_are_set_aside(self, read):
+        table = read({"april.parquet": output(rows(0)), "vendor.csv": rows(1000)}, {"provenance": "unknown"})
+        assert table.frame["a"].tolist() == rows(0)["a"].tolist()
+        assert sorted(set(table.earlier.origin)) == ["echo", "unknown"]
+
+    def test_an_output_of_unknown_rows_stays_what_it_is(self, read):
+        found = output(rows(0), start="unknown").replace({"origin": {"real": "unknown"}})
+        found["generation"] = [1] * N + [2] * 20
+        table = read({"april.parquet": found})
+        assert (table.provenance.origin, table.provenance.generation) == ("unknown", 1)
+        assert table.provenance.ids[3] == "unknown-3"
+
+    def test_real_overrules_the_columns(self, read):
+        table = read({"april.parquet": output(rows(0))}, {"provenance": "real"})
+        assert len(table) == N + 20
+        assert table.stated is None
+        assert table.earlier is None
+        assert "origin" not in table.frame
+
+    def test_columns_that_mean_something_else_are_refused_by_name(self, read):
+        damaged = output(rows(0))
+        damaged.loc[3, "generation"] = 2  # a real row of the second generation
+        with pytest.raises(DataError, match="column 'sample_weight' has a name that curated datasets need"):
+            read({"april.csv": damaged})
+
+    def test_a_file_that_has_lost_a_column_is_told_from_the_others(self, read):
+        with pytest.raises(DataError, match=r"its columns differ from those of .*: origin, row_id, sample_weight"):
+            read({"may.csv": rows(1000), "april.csv": output(rows(0)).drop(columns="generation")})
+
+
+class TestHash:
+    def test_everything_that_is_known_of_rows_decides_the_result(self, read, tmp_path, make_recipe):
+        recipe = make_recipe({"source": str(tmp_path / "april.parquet")})
+
+        def digest(frame, note=None):
+            table = pa.Table.from_pandas(frame, preserve_index=False)
+            about = {**table.schema.metadata, **({b"curator": json.dumps(note).encode()} if note else {})}
+            pq.write_table(table.replace_schema_metadata(about), tmp_path / "april.parquet")
+            return fingerprint(recipe, load(recipe))
+
+        plain, note = output(rows(0)), {"run": "april", "fingerprint": "ab" * 32, "real_rows": N, "lineage": []}
+        found = [
+            digest(plain), digest(output(rows(0), first=1)), digest(plain.assign(sample_weight=[1.0] * N + [0.6] * 20)),
+            digest(plain.replace({"origin": {"echo": "tvae"}})), digest(plain, note),
+            digest(plain, {**note, "fingerprint": "cd" * 32}),
+        ]  # fmt: skip
+        assert len(set(found)) == len(found)
+        assert digest(plain) == found[0]
+
+    def test_a_note_that_is_not_ours_is_left_alone(self, tmp_path, make_recipe):
+        table = pa.Table.from_pandas(output(rows(0)), preserve_index=False)
+        for raw in (b"not json", b"[1]", b'{"run": 3}'):
+            about = {**table.schema.metadata, b"curator": raw}
+            pq.write_table(table.replace_schema_metadata(about), tmp_path / "april.parquet")
+            recipe = make_recipe({"source": str(tmp_path / "april.parquet")})
+            assert len(fingerprint(recipe, load(recipe))) == 64
+
+
+class TestLarge:
+    """Files that hold more rows than the budget are read in batches."""
+
+    def test_real_rows_keep_their_ids(self, read, make_recipe):
+        found = output(rows(0, 400), 100)
+        copied = pd.concat([found, found.head(50)], ignore_index=True).sample(frac=1, random_state=0)
+        table = read({"april.parquet": copied}, {"budget": 100})
+        assert table.total == 400
+        batches = pa.concat_tables(table.whole.batches())
+        ids = dict(zip(batches["a"].to_pylist(), batches["row_id"].to_pylist(), strict=True))
+        assert ids == dict(zip(rows(0, 400)["a"], (f"real-{i}" for i in range(400)), strict=True))
+        of_part = dict(zip(table.frame["a"], table.provenance.ids, strict=True))
+        assert of_part == {a: ids[a] for a in table.frame["a"]}
+
+    @pytest.mark.parametrize("kind", [".csv", ".parquet"])
+    def test_outputs_beside_other_files_are_joined_in_memory(self, read, kind):
+        table = read({f"april{kind}": output(rows(0, 200)), f"may{kind}": rows(1000, 200)}, {"budget": 100})
+        assert table.total == 400
+        batches = pa.concat_tables(table.whole.batches())
+        assert batches["row_id"].to_pylist() == [f"real-{i}" for i in range(400)]
+
+    def test_unknown_files(self, read):
+        table = read({"vendor.parquet": rows(0, 300)}, {"budget": 100, "provenance": "unknown"})
+        assert (table.provenance.origin, table.provenance.generation, len(table)) == ("unknown", 1, 100)
+        declared = read({"april.parquet": output(rows(0, 300))}, {"budget": 100, "provenance": "real"})
+        assert declared.total == 320
