@@ -1,4 +1,6 @@
 import json
+import shutil
+import subprocess
 from typing import ClassVar
 
 import numpy as np
@@ -243,3 +245,21 @@ def test_the_command_prints_how_many_generations_are_safe(tmp_path, frame):
 def test_the_target_column_is_judged_by_its_own_name(tmp_path, frame):
     found = naive(tmp_path, frame, policies=["replace"], generations=1)
     assert TARGET not in json.dumps(found.content)
+
+
+CHROMIUM = next((p for p in map(shutil.which, ("chromium", "chromium-browser", "google-chrome")) if p), None)
+
+
+@pytest.mark.integration
+@pytest.mark.skipif(CHROMIUM is None, reason="needs a browser")
+def test_a_browser_draws_every_figure_of_the_page(tmp_path, frame):
+    found = naive(tmp_path, frame, policies=["replace", "fixed"], generations=2)
+    page = found.path / "report.html"
+    shown = subprocess.run(
+        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=10000", "--dump-dom",
+         page.as_uri()],
+        check=True, capture_output=True, text=True, timeout=120,
+    ).stdout  # fmt: skip
+    figures = page.read_text().count('class="plot"')
+    assert figures >= 6
+    assert shown.count('class="main-svg"') >= figures
