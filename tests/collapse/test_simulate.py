@@ -256,8 +256,9 @@ def test_a_browser_draws_every_figure_of_the_page(tmp_path, frame):
     found = naive(tmp_path, frame, policies=["replace", "fixed"], generations=2)
     page = found.path / "report.html"
     shown = subprocess.run(
-        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--virtual-time-budget=10000", "--dump-dom",
-         page.as_uri()],
+        [CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+         "--disable-background-networking", "--disable-component-update", "--disable-sync",
+         "--virtual-time-budget=10000", f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()],
         check=True, capture_output=True, text=True, timeout=120,
     ).stdout  # fmt: skip
     figures = page.read_text().count('class="plot"')
