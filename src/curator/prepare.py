@@ -216,7 +216,7 @@ class Setup:
     @cached_property
     def lineage(self) -> list[Entry]:
         """The earlier runs whose outputs are among the files, which are called as the recipe has them written."""
-        written = _sources_as_written(self.recipe)
+        written = sources_as_written(self.recipe)
         return [{**e, "source": written.get(e["source"], e["source"])} for e in lineage_of(self.table.fed)]
 
     @property
@@ -293,7 +293,7 @@ def prepare(recipe: Recipe, data: pd.DataFrame | None = None, *, table: Table | 
     )  # fmt: skip
 
 
-def _sources_as_written(recipe: Recipe) -> dict[str, str]:
+def sources_as_written(recipe: Recipe) -> dict[str, str]:
     """Return how each source is written in the recipe, with ``${NAME}`` where a secret stood and without passwords."""
     several, anchor = isinstance(recipe.data.source, tuple), recipe.integrity.anchor
     places: list[tuple[KeyPath, str]] = [(("integrity", "anchor"), anchor)] if anchor else []

@@ -222,6 +222,68 @@ def test_curated_generations_keep_every_real_row(tmp_path, frame):
     assert found.content["growth"]["naive"]["points"]
 
 
+def test_columns_that_the_recipe_drops_are_gone_from_the_inside_too(tmp_path, frame):
+    own = recipe(tmp_path, "neighbours")
+    own["data"] = {"target": "buys", "drop": ["junk"], "types": {"junk": "text", "town": "categorical"}}
+    found = collapse(own, frame.assign(junk="x"), policies=["replace", "curated"], generations=1, trials=2, jobs=1,
+                     out=tmp_path / "found")  # fmt: skip
+    assert set(found.safe) == {"replace, neighbours", "curated"}
+
+
+def test_what_cannot_be_curated_is_told_before_anything_is_simulated(tmp_path, frame):
+    slices = {"slices": [{"name": "e", "where": "town == 'e' and age < 38"}]}
+    with pytest.raises(UserError):
+        collapse(recipe(tmp_path, rare=slices), frame, policies=["replace", "curated"], generations=1, jobs=1,
+                 out=tmp_path / "found")  # fmt: skip
+    assert not (tmp_path / "found").exists()
+
+
+def test_other_judges_are_another_simulation(tmp_path, frame, population):
+    given = {"policies": ["replace"], "generations": 1}
+    naive(tmp_path, frame, unseen=population(300, 9), **given)
+    with pytest.raises(RunDirectoryError, match="another simulation"):
+        naive(tmp_path, frame, unseen=population(300, 9).assign(income=1.0), **given)
+
+
+def test_what_a_kill_leaves_half_written_is_no_stranger(tmp_path, frame):
+    first = naive(tmp_path, frame, policies=["replace"], generations=1)
+    (first.path / "collapse.json.part").write_text("{")
+    again = naive(tmp_path, frame, policies=["replace"], generations=1)
+    assert again.content == first.content
+    assert not (first.path / "collapse.json.part").exists()
+
+
+def test_weights_count_from_generation_0_on(tmp_path, frame):
+    own = recipe(tmp_path) | {"data": {"target": "buys", "weight": "w"}}
+    weighed = frame.assign(w=np.where(frame["buys"] == "yes", 8.0, 1.0))
+    found = collapse(own, weighed, policies=["accumulate"], generations=1, jobs=1, out=tmp_path / "found")
+    start = found.content["start"]["figures"]
+    assert start["marginal_similarity"] == pytest.approx(1.0)
+    assert start["entropy_ratio"] == pytest.approx(1.0)
+    # The synthesizer has seen the classes in their weighed shares.
+    share = (Shrinking.seen[0][TARGET] == "yes").mean()
+    plain = (frame["buys"] == "yes").mean()
+    assert share == pytest.approx(8 * plain / (8 * plain + 1 - plain), abs=0.08)
+
+
+def test_a_generator_as_good_as_new_rows_is_safe(tmp_path, frame, population):
+    class Perfect(Shrinking):
+        def sample(self, n, *, seed):
+            return population(n, seed).rename(columns={"buys": TARGET})
+
+    module_entry = protocol.Entry(__name__, "Shrinking", {})
+    original = protocol.Entry.load
+    protocol.Entry.load = lambda self: Perfect if self is module_entry else original(self)
+    SYNTHESIZERS["shrinking"] = module_entry
+    try:
+        found = naive(tmp_path, frame, policies=["replace"], generations=3, unseen=population(600, 99))
+    finally:
+        protocol.Entry.load = original
+    assert found.safe == {"replace, shrinking": 3}, found.content["chains"][0]["sentence"]
+    fresh = found.content["fresh"]["pair_coverage"]
+    assert fresh["low"] <= fresh["mean"] < 1.0
+
+
 def test_the_command_prints_how_many_generations_are_safe(tmp_path, frame):
     frame.to_csv(tmp_path / "people.csv", index=False)
     (tmp_path / "people.yaml").write_text(

@@ -100,8 +100,8 @@ def test_generations_have_the_rows_and_depths_of_their_policy(policy, rows, real
 
 
 def test_a_row_is_one_deeper_than_the_deepest_that_its_synthesizer_saw():
-    real = normal_rows(0)
-    first = next_generation("fixed", first_generation(real), real, Normal(), categorical=(), real_share=0.5, seed=1)
+    real = first_generation(normal_rows(0))
+    first = next_generation("fixed", real, real, Normal(), categorical=(), real_share=0.5, seed=1)
     assert sorted(set(first.depth.tolist())) == [0, 1]
     second = next_generation("fixed", first, real, Normal(), categorical=(), real_share=0.5, seed=2)
     assert sorted(set(second.depth.tolist())) == [0, 2]

@@ -28,18 +28,17 @@ def show_audit(found: Audit, console: Console, out: Path | None) -> None:
     for remark in content["remarks"]:
         console.print(f"Note: {remark}", markup=False)
     rows = content["rows"]
-    hybrid = [("whole", "right")] if content["hybrid"] else []
-    own = "its real rows" if hybrid else "dataset"
-    columns = [("figure", "left"), (own, "right"), *hybrid, ("fresh", "right"), ("limit", "right"), ("", "left")]
-    heading = f"{rows['compared']:,} rows of either at a time, in {content['splits']} splits; higher is better"
+    own = "its real rows" if content["hybrid"] else "dataset"
+    columns = [("figure", "left"), (own, "right"), ("fresh real rows", "right"), ("p", "right"), ("", "left")]
+    heading = f"{rows['different']:,} rows beside {rows['real']:,} real ones; higher is better"
     table, untold = table_of(heading, columns), []
     for f in content["figures"]:
         if f["value"] is None:
             untold.append(f)
             continue
-        shown = [f["value"], *([f["whole"]] if hybrid else []), f["reference"]["mean"], f["least"]]
+        shown = (f"{v:.3f}" for v in (f["value"], f["reference"]["mean"], f["p"]))
         style = "red" if f["decayed"] else None
-        table.add_row(f["label"], *(f"{v:.3f}" for v in shown), "decayed" if f["decayed"] else "", style=style)
+        table.add_row(f["label"], *shown, "decayed" if f["decayed"] else "", style=style)
     console.print(table)
     for f in untold:
         console.print(f"Not measured: {f['label']} ({f['reason']})", markup=False)

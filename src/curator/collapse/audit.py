@@ -10,86 +10,33 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from curator.collapse.chance import DEALS, SPLITS, Comparison, compare, shortfalls
 from curator.collapse.coded import Coded, Coder
 from curator.collapse.dataset import Dataset, as_dataset, read_frame
-from curator.collapse.figures import FIGURES, column_figures, measure
-from curator.collapse.gates import Gate, integrity_gates
+from curator.collapse.figures import FIGURES, column_figures
+from curator.collapse.gates import Gate, integrity_gates, usable_gate
 from curator.collapse.learning import LEAST_JUDGED, Learning
 from curator.curate import open_workers, read_recipe
 from curator.errors import DataError, UserError
 from curator.estimators import Estimator, make_estimator
-from curator.parallel import Workers
-from curator.prepare import load
+from curator.prepare import load, sources_as_written
 from curator.progress import Progress, Silent
 from curator.recipe import EstimatorSpec, Recipe
 from curator.rundir import RunDirectory, full_disk_explained, write_json, write_text
+from curator.table.database import without_password
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Random splits of the real rows into a reference and fresh rows. A sound dataset is flagged where it lies beyond all
-# of them, by chance once in so many and one.
-SPLITS = 40
-# Rows of the dataset, and fresh real rows, that are compared at most.
-MOST_COMPARED = 5_000
-# Rows of a dataset that holds real rows which a model learns from, all of them but for this.
-MOST_WHOLE = 50_000
 # What does not matter, whatever the rows can tell: a hundredth of what real rows have.
 TOLERANCE = 0.01
+# A figure has decayed where chance gives any figure such a shortfall with at most this probability.
+LEVEL = 0.02
+# Rows of a dataset that holds real rows which a model learns from, all of them but for this.
+MOST_WHOLE = 50_000
 _LEAST_REAL = 80
-
-
-@dataclass(frozen=True, eq=False)
-class SplitTask:
-    """One split of the real rows, and what the dataset and the fresh rows come to beside the reference.
-
-    Attributes
-    ----------
-    reference, fresh, made : Coded
-        Of n - m, m and m rows.
-    kept : Coded, optional
-        Of a dataset that tells its real rows, m of these.
-    judges : bool array of shape (n - m,)
-        Reference rows that the dataset does not hold: what a model may be judged by.
-    known : uint64 array
-        Contents of all real rows: what equals none of them may be judged by its label.
-    model : object, optional
-        Has learnt from the whole of a dataset that holds real rows: its size is part of what it is.
-    """
-
-    reference: Coded
-    fresh: Coded
-    made: Coded
-    kept: Coded | None
-    judges: np.ndarray
-    known: np.ndarray
-    learning: Learning
-    seed: int
-    model: object | None = None
-
-    reads: tuple[Path, ...] = ()
-    writes: tuple[Path, ...] = ()
-    cost: float = 1.0
-
-    def moved(self, store: Path) -> SplitTask:  # noqa: ARG002  # it needs no folder
-        """Return the task itself."""
-        return self
-
-
-def compare_split(task: SplitTask) -> dict[str, dict[str, float]]:
-    """Return the figures of the ``whole`` dataset, of its real rows (``kept``), and of the ``fresh`` real rows."""
-    learning, judges = task.learning, task.reference.take(np.flatnonzero(task.judges))
-    teacher = learning.fit(task.reference)
-    found = {}
-    for name, rows in (("whole", task.made), ("kept", task.kept), ("fresh", task.fresh)):
-        if rows is None:
-            continue
-        found[name] = measure(task.reference, rows, seed=task.seed)
-        own = rows if name == "fresh" else rows.take(np.flatnonzero(~np.isin(rows.content, task.known)))
-        found[name]["label_agreement"] = learning.agreement(teacher, own)
-        whole = task.model if name == "whole" and task.model is not None else learning.fit(rows)
-        found[name]["downstream"] = learning.score(whole, judges)
-    return found
+# Judges without which the whole of a hybrid dataset cannot be told from its real rows.
+_LEAST_JUDGES = 60
 
 
 @dataclass(frozen=True)
@@ -145,12 +92,13 @@ def audit(
 ) -> Audit:
     """Compare a dataset with real rows, figure by figure.
 
-    The real rows are split at random into a reference and fresh rows, again and again. Each figure is measured on the
-    dataset and on as many fresh rows, against the same reference. It has decayed where the dataset, on average over the
-    splits, falls short of the fresh rows by more than the tolerance and by more of their standard deviations than any
-    figure of any fresh rows does: of a dataset of real rows that happens by chance to one in forty-one at most.
-    Of a curated dataset that holds real rows, these are what must not have decayed, and a model that learns from the
-    whole; the figures of the whole stand beside.
+    Each figure is measured on the dataset against all real rows, and again after real rows and dataset have been dealt
+    out together, sixty times: if both are of one kind, that changes nothing but by chance. A figure has decayed where
+    it falls short of what the deals give by more than the tolerance, and farther than any figure of any deal does: of a
+    dataset of real rows that happens to one in sixty-one. Beside it stands what halves of the real rows give.
+
+    Of a curated dataset that holds real rows, these are what must not have decayed. Its score downstream is compared
+    with that of its own real rows, on the same judges.
 
     Parameters
     ----------
@@ -180,101 +128,92 @@ def audit(
     coder = Coder(table)
     named = _name(dataset, "the dataset")
     made = as_dataset(_frame(dataset), coder, named, asked.data.missing)
-    spec = asked.task.estimator[0]
-    estimator = make_estimator(spec, table.task)
-    if estimator.encoding != "ordinal":
-        estimator = make_estimator(EstimatorSpec(name="hist_gradient_boosting"), table.task)
+    remarks = list(made.remarks)
+    estimator = _ordinal(make_estimator(asked.task.estimator[0], table.task), remarks)
+    learning = _Model(estimator, coder, seed)
     with open_workers(asked.search, jobs) as workers:
-        found = _compare(coder, made, estimator, seed, workers, progress)
-    figures, limit = _judged(found, tolerance)
-    gates = [_decay_gate(figures), *integrity_gates(asked.integrity, made)]
-    judged_by = "roc_auc" if table.classes else "r2"
-    real_name = _name(against, ", ".join(asked.data.sources) or "the real table")
+        compared = made.rows if made.real is None else made.real
+        found = compare(coder.real, compared, learning.usual, seed, workers, progress)
+    figures = _judged(found, tolerance)
+    if made.real is not None:
+        figures = [_of_the_whole(f, made, made.real, coder, learning, tolerance) if f["name"] == "downstream" else f
+                   for f in figures]  # fmt: skip
+    gates = [_decay_gate(figures), usable_gate(made), *integrity_gates(asked.integrity, made)]
     return Audit({
-        "dataset": named, "against": real_name, "target": table.target,
-        "task": table.task, "model": estimator.label, "downstream_metric": judged_by,
-        "rows": {"dataset": made.lines, "different": len(made.rows), "real": len(table),
-                 "compared": _compared(made, len(table))},
-        "generations": _generations(made), "copies": _copies(made, coder),
-        "splits": len(found), "hybrid": made.real is not None, "tolerance": tolerance, "limit": limit,
+        "dataset": named, "against": _name(against, _written(asked)), "target": table.target,
+        "task": table.task, "model": estimator.label, "downstream_metric": learning.usual.metric,
+        "rows": {"dataset": made.lines, "different": len(made.rows), "real": len(table)},
+        "generations": _generations(made), "copies": _copies(made, coder), "repeats": _repeats(made.rows),
+        "deals": DEALS, "splits": SPLITS, "hybrid": made.real is not None, "tolerance": tolerance, "level": LEVEL,
         "figures": figures, "columns": _columns(coder, made), "gates": [vars(g) for g in gates],
-        "remarks": list(made.remarks), "sentence": _sentence(named, figures, gates),
+        "remarks": remarks, "sentence": _sentence(named, figures, gates),
     })  # fmt: skip
 
 
-def _compare(
-    coder: Coder, made: Dataset, estimator: Estimator, seed: int, workers: Workers, progress: Progress
-) -> list[dict[str, dict[str, float]]]:
-    real, n = coder.real, len(coder.real)
-    size = _compared(made, n)
-    held = np.isin(real.content, made.rows.content)
-    n_classes = len(coder.table.classes)
-    whole = Learning(estimator, coder.categorical, n_classes, seed, most=MOST_WHOLE)
-    model = None if made.real is None else whole.fit(made.rows)
-    tasks = []
-    for split in range(SPLITS):
-        rng = np.random.default_rng([seed, split, 47])
-        order = rng.permutation(n)
-        # The reference need not be larger than what is compared with it by much.
-        rest = np.sort(order[size : size + 2 * MOST_COMPARED])
-        own = [None if rows is None else rows.take(np.sort(rng.permutation(len(rows))[:size]))
-               for rows in (made.rows, made.real)]  # fmt: skip
-        learning = Learning(estimator, coder.categorical, n_classes, seed + split)
-        assert own[0] is not None  # noqa: S101  # a dataset has rows
-        tasks.append(SplitTask(
-            real.take(rest), real.take(np.sort(order[:size])), own[0], own[1], ~held[rest], real.content, learning,
-            seed + split, model,
-        ))  # fmt: skip
-    progress.stage("audit", len(tasks))
-    return workers.map(compare_split, tasks, done=lambda _place, _found: progress.advance())
+class _Model:
+    """The model of an audit: as every comparison fits it, and as it learns from a whole dataset."""
+
+    def __init__(self, estimator: Estimator, coder: Coder, seed: int) -> None:
+        own = (estimator, coder.categorical, len(coder.table.classes), seed)
+        self.usual, self.whole = Learning(*own), Learning(*own, most=MOST_WHOLE)
 
 
-def _compared(made: Dataset, real: int) -> int:
-    """Return how many rows of either are compared at a time."""
-    least = len(made.rows) if made.real is None else min(len(made.rows), len(made.real))
-    return min(least, real // 2, MOST_COMPARED)
+def _ordinal(estimator: Estimator, remarks: list[str]) -> Estimator:
+    if estimator.encoding == "ordinal":
+        return estimator
+    remarks.append(f"hist_gradient_boosting stands in for {estimator.label}: it takes missing values as they are")
+    return make_estimator(EstimatorSpec(name="hist_gradient_boosting"), estimator.task)
 
 
-def _judged(
-    found: list[dict[str, dict[str, float]]], tolerance: float
-) -> tuple[list[dict[str, Any]], float]:
-    """Return every figure with what fresh real rows give, and the limit in their standard deviations."""
-    fresh = {name: np.array([split["fresh"][name] for split in found]) for name in FIGURES}
-    whole = {name: np.array([split["whole"][name] for split in found]) for name in FIGURES}
-    # Synthetic rows beside real ones may be as unlike them as helps: real rows must last, and the whole must teach.
-    kept = {
-        name: np.array([split["kept"][name] for split in found])
-        if "kept" in found[0] and name != "downstream" else whole[name]
-        for name in FIGURES
-    }  # fmt: skip
-    usable = [n for n in FIGURES if np.isfinite(kept[n]).all() and np.isfinite(fresh[n]).all()]
-    spread = {n: max(float(fresh[n].std(ddof=1)), 1e-12) for n in usable}
-    shortfall = {n: (fresh[n].mean() - fresh[n]) / spread[n] for n in usable}
-    limit = float(max((s.max() for s in shortfall.values()), default=0.0))
+def _judged(found: Comparison, tolerance: float) -> list[dict[str, Any]]:
+    """Return every figure with what fresh real rows give, what chance gives, and whether it has decayed."""
+    short = shortfalls(found, tolerance)
     figures = []
     for name, meaning in FIGURES.items():
+        own, fresh = (np.array([pair[side][name] for pair in found.splits]) for side in (0, 1))
         entry: dict[str, Any] = {"name": name, "label": meaning.label, "about": meaning.about}
-        if name not in usable:
-            figures.append({**entry, "value": None, "low": None, "high": None, "whole": None, "reference": None,
-                            "least": None, "decayed": False, "reason": _why_not(name)})  # fmt: skip
+        if name not in short or not (np.isfinite(own).all() and np.isfinite(fresh).all()):
+            figures.append({**entry, "value": None, "low": None, "high": None, "reference": None, "p": None,
+                            "decayed": False, "reason": _why_not(name)})  # fmt: skip
             continue
-        middle = float(fresh[name].mean())
-        least = min(middle - limit * spread[name], middle - tolerance * abs(middle))
-        value = float(kept[name].mean())
-        (low, high), own = (np.quantile(v[name], [0.025, 0.975]).tolist() for v in (kept, fresh))
+        s = short[name]
         figures.append({
-            **entry, "value": value, "low": low, "high": high, "whole": float(whole[name].mean()),
-            "reference": {"mean": middle, "low": own[0], "high": own[1]}, "least": least,
-            "decayed": bool(value < least), "reason": "",
+            **entry, "value": float(own.mean()), "low": float(own.min()), "high": float(own.max()),
+            "reference": {"mean": float(fresh.mean()), "low": float(fresh.min()), "high": float(fresh.max())},
+            "p": s.p, "decayed": s.standing > 1 and s.p <= LEVEL, "reason": "",
         })  # fmt: skip
-    return figures, limit
+    return figures
+
+
+def _of_the_whole(
+    figure: dict[str, Any], made: Dataset, real: Coded, coder: Coder, learning: _Model, tolerance: float
+) -> dict[str, Any]:
+    """Return the score downstream of a hybrid dataset beside that of its own real rows, on the same judges."""
+    judges = coder.real.take(np.flatnonzero(~np.isin(coder.real.content, made.rows.content)))
+    nothing = {**figure, "value": None, "reference": None, "p": None, "decayed": False,
+               "reason": _why_not("downstream")}  # fmt: skip
+    if len(judges) < _LEAST_JUDGES or len(np.unique(judges.target)) < 2:
+        return nothing
+    both = learning.whole.fit(made.rows), learning.whole.fit(real)
+    score, reference = (learning.whole.score(m, judges) for m in both)
+    lead = learning.whole.lead(*both, judges)
+    if not np.isfinite([score, reference]).all() or not np.isfinite(lead).all():
+        return nothing
+    low, high = (float(v) for v in np.quantile(lead, [LEVEL, 1 - LEVEL]))
+    return {
+        **figure, "value": score, "low": reference + low, "high": reference + high,
+        "reference": {"mean": reference, "low": None, "high": None},
+        "about": "of a model that learns from the whole dataset; beside it, from its real rows alone",
+        "p": float((1 + (lead >= 0).sum()) / (len(lead) + 1)),
+        "decayed": high < 0 and score < reference - tolerance * abs(reference), "reason": "",
+    }  # fmt: skip
 
 
 def _why_not(name: str) -> str:
     if name == "downstream":
         return (
-            f"fewer than {LEAST_JUDGED} real rows that the dataset does not hold, or one class only; "
-            "give real rows that it was not made from"
+            f"fewer than {LEAST_JUDGED} real rows that the dataset does not hold, or of one class; give real rows that "
+            "it was not made from"
         )
     if name == "label_agreement":
         return f"fewer than {LEAST_JUDGED} rows that are no copies of real ones"
@@ -284,17 +223,17 @@ def _why_not(name: str) -> str:
 def _decay_gate(figures: list[dict[str, Any]]) -> Gate:
     worst = [f for f in figures if f["decayed"]]
     if not worst:
-        return Gate("decay", True, "no figure falls short of what real rows of the same number give")
+        return Gate("decay", True, "no figure falls short of what chance gives real rows")
     told = ", ".join(f"{f['label']} {f['value']:.3f} (real rows {f['reference']['mean']:.3f})" for f in worst[:3])
     more = f", and {len(worst) - 3} more" if len(worst) > 3 else ""
-    return Gate("decay", False, f"decayed beside real rows of the same number: {told}{more}")
+    return Gate("decay", False, f"decayed beside real rows: {told}{more}")
 
 
 def _sentence(name: str, figures: list[dict[str, Any]], gates: list[Gate]) -> str:
     broken = [g for g in gates if not g.held]
     judged = sum(f["value"] is not None for f in figures)
     if not broken:
-        return f"{name} is sound: none of {judged} figures falls short of what real rows of the same number give."
+        return f"{name} is sound: none of {judged} figures falls short of what real rows give."
     count = sum(f["decayed"] for f in figures)
     if count:
         return f"{name} is decaying: {broken[0].sentence} ({count} of {judged} figures)."
@@ -312,6 +251,18 @@ def _copies(made: Dataset, coder: Coder) -> dict[str, Any]:
     """Return how many rows of the dataset are real ones to the letter; of a hybrid dataset, many should be."""
     same = np.isin(made.rows.content, coder.real.content)
     return {"rows": int(same.sum()), "share": float(same.mean())}
+
+
+def _repeats(rows: Coded) -> dict[str, Any]:
+    """Return how many rows of the whole dataset repeat another one."""
+    repeated = len(rows) - len(np.unique(rows.content))
+    return {"rows": repeated, "share": repeated / len(rows)}
+
+
+def _written(recipe: Recipe) -> str:
+    """Return the recipe's sources as it writes them: what comes from the environment stays there."""
+    written = sources_as_written(recipe)
+    return ", ".join(written.get(s, s) for s in recipe.data.sources) or "the real table"
 
 
 def _columns(coder: Coder, made: Dataset) -> list[dict[str, Any]]:
@@ -344,7 +295,8 @@ def _recipe(dataset: Any, against: Any, target: str | None, recipe: Any) -> Reci
 
 
 def _recipes_beside(path: Path) -> list[Path]:
-    return [RunDirectory(place).recipe for place in (path, path.parent, path.parent.parent)]
+    places = (RunDirectory(p) for p in (path, path.parent, path.parent.parent))
+    return [place.recipe for place in places if place.complete]
 
 
 def _frame(data: Any) -> pd.DataFrame:
@@ -353,4 +305,4 @@ def _frame(data: Any) -> pd.DataFrame:
 
 
 def _name(data: Any, otherwise: str) -> str:
-    return otherwise if data is None or hasattr(data, "columns") else os.fspath(data)
+    return otherwise if data is None or hasattr(data, "columns") else without_password(os.fspath(data))

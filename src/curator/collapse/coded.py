@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -49,6 +50,8 @@ class Coded:
     weight : array of shape (n,)
     content : uint64 array of shape (n,)
         A hash of each row's features and target: equal rows have equal ones.
+    group : uint64 array of shape (n,)
+        A hash of the group that a row belongs to; its place where it belongs to none.
     soft : Soft, optional
         What to train on, where some rows have several labels.
     """
@@ -61,6 +64,7 @@ class Coded:
     target: np.ndarray
     weight: np.ndarray
     content: np.ndarray
+    group: np.ndarray
     soft: Soft | None = None
 
     def __len__(self) -> int:
@@ -82,6 +86,16 @@ class Coded:
         own = {name: getattr(self, name)[rows] for name in _ARRAYS}
         return replace(self, **own, soft=soft)
 
+    def beside(self, other: Coded) -> Coded:
+        """Return these rows and, after them, others that are coded alike; groups are not shared between the two."""
+        soft = None
+        if self.soft is not None or other.soft is not None:
+            a, b = self.soft or _hard(self), other.soft or _hard(other)
+            soft = Soft(*(np.concatenate(v) for v in (
+                (a.row, b.row + len(self)), (a.target, b.target), (a.weight, b.weight))))  # fmt: skip
+        own = {n: np.concatenate([getattr(self, n), getattr(other, n)]) for n in _ARRAYS}
+        return replace(self, **own, soft=soft)
+
     @property
     def lessons(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Features, target and weights to train a model on."""
@@ -90,7 +104,31 @@ class Coded:
         return self.features[self.soft.row], self.soft.target, self.soft.weight
 
 
-_ARRAYS = ("words", "bins", "numbers", "points", "features", "target", "weight", "content")
+_ARRAYS = ("words", "bins", "numbers", "points", "features", "target", "weight", "content", "group")
+
+
+def _hard(rows: Coded) -> Soft:
+    return Soft(np.arange(len(rows)), rows.target, rows.weight)
+
+
+def save_coded(rows: Coded, folder: Path) -> None:
+    """Write coded rows into a folder, for `load_coded`."""
+    soft = {} if rows.soft is None else {f"soft-{n}": getattr(rows.soft, n) for n in ("row", "target", "weight")}
+    for name, values in ({n: getattr(rows, n) for n in _ARRAYS} | soft).items():
+        np.save(folder / f"{name}.npy", np.ascontiguousarray(values), allow_pickle=False)
+
+
+@lru_cache(maxsize=4)
+def load_coded(folder: Path) -> Coded:
+    """Return coded rows from a folder, memory-mapped; kept by this process."""
+
+    def read(name: str) -> np.ndarray:
+        found: np.ndarray = np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+        return found
+
+    there = (folder / "soft-row.npy").is_file()
+    soft = Soft(*(read(f"soft-{n}") for n in ("row", "target", "weight"))) if there else None
+    return Coded(**{n: read(n) for n in _ARRAYS}, soft=soft)
 
 
 class Coder:
@@ -132,9 +170,17 @@ class Coder:
 
     def code(self, frame: pd.DataFrame, *, weight: np.ndarray | None = None) -> Coded:
         """Return rows coded; `frame` has the table's columns in any types that `Table.plain` can be made of."""
-        return self.code_plain(self._with_target(frame), weight=weight)
+        import pandas as pd
 
-    def code_plain(self, plain: pd.DataFrame, *, weight: np.ndarray | None = None) -> Coded:
+        role, group = self.table.with_role("group"), None
+        if role is not None and role.name in frame:
+            words = to_plain(frame[role.name], "categorical")
+            group = pd.util.hash_pandas_object(words, index=False).to_numpy()
+        return self.code_plain(self._with_target(frame), weight=weight, group=group)
+
+    def code_plain(
+        self, plain: pd.DataFrame, *, weight: np.ndarray | None = None, group: np.ndarray | None = None
+    ) -> Coded:
         """Return rows in plain form coded, their target in the column `TARGET`."""
         import pandas as pd
 
@@ -153,6 +199,7 @@ class Coder:
             target=target.to_numpy(np.int64 if self.classes else float),
             weight=np.ones(n) if weight is None else np.asarray(weight, dtype=float),
             content=pd.util.hash_pandas_object(plain, index=False).to_numpy(),
+            group=np.arange(n, dtype=np.uint64) if group is None else group,
         )  # fmt: skip
 
     def _with_target(self, frame: pd.DataFrame) -> pd.DataFrame:

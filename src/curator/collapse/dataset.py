@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +12,15 @@ import numpy as np
 
 from curator.collapse.coded import Coded, Coder, Soft
 from curator.errors import DataError, reason_of
+from curator.records import CATEGORICAL_KINDS
 from curator.table import PROVENANCE, Table, to_plain
+from curator.table.model import word_of
 from curator.table.provenance import is_curated
 from curator.table.read import mark_missing, read_table, with_index
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Data = "str | os.PathLike[str] | pd.DataFrame"
 _LEAST_ROWS = 40
 
 
@@ -34,24 +36,30 @@ class Dataset:
         One a real row or candidate, labelled by the likeliest of its labels; all of them are in ``rows.soft``.
     generation : int array of shape (m,), optional
         Each row's generation, 0 for real ones; None where the dataset does not tell.
-    lines : int
-        Rows as they stand in the file.
+    own_weight : array of shape (m,)
+        What rows weigh by the recipe's own weight column, curation aside.
+    lines, unusable : int
+        Rows as they stand in the file, and those among them whose target the real table does not know.
     remarks : tuple of str
     """
 
     name: str
     rows: Coded
     generation: np.ndarray | None
+    own_weight: np.ndarray
     lines: int
+    unusable: int
     remarks: tuple[str, ...]
 
     @property
     def real(self) -> Coded | None:
-        """Its real rows, where it tells them from others and they are not too few."""
+        """Its real rows, where it tells them from others and they are not too few; weighed as they came."""
         if self.generation is None:
             return None
         own = np.flatnonzero(self.generation == 0)
-        return self.rows.take(own) if _LEAST_ROWS <= len(own) < len(self.rows) else None
+        if not _LEAST_ROWS <= len(own) < len(self.rows):
+            return None
+        return replace(self.rows.take(own), weight=self.own_weight[own], soft=None)
 
 
 def read_frame(source: str | os.PathLike[str]) -> pd.DataFrame:
@@ -82,7 +90,7 @@ def as_dataset(frame: pd.DataFrame, coder: Coder, name: str, missing: tuple[str,
         When it lacks columns of the real table, or holds what they cannot hold.
     """
     table, remarks = coder.table, list[str]()
-    frame = mark_missing(with_index(frame).rename(columns=str), missing)
+    frame = _with_whole_provenance(mark_missing(with_index(frame).rename(columns=str), missing))
     wanted = [*(c.name for c in table.features), table.target]
     lacking = [c for c in wanted if c not in frame]
     if lacking:
@@ -90,18 +98,45 @@ def as_dataset(frame: pd.DataFrame, coder: Coder, name: str, missing: tuple[str,
     extra = [c for c in frame if c not in {*(c.name for c in table.columns), *PROVENANCE}]
     if extra:
         remarks.append(f"{_columns(extra)}: not in the real table, left aside")
-    frame, lines = _with_target(frame, table, name, remarks), len(frame)
-    _refuse_odd(frame, table, name)
-    weight = _weights(frame, name)
     curated = is_curated(frame)
+    if not curated and {"origin", "generation"} <= set(frame):
+        remarks.append("its columns 'origin' and 'generation' do not mean what they mean in curated datasets")
+    frame = _in_words_of(table, frame, remarks)
+    lines = len(frame)
+    frame = _with_target(frame, table, name, remarks)
+    _refuse_odd(frame, table, name)
+    own, weight = _weights(frame, table, name, curated=curated)
+    about: dict[str, Any] = {"lines": lines, "unusable": lines - len(frame), "remarks": tuple(remarks)}
     if curated and "row_id" in frame:
-        return _by_row(frame, weight, coder, name, lines, tuple(remarks))
+        return _by_row(frame, weight, own, coder, name, about)
     generation = frame["generation"].to_numpy(np.int64) if curated else None
-    return Dataset(name, coder.code(frame, weight=weight), generation, lines, tuple(remarks))
+    return Dataset(name, coder.code(frame, weight=weight), generation, own, **about)
+
+
+def _with_whole_provenance(frame: pd.DataFrame) -> pd.DataFrame:
+    """Complete the provenance of a dataset to which rows without any were added: these are real, as in a recipe."""
+    import pandas as pd
+
+    if not {"origin", "generation"} <= set(frame):
+        return frame
+    depth = pd.to_numeric(frame["generation"], errors="coerce").astype(float)
+    untold = frame["origin"].isna() & frame["generation"].isna()
+    whole = (depth[~untold] == depth[~untold].round()).all()
+    if not whole:
+        return frame
+    frame = frame.assign(origin=frame["origin"].astype(object).where(~untold, "real"),
+                         generation=depth.where(~untold, 0.0).astype("int64"))  # fmt: skip
+    if "row_id" in frame:
+        ids = frame["row_id"].astype(object)
+        numbered = pd.Series([f"row {i}" for i in range(len(frame))], index=frame.index, dtype=object)
+        frame["row_id"] = ids.where(ids.notna(), numbered)
+    if "sample_weight" in frame:
+        frame["sample_weight"] = frame["sample_weight"].where(~untold, 1.0)
+    return frame
 
 
 def _by_row(
-    frame: pd.DataFrame, weight: np.ndarray, coder: Coder, name: str, lines: int, remarks: tuple[str, ...]
+    frame: pd.DataFrame, weight: np.ndarray, own: np.ndarray, coder: Coder, name: str, about: Mapping[str, Any]
 ) -> Dataset:
     """Bring together what stands for one row: copies of it, and its labels with a weight each."""
     import pandas as pd
@@ -111,12 +146,46 @@ def _by_row(
     # The likeliest label of each row; the first where some are as likely.
     order = np.lexsort((np.arange(len(unit)), -weight, unit))
     first = order[np.searchsorted(unit[order], np.arange(len(ids)))]
-    rows = coded.take(first)
-    mass = np.bincount(unit, weight, len(ids))
     soft = Soft(unit, coded.target, weight) if len(ids) < len(unit) else None
-    own = {"weight": mass, "soft": soft}
-    generation = frame["generation"].to_numpy(np.int64)[first]
-    return Dataset(name, Coded(**{**vars(rows), **own}), generation, lines, remarks)
+    rows = replace(coded.take(first), weight=np.bincount(unit, weight, len(ids)), soft=soft)
+    return Dataset(name, rows, frame["generation"].to_numpy(np.int64)[first], own[first], **about)
+
+
+def _in_words_of(table: Table, frame: pd.DataFrame, remarks: list[str]) -> pd.DataFrame:
+    """Write categories as the real table writes them, where the same are meant: 1 and 1.0, true and True and 1."""
+    columns = [(c.name, c.kind) for c in table.features if c.kind in CATEGORICAL_KINDS]
+    if table.task != "regression":
+        columns.append((table.target, "categorical"))
+    changed: dict[str, pd.Series] = {}
+    for name, kind in columns:
+        known = set(to_plain(table.frame[name], "categorical").dropna().unique())
+        words = to_plain(frame[name], "categorical")
+        strange = sorted(set(words.dropna().unique()) - known)
+        same = {w: k for w in strange for k in [_as_known(w, known, boolean=kind == "boolean")] if k is not None}
+        if same:
+            changed[name] = words.map(lambda w, same=same: same.get(w, w))
+            words = changed[name]
+        share = float((~words.dropna().isin(known)).mean()) if words.notna().any() else 0.0
+        if share > 0.5:
+            remarks.append(f"{share:.0%} of {name!r} is unknown to the real table; are values written alike?")
+    return frame.assign(**changed) if changed else frame
+
+
+_TRUE, _FALSE = {"true", "t", "yes", "1", "1.0"}, {"false", "f", "no", "0", "0.0"}
+
+
+def _as_known(word: str, known: set[str], *, boolean: bool) -> str | None:
+    """Return the known word that means the same number or the same truth; None where there is none."""
+    truths = {w.lower() for w in known} <= {*_TRUE, *_FALSE}
+    if boolean or truths:
+        for alike in (_TRUE, _FALSE):
+            if word.lower() in alike:
+                return next((w for w in sorted(known) if w.lower() in alike), None)
+    try:
+        number = word_of(float(word))
+    except ValueError:
+        return None
+    return number if number in known else None
 
 
 def _with_target(frame: pd.DataFrame, table: Table, name: str, remarks: list[str]) -> pd.DataFrame:
@@ -148,15 +217,21 @@ def _refuse_odd(frame: pd.DataFrame, table: Table, name: str) -> None:
             raise DataError(f"{name}: column {column!r} holds infinite values; replace them, or leave the rows out")
 
 
-def _weights(frame: pd.DataFrame, name: str) -> np.ndarray:
+def _weights(frame: pd.DataFrame, table: Table, name: str, *, curated: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Return what rows weigh by the recipe's weight column, and what they weigh in all."""
     import pandas as pd
 
-    if "sample_weight" not in frame or not is_curated(frame):
-        return np.ones(len(frame))
-    values = pd.to_numeric(frame["sample_weight"], errors="coerce").to_numpy(float, na_value=np.nan)
-    if not np.isfinite(values).all() or (values < 0).any() or values.sum() <= 0:
-        raise DataError(f"{name}: sample_weight must hold a number, zero or more, in every row")
-    return values
+    def read(column: str) -> np.ndarray:
+        values = pd.to_numeric(frame[column], errors="coerce").to_numpy(float, na_value=np.nan)
+        if not np.isfinite(values).all() or (values < 0).any() or values.sum() <= 0:
+            raise DataError(f"{name}: {column} must hold a number, zero or more, in every row")
+        return values
+
+    role = table.with_role("weight")
+    synthetic = curated and (frame["generation"] > 0).any()
+    # In an output, synthetic rows have no value there.
+    own = read(role.name) if role is not None and role.name in frame and not synthetic else np.ones(len(frame))
+    return own, read("sample_weight") if curated and "sample_weight" in frame else own
 
 
 def _columns(names: list[Any]) -> str:

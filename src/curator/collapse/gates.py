@@ -19,6 +19,17 @@ class Gate:
     sentence: str
 
 
+# Rows whose target the real table does not know: more than this share of them is no dataset of this table.
+MOST_UNUSABLE = 0.01
+
+
+def usable_gate(made: Dataset) -> Gate:
+    """Check that nearly all rows can be learned from."""
+    share = made.unusable / made.lines
+    told = f"{made.unusable:,} of {made.lines:,} rows have no target that the real table knows"
+    return Gate("usable_rows", share <= MOST_UNUSABLE, told if made.unusable else "every row has a known target")
+
+
 def integrity_gates(spec: IntegritySpec, made: Dataset) -> list[Gate]:
     """Check a dataset's shares of real rows and its generations, where the recipe asks for any."""
     gates = []

@@ -23,8 +23,8 @@ def neighbourhood(real: np.ndarray, made: np.ndarray) -> dict[str, float]:
     -----
     Density and coverage (Naeem et al., ICML 2020), with balls that reach to the fifth nearest real row. Integrated
     alpha-precision and beta-recall (Alaa et al., ICML 2022): the alpha-support of the real rows is the ball around
-    their mean that holds the share alpha of them; a real row is recalled at beta if its nearest row in the
-    beta-support of the others is no farther than the nearest other real row.
+    their mean that holds the share alpha of them; a real row is recalled at beta if its nearest row of the others is
+    in their beta-support, and no farther than the nearest other real row. Recalling more than beta is no fault.
     """
     names = ("density", "coverage", "alpha_precision", "beta_recall")
     if len(real) < NEIGHBOURS + 2 or len(made) == 0 or real.shape[1] == 0:
@@ -66,4 +66,4 @@ def _beta_recall(made: np.ndarray, across: np.ndarray, next_real: np.ndarray) ->
     # The share of typical rows below which each real row's nearest lies.
     depth = np.searchsorted(np.sort(out), out[nearest], side="left") / len(made)
     recalled = np.array([(close & (depth <= level)).mean() for level in levels])
-    return float(1 - np.abs(recalled - levels).clip(0).sum() / levels.sum())
+    return float(1 - (levels - recalled).clip(0).sum() / levels.sum())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,8 +16,11 @@ from curator.prepare import Setup
 if TYPE_CHECKING:
     from curator.collapse.world import World
 
-# Beside the score, what a generation must have kept of the first one's rare categories and tails.
+# Beside the score, what a generation must have kept of the first one's rare categories and tails, unless new real rows
+# would not.
 KEPT = {"rare_categories": 0.95, "tail_mass": 0.95}
+# One-sided 95 %: how many standard errors a loss must be beyond nothing to be one.
+_REACH = 1.645
 
 
 def outcome(
@@ -26,17 +30,18 @@ def outcome(
     metric = setup.metric
     reference = start["scores"][metric.name]
     margin = metric.margin(setup.recipe.rare.tolerance, reference)
-    chains = []
+    kept = {name: _least(least, start["fresh"][name]["low"]) for name, least in KEPT.items()}
+    chains, count = [], int(asked["generations"])
     for policy, source in dict.fromkeys((f["policy"], f["source"]) for f in found):
         own = [f for f in found if (f["policy"], f["source"]) == (policy, source)]
-        chains.append(_chain(policy, source, own, start, metric.name, margin))
+        chains.append(_chain(policy, source, own, start, _Limits(metric.name, margin, kept, world.weight), count))
     growth = next((f["growth"] for f in found if f.get("growth")), None)
     return {
         "name": setup.recipe.name, "target": world.table.target, "task": world.table.task,
         "estimator": world.estimator.label,
         "metric": {"name": metric.name, "greater_is_better": metric.greater_is_better},
         "metrics": list(world.metrics), "rows": {"generation_0": len(world.table), "judges": len(world.y)},
-        "asked": dict(asked), "margin": margin, "kept": KEPT,
+        "asked": dict(asked), "margin": margin, "kept": kept, "fresh": start["fresh"],
         "start": {"scores": start["scores"], "figures": start["figures"]},
         "chains": chains, "growth": growth, "figures": _tidy(start, found, world.metrics),
         "labels": {name: meaning.label for name, meaning in FIGURES.items()},
@@ -44,8 +49,22 @@ def outcome(
     }  # fmt: skip
 
 
+def _least(asked: float, fresh: float | None) -> float:
+    return asked if fresh is None or not np.isfinite(fresh) else min(asked, fresh)
+
+
+@dataclass(frozen=True, eq=False)
+class _Limits:
+    """What a generation must not fall below: the margin of the metric, and what must be kept."""
+
+    metric: str
+    margin: float
+    kept: Mapping[str, float]
+    weight: np.ndarray
+
+
 def _chain(
-    policy: str, source: str, own: list[dict[str, Any]], start: Mapping[str, Any], metric: str, margin: float
+    policy: str, source: str, own: list[dict[str, Any]], start: Mapping[str, Any], limits: _Limits, count: int
 ) -> dict[str, Any]:
     numbers = sorted({f["generation"] for f in own})
     points, reasons, ended = [], [], ""
@@ -55,31 +74,55 @@ def _chain(
         if ended:
             reasons.append(ended)
             break
-        point = _point(number, at, start, metric)
+        point = _point(number, at, start, limits)
         points.append(point)
-        reasons.append(_harm(point, metric, margin))
+        reasons.append(_harm(point, limits))
     first = next((i for i, reason in enumerate(reasons) if reason), len(reasons))
     reason = reasons[first] if first < len(reasons) else ""
     name = policy if source == "mix" else f"{policy}, {source}"
     return {
         "name": name, "policy": policy, "source": source, "about": ABOUT_POLICIES[policy], "points": points,
         "safe": first, "unsafe_from": numbers[first] if reason else None, "reason": reason,
-        "ended": ended, "sentence": _sentence(name, first, len(numbers), reason),
+        "ended": ended, "sentence": _sentence(name, first, count, reason),
     }  # fmt: skip
 
 
-def _point(number: int, at: Sequence[Mapping[str, Any]], start: Mapping[str, Any], metric: str) -> dict[str, Any]:
+def _point(
+    number: int, at: Sequence[Mapping[str, Any]], start: Mapping[str, Any], limits: _Limits
+) -> dict[str, Any]:
     """Return the means over seeds, and the least and greatest where there are several."""
+    metric = limits.metric
     gain = find_metric(metric).gain
     gains = [gain(_value(f["scores"][metric]), start["scores"][metric]) for f in at]
     scores = {name: _summary([_value(f["scores"][name]) for f in at]) for name in at[0]["scores"]}
     figures = {name: _summary([_value(f["figures"].get(name)) for f in at]) for name in at[0]["figures"]}
+    worse = _surely_worse(at, start, limits, float(np.mean(gains)))
     return {
-        "generation": number, "gain": _summary(gains), "scores": scores, "figures": figures,
+        "generation": number, "gain": _summary(gains), "surely_worse": worse,
+        "scores": scores, "figures": figures,
         "real_share": float(np.mean([f["real_share"] for f in at])), "rows": int(np.mean([f["rows"] for f in at])),
         "deepest": max(int(f["deepest"]) for f in at),
         **({"emitted": [f["emitted"] for f in at]} if "emitted" in at[0] else {}),
     }  # fmt: skip
+
+
+def _surely_worse(
+    at: Sequence[Mapping[str, Any]], start: Mapping[str, Any], limits: _Limits, gain: float
+) -> bool:
+    """Whether a gain is a loss beyond chance: that of the judges, and that of the rows that are learned from.
+
+    The judges' part is known of metrics that are means of losses. Another training set of real rows would score
+    otherwise as well, by the spread that was found at generation 0.
+    """
+    before, losses = start.get("losses"), [f["losses"] for f in at if len(f.get("losses", ()))]
+    variance = (1 + 1 / len(at)) * np.nan_to_num(_value(start["spread"])) ** 2
+    if before is not None and len(before) and len(losses) == len(at) and find_metric(limits.metric).row_losses:
+        weight, more = limits.weight, np.mean(losses, axis=0) - before
+        error = np.sqrt((weight**2 * (more - np.average(more, weights=weight)) ** 2).sum()) / weight.sum()
+        # The root of a mean of squares moves by half as much as the mean, over the root.
+        root = find_metric(limits.metric).root
+        variance += (error / (2 * _value(start["scores"][limits.metric])) if root else error) ** 2
+    return bool(gain + _REACH * np.sqrt(variance) < 0)
 
 
 def _value(value: float | None) -> float:
@@ -91,17 +134,18 @@ def _summary(values: Sequence[float]) -> dict[str, float]:
     return {"mean": float(known.mean()), "low": float(known.min()), "high": float(known.max())}
 
 
-def _harm(point: Mapping[str, Any], metric: str, margin: float) -> str:
+def _harm(point: Mapping[str, Any], limits: _Limits) -> str:
     """Return why a generation is not safe any more; empty where it is."""
     gain = point["gain"]["mean"]
     if not np.isfinite(gain):
         return "a model cannot learn from it: one class is left"
-    if gain < -margin:
-        return f"{metric} is worse by {-gain:.4f} than with the real rows, more than the margin of {margin:.4g}"
-    for name, least in KEPT.items():
+    if gain < -limits.margin and point["surely_worse"]:
+        told = f"{limits.metric} is worse by {-gain:.4f} than with the real rows"
+        return f"{told}, more than the margin of {limits.margin:.4g}"
+    for name, least in limits.kept.items():
         value = point["figures"][name]["mean"]
         if np.isfinite(value) and value < least:
-            return f"{FIGURES[name].label}: {value:.3f} of generation 0, less than {least:g}"
+            return f"{FIGURES[name].label}: {value:.3f} of generation 0, less than {least:.3g}"
     return ""
 
 
@@ -118,7 +162,7 @@ def _tidy(
 ) -> list[dict[str, Any]]:
     """Return one row a figure, generation 0 first."""
     rows = []
-    for f in ({"policy": "real", "source": "", "seed": 0, "generation": 0, **start}, *found):
+    for f in (start, *found):
         own = {name: f[name] for name in ("policy", "source", "seed", "generation")}
         values = {**{m: f.get("scores", {}).get(m) for m in metrics}, **f.get("figures", {}),
                   "real_share": f.get("real_share"), "rows": f.get("rows")}  # fmt: skip

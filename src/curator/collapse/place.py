@@ -52,9 +52,14 @@ class Place:
     @classmethod
     def of(cls, setup: Setup, world: World, out: str | os.PathLike[str] | None) -> Place:
         """Return the place of a simulation: `out`, or a folder beside the recipe's runs."""
+        import pandas as pd
+
         digest = hashlib.sha256(setup.fingerprint.encode())
         digest.update(json.dumps(decisive_versions(), sort_keys=True, default=str).encode())
-        digest.update(np.ascontiguousarray(world.y, dtype=float).tobytes() + world.table.content_hash.encode())
+        judges = pd.util.hash_pandas_object(world.judges, index=False).to_numpy()
+        for values in (world.y, world.weight, judges):
+            digest.update(np.ascontiguousarray(values).tobytes())
+        digest.update(world.table.content_hash.encode())
         path = run_directory(setup.recipe, digest.hexdigest(), out).path
         if out is None:
             path = path.with_name(f"{setup.recipe.name}-collapse-{digest.hexdigest()[:8]}")
@@ -73,8 +78,9 @@ class Place:
 
         if self.path.exists() and not self.path.is_dir():
             raise RunDirectoryError(f"{self.path}: is a file, not a folder; choose another place with --out")
-        strangers = self.path.is_dir() and any(p.name not in _OWN for p in self.path.iterdir())
-        if strangers or (self.path.is_dir() and not self.marker.is_file() and any(self.path.iterdir())):
+        # Of what was being written when a simulation was killed, its part is left.
+        found = {p.name.removesuffix(".part") for p in self.path.iterdir()} if self.path.is_dir() else set()
+        if found - set(_OWN) or (found - {".lock", ".collapse.json"} and not self.marker.is_file()):
             raise RunDirectoryError(f"{self.path}: holds files of something else; choose an empty folder with --out")
         with full_disk_explained(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
@@ -86,8 +92,10 @@ class Place:
         try:
             if fresh:
                 self._clear()
-            found = read_json(self.marker).get("fingerprint") if self.marker.is_file() else self.fingerprint
-            if found != self.fingerprint:
+            for part in sorted(self.path.glob("*.part")):
+                part.unlink()
+            holds = read_json(self.marker).get("fingerprint") if self.marker.is_file() else self.fingerprint
+            if holds != self.fingerprint:
                 raise RunDirectoryError(
                     f"{self.path}: holds another simulation (its recipe, data or settings differ); use --fresh to "
                     "replace it, or another --out"

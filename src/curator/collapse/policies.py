@@ -44,15 +44,15 @@ class Generation:
     weight: np.ndarray | None = None
 
 
-def first_generation(rows: pd.DataFrame) -> Generation:
+def first_generation(rows: pd.DataFrame, weight: np.ndarray | None = None) -> Generation:
     """Return real rows as generation 0."""
-    return Generation(rows, np.zeros(len(rows), dtype=np.int64))
+    return Generation(rows, np.zeros(len(rows), dtype=np.int64), weight)
 
 
 def next_generation(
     policy: Policy,
     last: Generation,
-    real: pd.DataFrame,
+    first: Generation,
     synthesizer: Synthesizer,
     *,
     categorical: Sequence[str],
@@ -65,7 +65,7 @@ def next_generation(
     ----------
     policy : {'replace', 'accumulate', 'fixed'}
     last : Generation
-    real : DataFrame
+    first : Generation
         The n real rows that it all began with; as many rows are made, less those that policy `fixed` takes of these.
     synthesizer : Synthesizer
         Unfitted.
@@ -76,10 +76,10 @@ def next_generation(
     """
     import pandas as pd
 
-    n = len(real)
+    n = len(first.rows)
     drawn = round(real_share * n) if policy == "fixed" else 0
-    synthesizer.fit(last.rows, categorical=tuple(categorical), seed=seed)
-    made = _made(synthesizer, n - drawn, seed + 1)
+    synthesizer.fit(_representative(last, seed), categorical=tuple(categorical), seed=seed)
+    made = _made(synthesizer, n - drawn, seed + 1, categorical)
     depth = np.full(len(made), int(last.depth.max()) + 1)
     if policy == "replace":
         return Generation(made, depth)
@@ -87,14 +87,25 @@ def next_generation(
         kept = last
     else:
         own = np.sort(np.random.default_rng([seed, 53]).choice(n, drawn, replace=False))
-        kept = first_generation(real.iloc[own])
+        kept = first_generation(first.rows.iloc[own], None if first.weight is None else first.weight[own])
     rows = pd.concat([kept.rows, made], ignore_index=True) if len(kept.rows) else made
-    return Generation(rows, np.concatenate([kept.depth, depth]))
+    weight = None if kept.weight is None else np.concatenate([kept.weight, np.ones(len(made))])
+    return Generation(rows, np.concatenate([kept.depth, depth]), weight)
 
 
-def _made(synthesizer: Synthesizer, n: int, seed: int) -> pd.DataFrame:
+def _representative(last: Generation, seed: int) -> pd.DataFrame:
+    """Return rows that all weigh alike: synthesizers know no weights, and what they make weighs 1."""
+    if last.weight is None:
+        return last.rows
+    shares = last.weight / last.weight.sum()
+    drawn = np.random.default_rng([seed, 73]).choice(len(shares), len(shares), p=shares)
+    return last.rows.iloc[np.sort(drawn)].reset_index(drop=True)
+
+
+def _made(synthesizer: Synthesizer, n: int, seed: int, categorical: Sequence[str]) -> pd.DataFrame:
     made = synthesizer.sample(n, seed=seed)
-    return made[made[TARGET].notna()].reset_index(drop=True)
+    words = {name: made[name].astype(object).where(made[name].notna(), np.nan) for name in categorical}
+    return made.assign(**words)[made[TARGET].notna()].reset_index(drop=True)
 
 
 def generations(
@@ -108,11 +119,11 @@ def generations(
     seed: int = 0,
 ) -> Iterator[Generation]:
     """Yield generation 0, which is the real rows, and `count` more."""
-    last = first_generation(real)
+    first = last = first_generation(real)
     yield last
     for number in range(1, count + 1):
         last = next_generation(
-            policy, last, real, build(), categorical=categorical, real_share=real_share,
+            policy, last, first, build(), categorical=categorical, real_share=real_share,
             seed=generation_seed(seed, number),
         )  # fmt: skip
         yield last

@@ -18,7 +18,6 @@ from curator.collapse.policies import (
     POLICIES,
     Generation,
     Policy,
-    first_generation,
     generation_seed,
     next_generation,
 )
@@ -38,10 +37,10 @@ from curator.table.model import to_plain
 if TYPE_CHECKING:
     import pandas as pd
 
-ROWS, ABOUT = "rows.parquet", "figures.json"
+ROWS, ABOUT, LOSSES = "rows.parquet", "figures.json", "losses.npy"
 # The folder of generation 0, which all chains begin with.
 START = "start"
-_DEPTH = "__depth__"
+_DEPTH, _WEIGHT = "__depth__", "__weight__"
 # Trials of each curated generation: the plan hardly changes from one to the next.
 CURATED_TRIALS = 20
 
@@ -100,13 +99,14 @@ def do_generation(task: GenerationTask) -> None:
     world = task.world
     try:
         generation = next_generation(
-            task.chain.policy, read_generation(task.last), world.real,
+            task.chain.policy, read_generation(task.last), world.first,
             make_synthesizer(task.source.synthesizer, task.source.params, per_class=task.source.per_class),
             categorical=world.categorical, real_share=task.real_share,
             seed=generation_seed(task.chain.seed, task.number),
         )  # fmt: skip
         if len(generation.rows) == 0:
             raise ValueError("it made no rows")  # told like every other failure
+        judged = world.judge(generation)
     except CuratorError:
         raise
     except SOURCE_ERRORS as error:
@@ -115,13 +115,15 @@ def do_generation(task: GenerationTask) -> None:
         with full_disk_explained(task.folder), atomic_folder(task.folder) as part:
             (part / ABOUT).write_text(to_json(about), encoding="utf-8")
         return
-    write_generation(task.folder, generation, world.judge(generation))
+    write_generation(task.folder, generation, *judged)
 
 
-def write_generation(folder: Path, generation: Generation, about: Mapping[str, Any]) -> None:
-    """Write a generation's rows and figures, all or nothing."""
+def write_generation(folder: Path, generation: Generation, about: Mapping[str, Any], losses: np.ndarray) -> None:
+    """Write a generation's rows, its figures and the judges' losses, all or nothing."""
+    weight = {} if generation.weight is None else {_WEIGHT: generation.weight}
     with full_disk_explained(folder), atomic_folder(folder) as part:
-        generation.rows.assign(**{_DEPTH: generation.depth}).to_parquet(part / ROWS, index=False)
+        generation.rows.assign(**{_DEPTH: generation.depth, **weight}).to_parquet(part / ROWS, index=False)
+        np.save(part / LOSSES, losses, allow_pickle=False)
         (part / ABOUT).write_text(to_json(about), encoding="utf-8")
 
 
@@ -138,11 +140,12 @@ def read_generation(folder: Path) -> Generation:
     try:
         rows = pd.read_parquet(folder / ROWS)
         depth = rows.pop(_DEPTH).to_numpy(np.int64)
+        weight = rows.pop(_WEIGHT).to_numpy(float) if _WEIGHT in rows else None
     except (OSError, ValueError, KeyError) as error:
         raise CuratorError(f"{folder}: is damaged ({reason_of(error)}); delete the folder and run again") from None
     for name in rows.select_dtypes(object).columns:
         rows[name] = rows[name].where(rows[name].notna(), np.nan)
-    return Generation(rows, depth)
+    return Generation(rows, depth, weight)
 
 
 @dataclass(frozen=True)
@@ -225,19 +228,39 @@ def collapse(
         "real_share": real_share, "trials": trials,
     }  # fmt: skip
     place = Place.of(setup, world, out)
+    settings = {"fixed": real_share}
+    naive = [p for p in NAIVE if p in policies]
+    chains = [Chain(p, s.name, seed, settings.get(p)) for p in naive for s in chosen for seed in range(seeds)]
+    curated = [Chain("curated", "mix", seed, trials) for seed in range(seeds if "curated" in policies else 0)]
+    inner = _inner_recipe(setup.recipe, world)
+    if curated:
+        # What cannot be curated is told before anything is simulated.
+        prepare(inner, world.table.frame)
     with place.claimed(fresh=fresh), full_disk_explained(place.path):
-        settings = {"fixed": real_share}
-        naive = [p for p in NAIVE if p in policies]
-        chains = [Chain(p, s.name, seed, settings.get(p)) for p in naive for s in chosen for seed in range(seeds)]
         _simulate(chains, {s.name: s for s in chosen}, generations, real_share, world, place, setup, jobs, progress)
-        if "curated" in policies:
-            own = [Chain("curated", "mix", seed, trials) for seed in range(seeds)]
-            chains += own
-            _curate(own, generations, trials, world, setup, place, jobs, progress)
-        found = [_read(place, chain, number) for chain in chains for number in range(1, generations + 1)]
-        start: dict[str, Any] = read_json(place.generations / START / ABOUT)
-        place.write(outcome(world, setup, asked, start, [f for f in found if f is not None]))
+        start = _read(place, None, 0)
+        assert start is not None  # noqa: S101  # it was written first
+
+        def write(done: list[Chain]) -> None:
+            found = [_read(place, chain, number) for chain in done for number in range(1, generations + 1)]
+            place.write(outcome(world, setup, asked, start, [f for f in found if f is not None]))
+
+        if chains and curated:
+            write(chains)
+        _curate(curated, inner, generations, trials, world, place, jobs, progress)
+        write([*chains, *curated])
     return Collapse(place.path, place.content())
+
+
+def _inner_recipe(recipe: Recipe, world: World) -> Recipe:
+    """Return the recipe of a curated generation: its data are a frame that lacks what was dropped."""
+    columns = set(world.table.frame)
+    kinds = {name: kind for name, kind in recipe.data.types.items() if name in columns}
+    # Rows that were given as weighing alike, or as real, are told apart by their columns from here on.
+    data = recipe.data.model_copy(update={"source": None, "query": None, "table": None, "drop": (), "types": kinds,
+                                          "provenance": "auto"})  # fmt: skip
+    integrity = recipe.integrity.model_copy(update={"anchor": None})
+    return recipe.model_copy(update={"data": data, "integrity": integrity})
 
 
 def _check(generations: int, policies: Sequence[str], seeds: int, real_share: float) -> None:
@@ -310,8 +333,8 @@ def _simulate(
     tasks = [task(chain, 1) for chain in chains]
     progress.stage("generations", len(chains) * count + 1)
     if not (first / ABOUT).is_file():
-        generation = first_generation(world.real)
-        write_generation(first, generation, world.judge(generation))
+        about, losses = world.judge(world.first)
+        write_generation(first, world.first, about | {"fresh": world.fresh(), "spread": world.spread()}, losses)
     progress.advance()
 
     def done(number: int, _: None) -> list[GenerationTask]:
@@ -334,29 +357,26 @@ def _failed(folder: Path) -> bool:
 
 
 def _curate(
-    chains: list[Chain], count: int, trials: int, world: World, setup: Setup, place: Place, jobs: int | None,
+    chains: list[Chain], inner: Recipe, count: int, trials: int, world: World, place: Place, jobs: int | None,
     progress: Progress,
 ) -> None:  # fmt: skip
     """Curate generation after generation, each from the dataset that the last one has emitted."""
-    recipe = setup.recipe
     for chain in chains:
         data = world.table.frame
         for number in range(1, count + 1):
             folder = place.generations / chain.name(number)
             seed = generation_seed(chain.seed, number)
-            search = recipe.search.model_copy(update={"seed": seed, "trials": trials})
+            search = inner.search.model_copy(update={"seed": seed, "trials": trials})
             # What growth comes to is measured once.
-            output = recipe.output.model_copy(update={"explain": number == 1 and chain.seed == 0})
-            own = recipe.model_copy(update={"search": search, "output": output})
+            output = inner.output.model_copy(update={"explain": number == 1 and chain.seed == 0, "export": "hybrid"})
+            own = inner.model_copy(update={"search": search, "output": output})
             run = curate(own, data, out=place.runs / folder.name, jobs=jobs, progress=progress)
             data = run.data
             if not (folder / ABOUT).is_file():
                 generation = _emitted(data, world)
-                about = {
-                    **world.judge(generation), "emitted": run.results["verdict"]["emitted"],
-                    "growth": run.results.get("growth"),
-                }  # fmt: skip
-                write_generation(folder, replace(generation, weight=None), about)
+                about, losses = world.judge(generation)
+                about |= {"emitted": run.results["verdict"]["emitted"], "growth": run.results.get("growth")}
+                write_generation(folder, replace(generation, weight=None), about, losses)
             # Nothing reads the pool of a finished generation again.
             shutil.rmtree(run.path / "pool", ignore_errors=True)
 
@@ -372,10 +392,14 @@ def _emitted(data: pd.DataFrame, world: World) -> Generation:
                       None if np.all(weight == weight[0]) else weight)  # fmt: skip
 
 
-def _read(place: Place, chain: Chain, number: int) -> dict[str, Any] | None:
-    """Return what is known of a generation; None where its chain has ended before."""
-    path = place.generations / chain.name(number) / ABOUT
-    if not path.is_file():
+def _read(place: Place, chain: Chain | None, number: int) -> dict[str, Any] | None:
+    """Return what is known of a generation, or of generation 0; None where its chain has ended before."""
+    folder = place.generations / (START if chain is None else chain.name(number))
+    if not (folder / ABOUT).is_file():
         return None
-    return {"policy": chain.policy, "source": chain.source, "seed": chain.seed, "generation": number,
-            **read_json(path)}  # fmt: skip
+    about = read_json(folder / ABOUT)
+    if (folder / LOSSES).is_file():
+        about["losses"] = np.load(folder / LOSSES, allow_pickle=False)
+    if chain is None:
+        return {"policy": "real", "source": "", "seed": 0, "generation": 0, **about}
+    return {"policy": chain.policy, "source": chain.source, "seed": chain.seed, "generation": number, **about}

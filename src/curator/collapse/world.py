@@ -10,7 +10,7 @@ import numpy as np
 
 from curator.collapse.coded import Coder
 from curator.collapse.figures import measure
-from curator.collapse.policies import Generation
+from curator.collapse.policies import Generation, first_generation
 from curator.errors import DataError
 from curator.estimators import Estimator, Prediction, fit, predict
 from curator.evaluate import find_metric
@@ -54,6 +54,12 @@ class World:
         return table.plain.assign(**{TARGET: words}).reset_index(drop=True)
 
     @cached_property
+    def first(self) -> Generation:
+        """Generation 0, weighed as the table is; the mean row weighs 1."""
+        weight = self.table.weight
+        return first_generation(self.real, None if np.all(weight == weight[0]) else weight / weight.mean())
+
+    @cached_property
     def categorical(self) -> tuple[str, ...]:
         """Columns of words."""
         return (*self.table.categorical, TARGET) if self.table.classes else self.table.categorical
@@ -63,19 +69,63 @@ class World:
         """What codes rows for figures."""
         return Coder(self.table)
 
-    def judge(self, generation: Generation) -> dict[str, Any]:
-        """Return how a generation has kept what the first one held, and how a model does that learns from it."""
-        made = self.coder.code_plain(self.known(generation).rows, weight=self.known(generation).weight)
-        kept = measure(self.coder.real, made, seed=self.seed)
-        prediction = self._learnt(self.known(generation))
+    def judge(self, generation: Generation) -> tuple[dict[str, Any], np.ndarray]:
+        """Return how a generation has kept what the first one held, and how a model does that learns from it.
+
+        Returns
+        -------
+        about : dict
+        losses : array of shape (v,)
+            Of the judges, in the recipe's metric; empty where that is no mean over rows, or nothing was learned.
+        """
+        known = self.known(generation)
+        kept = measure(self.coder.real, self.coder.code_plain(known.rows, weight=known.weight), seed=self.seed)
+        prediction = self._learnt(known)
         scores = {
             name: float("nan") if prediction is None else find_metric(name)(self.y, prediction, self.weight)
             for name in self.metrics
         }
+        row_losses = find_metric(self.metrics[0]).row_losses
+        losses = np.empty(0) if prediction is None or row_losses is None else row_losses(self.y, prediction)
         return {
             "scores": scores, "figures": kept, "rows": len(generation.rows),
             "real_share": float((generation.depth == 0).mean()), "deepest": int(generation.depth.max()),
-        }  # fmt: skip
+        }, losses  # fmt: skip
+
+    def fresh(self) -> dict[str, dict[str, float]]:
+        """Return what new real rows would keep: halves of generation 0 beside the others.
+
+        Returns
+        -------
+        dict
+            By figure ``mean``, ``low`` and ``high``: mean, least and greatest of twenty halves.
+        """
+        real, found = self.coder.real, []
+        for half in range(20):
+            order = np.random.default_rng([self.seed, half, 79]).permutation(len(real))
+            parts = (real.take(np.sort(rows)) for rows in (order[::2], order[1::2]))
+            found.append(measure(*parts, seed=self.seed))
+        columns = {name: np.array([f[name] for f in found]) for name in found[0]}
+        return {
+            name: {"mean": float(v.mean()), "low": float(v.min()), "high": float(v.max())}
+            for name, v in columns.items()
+        }
+
+    def spread(self) -> float:
+        """Return the standard deviation of the recipe's metric over training sets like generation 0.
+
+        That over random halves of it: a jackknife that leaves half of the rows out (Shao and Wu, Annals of Statistics
+        17, 1989). NaN where halves cannot be learned from.
+        """
+        n, scores = len(self.first.rows), []
+        for half in range(10):
+            rows = np.sort(np.random.default_rng([self.seed, half, 83]).permutation(n)[: n // 2])
+            weight = None if self.first.weight is None else self.first.weight[rows]
+            part = Generation(self.first.rows.iloc[rows].reset_index(drop=True), self.first.depth[rows], weight)
+            prediction = self._learnt(part)
+            if prediction is not None:
+                scores.append(find_metric(self.metrics[0])(self.y, prediction, self.weight))
+        return float(np.std(scores, ddof=1)) if len(scores) > 1 else float("nan")
 
     def known(self, generation: Generation) -> Generation:
         """Leave rows out whose class no real row has."""

@@ -57,7 +57,8 @@ def headline(content: Mapping[str, Any]) -> str:
 
 def _figure(content: Mapping[str, Any], part: str, name: str, title: str, height: int) -> Figure | None:
     """Show one figure of every chain against the generation."""
-    start = content["start"][part].get(name)
+    # What is kept of generation 0 is told beside what new real rows would keep, not beside itself.
+    start = content["start"][part].get(name) if part == "scores" else None
     data, sources = [], list(dict.fromkeys(c["source"] for c in content["chains"]))
     for chain in content["chains"]:
         points = [(p["generation"], p[part][name]["mean"]) for p in chain["points"] if known(p[part][name]["mean"])]
@@ -73,6 +74,13 @@ def _figure(content: Mapping[str, Any], part: str, name: str, title: str, height
         })  # fmt: skip
     if not data:
         return None
+    fresh = content["fresh"].get(name) if part == "figures" else None
+    if fresh and known(fresh["mean"]):
+        last = content["asked"]["generations"]
+        data.append({
+            "type": "scatter", "mode": "lines", "name": "new real rows", "x": [1, last], "y": [fresh["mean"]] * 2,
+            "hoverinfo": "y+name", "line": {"color": GREY, "width": 1.5, "dash": "dot"},
+        })  # fmt: skip
     wide = layout(height, xaxis=axis("generation", dtick=max(1, content["asked"]["generations"] // 10)),
                   yaxis=axis(plain(title)))  # fmt: skip
     if part == "figures":
