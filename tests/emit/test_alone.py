@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from curator import selection
 from curator.cli.app import app
 from curator.curate import curate
+from curator.emit import alone
 from curator.errors import CuratorError
 from curator.prepare import prepare
 from curator.recipe import build_recipe
@@ -137,6 +138,19 @@ def test_rows_that_leak_nothing_leave_alone(passed):
     assert {"synthetic.parquet", "synthetic.csv"} <= set(files)
     assert "synthetic rows alone" in (passed.path / "README.md").read_text()
     assert "Passed: no attack that was tried" in passed.report_path.read_text()
+
+
+def test_the_order_cannot_be_undone_by_who_knows_the_recipe(passed):
+    """Neither the seed nor the published hash of the data gives the order; another table has another one."""
+    content = recipe(passed.path, "strangers")
+    setups = [prepare(build_recipe(content), table(seed=seed)) for seed in (0, 0, 1)]
+    same, again, other = (alone._secret(s) for s in setups)
+    assert same == again != other
+    assert same.bit_length() > 200
+    assert same not in {setups[0].seed, int(setups[0].table.content_hash, 16)}
+    one = table()
+    one.loc[7, "x"] += 1e-9
+    assert alone._secret(prepare(build_recipe(content), one)) != same
 
 
 def test_types_are_those_of_the_curated_dataset(passed):

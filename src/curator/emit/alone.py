@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +83,7 @@ def _shuffled(setup: Setup, pool: Pool, mixture: Mixture, source: PoolTask) -> p
         # The type would list values of real rows that no synthetic row has.
         rows[name] = rows[name].cat.remove_unused_categories()
     distinct, place = np.unique(mixture.candidate, return_inverse=True)
-    number = np.random.default_rng([setup.seed, 47]).permutation(len(distinct))[place]
+    number = np.random.default_rng(_secret(setup)).permutation(len(distinct))[place]
     frame: pd.DataFrame = rows.drop(columns="sample_weight", errors="ignore").assign(
         sample_weight=mixture.weight * len(distinct) / mixture.weight.sum(),
         origin=np.array(pool.sources, dtype=object)[pool.source[mixture.candidate]],
@@ -90,6 +91,18 @@ def _shuffled(setup: Setup, pool: Pool, mixture: Mixture, source: PoolTask) -> p
         row_id=[f"synthetic-{i}" for i in number],
     )
     return frame.iloc[np.argsort(number, kind="stable")].reset_index(drop=True)
+
+
+def _secret(setup: Setup) -> int:
+    """Return what draws the order: the same for the same table, and known to nobody who has not all of it.
+
+    Seed and data hash may be told to anyone: with these as the key the order could be undone.
+    """
+    import pandas as pd
+
+    rows = pd.util.hash_pandas_object(setup.table.plain, index=False).to_numpy().tobytes()
+    target = np.ascontiguousarray(setup.table.y).tobytes()
+    return int.from_bytes(hashlib.sha256(b"order of rows that leave" + rows + target + b"%d" % setup.seed).digest())
 
 
 def _attacked(setup: Setup, frame: pd.DataFrame) -> PrivacyReport:
