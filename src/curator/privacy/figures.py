@@ -9,7 +9,8 @@ import numpy as np
 
 from curator.errors import DataError
 from curator.privacy.attribute import guessed, secrets
-from curator.privacy.copies import Copied, exact_copies, near_copies
+from curator.privacy.blocks import blocks
+from curator.privacy.copies import Copied, RealValues, near_copies
 from curator.privacy.intervals import ALPHA, Estimate, auc_estimate, excess_estimate, rate_above, risk_estimate
 from curator.privacy.membership import ATTACKS
 from curator.privacy.report import PrivacyFigure, PrivacyReport, figure
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FALSE_POSITIVES = 0.01
+# What figures of copies in all columns are called.
+COPIES = "copies"
 
 
 def privacy_figures(
@@ -78,13 +81,15 @@ def privacy_figures(
     if target not in members:
         raise DataError(f"target: members have no column {target!r}; it is one of {', '.join(map(str, members))[:300]}")
     rows = attacked_rows(synthetic, members, controls, categorical=categorical, groups=groups, seed=seed)
-    limits, copied = bounds or PrivacyBounds(), exact_copies(rows)
-    columns = secrets(rows, target)
+    limits, columns, parts = bounds or PrivacyBounds(), secrets(rows, target), blocks(rows, target)
+    values = RealValues(rows)
+    copied = values.copied(list(rows.members.columns))
     # One floor for each figure with a bound: chance may put any of them above its bound in 5 % of cases, all in all.
-    alpha = ALPHA / (4 * len(ATTACKS) + 1 + len(columns))
-    found = [*_membership(rows, limits, alpha), _exact(copied, limits, alpha)]
+    alpha = ALPHA / (4 * len(ATTACKS) + 1 + len(parts) + len(columns))
+    found = [*_membership(rows, limits, alpha), _exact(COPIES, copied, limits, alpha)]
+    found += [_exact(b.name, values.copied(list(b.columns)), limits, alpha) for b in parts]
     if rows.enough:
-        found.append(_excess("near_copies", near_copies(rows), None, alpha))
+        found.append(_excess("near_copies", COPIES, near_copies(rows), None, alpha))
     found += [_attribute(rows, column, limits, alpha) for column in columns]
     sizes = len(rows.members), len(rows.controls)
     judged = len(rows.judged[0]), len(rows.judged[1])
@@ -113,25 +118,28 @@ def _membership(rows: AttackedRows, bounds: PrivacyBounds, alpha: float) -> list
     return found
 
 
-def _exact(copied: Copied, bounds: PrivacyBounds, alpha: float) -> PrivacyFigure:
-    """Return what exact copies there are beyond chance.
+def _exact(where: str, copied: Copied, bounds: PrivacyBounds, alpha: float) -> PrivacyFigure:
+    """Return what exact copies there are beyond chance, in all columns or in those of a block.
 
-    Rows of few values are repeated by chance, as holdout rows are too. Where no two real rows are alike and no holdout
-    row is repeated, chance does not make copies, and one is enough.
+    Rows of few values are repeated by chance, as holdout rows are too: members must be repeated no more often. Where no
+    holdout row is repeated, pairs of equal real rows tell what chance does; without any, one copy is enough. The gate
+    stays shut where chance does not explain what there is, shown or not.
     """
-    found = _excess("copies", copied, bounds.copies, alpha)
-    if found.value is None:
-        return found
+    found = _excess("copies", where, copied, bounds.copies, alpha)
     if copied.hits[0] == 0:
         # All members and all synthetic rows were looked at: none is none.
-        return replace(found, value=0.0, low=0.0, high=0.0, floor=0.0)
-    return found if copied.by_chance else replace(found, floor=found.value)
+        return replace(found, value=0.0, low=0.0, high=0.0, floor=0.0, core=True)
+    if copied.hits[1] > 0:
+        return replace(found, core=found.low is not None and found.low > bounds.copies)
+    if found.value is not None and (not copied.by_chance or copied.chance < alpha):
+        found = replace(found, floor=found.value)
+    return replace(found, core=not copied.excused)
 
 
-def _excess(name: str, copied: Copied, bound: float | None, alpha: float) -> PrivacyFigure:
+def _excess(name: str, where: str, copied: Copied, bound: float | None, alpha: float) -> PrivacyFigure:
     estimate = excess_estimate(copied.hits, copied.rows, alpha) if min(copied.rows) > 0 else None
     shares = [h / n if n else None for h, n in zip(copied.hits, copied.rows, strict=True)]
-    return figure(name, "copies", estimate, bound, copied.rows, member_rate=shares[0], control_rate=shares[1])
+    return figure(name, where, estimate, bound, copied.rows, member_rate=shares[0], control_rate=shares[1])
 
 
 def _attribute(rows: AttackedRows, column: str, bounds: PrivacyBounds, alpha: float) -> PrivacyFigure:

@@ -21,11 +21,18 @@ LIMITS = (
 _WHAT = {
     "auc": "AUC of membership inference",
     "tpr": "members found at {fpr:.2g} % false positives",
-    "copies": "exact copies of unique rows, beyond those of holdout rows",
+    "copies": "exact copies of unique rows{part}, beyond those of holdout rows",
     "near_copies": "near copies, beyond those of holdout rows",
     "attribute": "risk that {attack!r} is guessed",
 }
 _ATTACKS = {"density": " by density ratio", "distance": " by distance"}
+_PARTS = {
+    "features": " in all columns but the target",
+    "numbers": " in their numbers",
+    "words": " in their words",
+    "one half": " in a random half of the features",
+    "other half": " in the other half of the features",
+}
 _ROWS = {"all": ", all rows", "tail": ", most isolated 5 %"}
 _MOST_NAMED = 3
 
@@ -40,7 +47,9 @@ class PrivacyFigure:
         ``auc`` and ``tpr`` are of membership inference; ``copies`` and ``near_copies`` are differences of shares;
         ``attribute`` is ``(attack - control) / (1 - control)``.
     attack : str
-        ``density`` or ``distance``; the column, for ``attribute``.
+        ``density`` or ``distance``; the column, for ``attribute``; for ``copies`` the columns that are alike:
+        ``copies`` (all), ``features`` (all but the target), ``numbers``, ``words``, ``one half`` or ``other half`` of
+        the features.
     rows : {'all', 'tail'}
         ``tail``: the 5 % of real rows that are most isolated.
     value, low, high : float or None
@@ -52,7 +61,8 @@ class PrivacyFigure:
     members, controls : int
         Rows that it is measured on.
     core : bool
-        Whether the figure must be shown to be within its bound for the gate to open.
+        Whether the figure must be shown to be within its bound for the gate to open. Copies must, unless chance
+        explains them.
     fpr : float or None
         The rate of false positives of ``tpr``: 1 %, or the least that so few controls can tell.
     member_rate, control_rate : float or None
@@ -88,7 +98,8 @@ class PrivacyFigure:
     @property
     def words(self) -> str:
         """What is measured, for a reader."""
-        what = _WHAT[self.name].format(fpr=100 * (self.fpr or 0.01), attack=self.attack)
+        part = _PARTS.get(self.attack, "")
+        what = _WHAT[self.name].format(fpr=100 * (self.fpr or 0.01), attack=self.attack, part=part)
         return f"{what}{_ATTACKS.get(self.attack, '')}{_ROWS[self.rows] if self.name in {'auc', 'tpr'} else ''}"
 
     @property
