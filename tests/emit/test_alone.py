@@ -326,15 +326,58 @@ def test_of_a_large_table_the_part_that_is_worked_with_is_enough(tmp_path):
     assert load_run(run.path).manifest["files"]["synthetic.parquet"]
 
 
-def test_soft_labels_leave_as_they_are_emitted(tmp_path):
+def test_soft_labels_leave_as_one_that_was_drawn(tmp_path):
+    """The weights of the classes are the teacher's probabilities: a score of the single row."""
     content = recipe(tmp_path, "strangers", labels="relabel", integrity={"privacy": ALL}, filters={"novelty": "off"})
     run = curate(content, table(600), jobs=1)
+    assert run.data["row_id"].duplicated().any()
     made = pd.read_parquet(run.synthetic_path)
-    assert made["row_id"].duplicated().any()
-    sums = made.groupby("row_id")["sample_weight"].sum()
-    assert sums.mean() == pytest.approx(1)
-    numbers = made["row_id"].str.removeprefix("synthetic-").astype(int)
-    assert numbers.is_monotonic_increasing
+    assert made["row_id"].is_unique
+    assert made["sample_weight"].nunique() <= made["y"].nunique()
+    assert set(made["y"]) == {"yes", "no"}
+
+
+def test_where_no_generation_is_allowed_nothing_leaves(tmp_path):
+    content = recipe(tmp_path, "strangers", integrity={"privacy": ALL, "max_generation": 0})
+    privacy = curate(content, table(400), jobs=1).results["privacy"]
+    assert privacy["verdict"] == "not_applicable"
+    assert "generation 1, and integrity.max_generation allows 0" in privacy["sentence"]
+    assert not list(tmp_path.glob("*/synthetic*"))
+
+
+def test_what_the_recipe_rules_out_does_not_leave(tmp_path, monkeypatch):
+    """Mixes of the ladder have labels of their own; plans that break gates are refused here as well."""
+    original, seen = selection.Search.best_mix, {}
+
+    def real_only(self, trials, refused=()):
+        found = next(a for a in self._arms if a.plan.real_only)
+        return found, [found]
+
+    def looked(self, trials, refused=()):
+        first = original(self, trials, refused)
+        seen["labels"] = {t.plan.labels for t in self._outside(trials) if t.plan.ratio > 0}
+        seen["arms"] = {t.plan.labels for t in self._arms if t.plan.ratio > 0}
+        every = {t.plan for t in (*self._outside(trials), *trials)}
+        seen["none"] = original(self, trials, every)
+        seen["next"] = original(self, trials, {first.plan}).plan != first.plan
+        return first
+
+    monkeypatch.setattr(selection.Search, "select", real_only)
+    monkeypatch.setattr(selection.Search, "best_mix", looked)
+    run = curate(recipe(tmp_path, "strangers", integrity={"privacy": ALL}), table(400), jobs=1)
+    assert "relabel" in seen["arms"]
+    assert seen["labels"] <= {"keep"}
+    assert run.results["privacy"]["plan"]["plan"]["labels"] == "keep"
+    assert seen["none"] is None
+    assert seen["next"]
+
+
+def test_rows_learned_from_unknown_ones_say_so(tmp_path):
+    content = recipe(tmp_path, "strangers", data={"provenance": "unknown"}, integrity={"privacy": ALL})
+    run = curate(content, table(400), jobs=1)
+    made = pd.read_parquet(run.synthetic_path)
+    assert (made["generation"] == 2).all()
+    assert any("no row is known to be real" in note for note in run.results["privacy"]["notes"])
 
 
 def test_any_number_of_jobs_gives_the_same_file(tmp_path):

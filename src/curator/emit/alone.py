@@ -16,14 +16,14 @@ from curator.privacy import LIMITS, PrivacyReport, privacy_figures
 from curator.records import Trial
 from curator.rundir import RunDirectory, atomic
 from curator.score.pool import Pool, PoolTask, load_pool
-from curator.table import Table, restore, to_plain
+from curator.table import UNKNOWN, UNKNOWN_DEPTH, Table, restore, to_plain
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NOTHING = (
-    "Nothing to hand out: no plan with synthetic rows was tried, or none of its candidates passed; name other "
-    "synthesizers, or lower the filters."
+    "Nothing to hand out: no plan with synthetic rows was tried that the recipe allows, or none of its candidates "
+    "passed; name other synthesizers, or lower the filters or the gates."
 )
 
 
@@ -49,10 +49,11 @@ def emit_alone(
     """
     for path in (directory.synthetic, directory.synthetic_csv):
         path.unlink(missing_ok=True)
-    found = None if trial is None else _rows(setup, trial, source)
+    deep = _too_deep(setup)
+    found = None if trial is None or deep else _rows(setup, trial, source)
     if trial is None or found is None:
-        return {"verdict": "not_applicable", "sentence": NOTHING, "limits": LIMITS, "file": None, "figures": [],
-                "notes": []}  # fmt: skip
+        return {"verdict": "not_applicable", "sentence": deep or NOTHING, "limits": LIMITS, "file": None,
+                "figures": [], "notes": []}  # fmt: skip
     with one_thread():
         report = _attacked(setup, found)
     if report.verdict == "passed":
@@ -66,12 +67,25 @@ def emit_alone(
     }  # fmt: skip
 
 
+def _too_deep(setup: Setup) -> str:
+    """Say that synthetic rows would be of a generation that the recipe does not allow; empty where it does."""
+    most, depth = setup.recipe.integrity.max_generation, setup.table.next_generation
+    if most is None or depth <= most:
+        return ""
+    return (
+        f"Nothing to hand out: synthetic rows are of generation {depth}, and integrity.max_generation allows {most} at "
+        "most."
+    )
+
+
 def _rows(setup: Setup, trial: Trial, source: PoolTask) -> pd.DataFrame | None:
     """Return the synthetic rows of a plan as they would leave; None where there are none."""
     pool = load_pool(source.folder)
     # Weights by the odds of being real are scores of single rows, which never leave.
     plan = replace(trial.plan, importance=0.0)
-    mixture = mix(plan, pool, setup.recipe.output.labels, weights=setup.estimator.takes_weights)
+    # So are the teacher's probabilities: of several labels with weights, one that is drawn by these.
+    form = "sampled" if setup.recipe.output.labels == "weighted" else setup.recipe.output.labels
+    mixture = mix(plan, pool, form, weights=setup.estimator.takes_weights)
     return _shuffled(setup, pool, mixture, source) if len(mixture.candidate) else None
 
 
@@ -87,7 +101,7 @@ def _shuffled(setup: Setup, pool: Pool, mixture: Mixture, source: PoolTask) -> p
     frame: pd.DataFrame = rows.drop(columns="sample_weight", errors="ignore").assign(
         sample_weight=mixture.weight * len(distinct) / mixture.weight.sum(),
         origin=np.array(pool.sources, dtype=object)[pool.source[mixture.candidate]],
-        generation=np.full(len(rows), 1, np.int32),
+        generation=np.full(len(rows), setup.table.next_generation, np.int32),
         row_id=[f"synthetic-{i}" for i in number],
     )
     return frame.iloc[np.argsort(number, kind="stable")].reset_index(drop=True)
@@ -129,6 +143,8 @@ def _target(table: Table, frame: pd.DataFrame) -> pd.Series:
 def _notes(setup: Setup, selected: bool) -> list[str]:
     """Say what a reader must know beside the figures."""
     notes = []
+    if setup.table.provenance.origin == UNKNOWN:
+        notes.append(UNKNOWN_DEPTH)
     if not selected:
         notes.append("the search selected no synthetic rows: these are of the best plan that has some")
     if setup.recipe.data.time is not None:
