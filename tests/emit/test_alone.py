@@ -359,7 +359,6 @@ def test_what_the_recipe_rules_out_does_not_leave(tmp_path, monkeypatch):
         seen["arms"] = {t.plan.labels for t in self._arms if t.plan.ratio > 0}
         every = {t.plan for t in (*self._outside(trials), *trials)}
         seen["none"] = original(self, trials, every)
-        seen["next"] = original(self, trials, {first.plan}).plan != first.plan
         return first
 
     monkeypatch.setattr(selection.Search, "select", real_only)
@@ -369,7 +368,6 @@ def test_what_the_recipe_rules_out_does_not_leave(tmp_path, monkeypatch):
     assert seen["labels"] <= {"keep"}
     assert run.results["privacy"]["plan"]["plan"]["labels"] == "keep"
     assert seen["none"] is None
-    assert seen["next"]
 
 
 def test_rows_learned_from_unknown_ones_say_so(tmp_path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from curator.privacy.attribute import guessed, secrets
 from curator.privacy.blocks import blocks
 from curator.privacy.copies import Copied, RealValues, near_copies
 from curator.privacy.intervals import ALPHA, Estimate, auc_estimate, excess_estimate, rate_above, risk_estimate
-from curator.privacy.membership import ATTACKS
+from curator.privacy.membership import ATTACKS, distance_scores
 from curator.privacy.report import PrivacyFigure, PrivacyReport, figure
 from curator.privacy.rows import LEAST_JUDGED, AttackedRows, attacked_rows
 from curator.recipe.privacy import PrivacyBounds
@@ -85,8 +85,11 @@ def privacy_figures(
     values = RealValues(rows)
     copied = values.copied(list(rows.members.columns))
     # One floor for each figure with a bound: chance may put any of them above its bound in 5 % of cases, all in all.
-    alpha = ALPHA / (4 * len(ATTACKS) + 1 + len(parts) + len(columns))
-    found = [*_membership(rows, limits, alpha), _exact(COPIES, copied, limits, alpha)]
+    alpha = ALPHA / (4 * len(ATTACKS) + 2 * len(parts) + (1 + len(parts)) + len(columns))
+    found = _membership(rows, limits, alpha)
+    for block in parts:
+        found += _by_distance(rows.part(block.columns), block.name, limits, alpha)
+    found.append(_exact(COPIES, copied, limits, alpha))
     found += [_exact(b.name, values.copied(list(b.columns)), limits, alpha) for b in parts]
     if rows.enough:
         found.append(_excess("near_copies", COPIES, near_copies(rows), None, alpha))
@@ -97,25 +100,41 @@ def privacy_figures(
 
 
 def _membership(rows: AttackedRows, bounds: PrivacyBounds, alpha: float) -> list[PrivacyFigure]:
-    found = []
+    found, judged = [], rows.enough and not rows.blind
     for attack, score in ATTACKS.items():
-        scores = score(rows) if rows.enough else np.zeros(len(rows.member))
+        scores = score(rows) if judged else np.zeros(len(rows.member))
         parts: dict[Literal["all", "tail"], np.ndarray] = {"all": np.ones(len(scores), dtype=bool)}
         parts["tail"] = rows.tail if rows.enough else parts["all"]
         for where, chosen in parts.items():
             own, other = scores[chosen & rows.member], scores[chosen & ~rows.member]
-            counts = len(own), len(other)
-            core = where == "all"
-            auc: Estimate | None = None
-            rate, used = auc, None
-            if min(counts) >= LEAST_JUDGED:
-                auc = auc_estimate(own, other, alpha)
-                rate, used = rate_above(own, other, FALSE_POSITIVES, alpha)
-            found.append(figure("auc", attack, auc, bounds.auc, counts, where=where, core=core))
-            found.append(
-                figure("tpr", attack, rate, bounds.tpr_at_1pct_fpr, counts, where=where, core=core, fpr=used)
-            )
+            more = {"where": where, "core": where == "all"}
+            found += _told_apart(attack, (own, other), bounds, alpha, rows.seed, judged=judged, **more)
     return found
+
+
+def _by_distance(rows: AttackedRows, block: str, bounds: PrivacyBounds, alpha: float) -> list[PrivacyFigure]:
+    """Return what the distance attack finds in some columns; it may refuse, and need not be shown to be within."""
+    judged = rows.enough and not rows.blind
+    scores = distance_scores(rows) if judged else np.zeros(len(rows.member))
+    parts = scores[rows.member], scores[~rows.member]
+    return _told_apart(block, parts, bounds, alpha, rows.seed, judged=judged)
+
+
+def _told_apart(
+    attack: str, scores: tuple[np.ndarray, np.ndarray], bounds: PrivacyBounds, alpha: float, seed: int, *,
+    judged: bool, **more: Any,
+) -> list[PrivacyFigure]:  # fmt: skip
+    """Return how well scores of members and of controls tell them apart."""
+    counts = len(scores[0]), len(scores[1])
+    auc: Estimate | None = None
+    rate, used = auc, None
+    if judged and min(counts) >= LEAST_JUDGED:
+        auc = auc_estimate(*scores, alpha)
+        rate, used = rate_above(*scores, FALSE_POSITIVES, alpha, seed)
+    return [
+        figure("auc", attack, auc, bounds.auc, counts, **more),
+        figure("tpr", attack, rate, bounds.tpr_at_1pct_fpr, counts, fpr=used, **more),
+    ]
 
 
 def _exact(where: str, copied: Copied, bounds: PrivacyBounds, alpha: float) -> PrivacyFigure:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from curator.errors import DataError
+from curator.privacy.points import AttackPoints
 from curator.records import Kind
-from curator.table import CHUNK, DistanceRows, NearestRows, to_plain
+from curator.table import CHUNK, NearestRows, to_plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +26,8 @@ TAIL = 0.05
 ISOLATION = 5
 # Distances below this share of the usual one between real rows are alike: none at all would be infinitely near.
 _FLOOR = 0.1
+# Where more than this share of rows cannot be told from another one that they are unlike, attacks see nothing.
+_MOST_BLIND = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +78,8 @@ class AttackedRows:
         return self._encoder.transform(self.real)
 
     @cached_property
-    def _encoder(self) -> DistanceRows:
-        return DistanceRows(self.words).fit(self.real)
+    def _encoder(self) -> AttackPoints:
+        return AttackPoints(self.words).fit(self.real)
 
     @cached_property
     def to_synthetic(self) -> np.ndarray:
@@ -96,6 +99,20 @@ class AttackedRows:
         return _FLOOR * float(np.median(apart)) if len(apart) else 1e-3
 
     @cached_property
+    def blind(self) -> bool:
+        """Whether distances tell little: most rows that are unlike all others are no distance from another one."""
+        unlike = ~self.real.duplicated(keep=False).to_numpy()
+        return bool(unlike.any()) and float(np.mean(self.to_real[unlike, 0] == 0)) > _MOST_BLIND
+
+    def part(self, columns: tuple[str, ...]) -> AttackedRows:
+        """Return the same rows in some of their columns."""
+        names = list(columns)
+        return replace(
+            self, synthetic=self.synthetic[names], members=self.members[names], controls=self.controls[names],
+            words=tuple(w for w in self.words if w in columns),
+        )  # fmt: skip
+
+    @cached_property
     def tail(self) -> np.ndarray:
         """Which judged rows are the 5 % that are farthest from their fifth nearest other one, shape (n,)."""
         far = self.to_real[:, -1]
@@ -105,7 +122,7 @@ class AttackedRows:
         return found if found.mean() <= 2 * TAIL else far > limit
 
 
-def nearest(encoder: DistanceRows, rows: pd.DataFrame, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def nearest(encoder: AttackPoints, rows: pd.DataFrame, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return, for each query, the distance to the nearest of some rows, and which one it is; each of shape (q,)."""
     parts = [encoder.transform(rows.iloc[start : start + CHUNK]) for start in range(0, len(rows), CHUNK)]
     distance, which = NearestRows(np.concatenate(parts), queries=len(queries)).search(queries, 1)
