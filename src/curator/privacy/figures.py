@@ -49,7 +49,8 @@ def privacy_figures(
     members : DataFrame
         The real rows that these were learned from, n of them.
     controls : DataFrame
-        Real rows that nothing has learned from, m of them, with the same columns.
+        Real rows that nothing has learned from, m of them, with the same columns. Dates and numbers that one frame
+        holds as text, and `members` do not, are read.
     target : str
         The first column whose values attacks try to guess.
     bounds : PrivacyBounds, optional
@@ -57,7 +58,7 @@ def privacy_figures(
     categorical : tuple of str
         Columns of numbers whose values are names; texts and flags are words anyway.
     groups : pair of arrays of shape (n,) and (m,), optional
-        Rows of one group say the same thing twice: attacks are tried on one of each.
+        Rows of one group say the same thing twice: attacks are tried on one of each. Rows without one are a group.
     seed : int
         Draws the rows that attacks are tried on (4,000 members and controls at most), and halves for cross-fitting.
 
@@ -68,7 +69,7 @@ def privacy_figures(
     Raises
     ------
     DataError
-        Where a frame is empty or lacks a column.
+        Where a frame is empty, lacks a column, or holds other things in it than the members do.
 
     Examples
     --------

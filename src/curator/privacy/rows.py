@@ -143,7 +143,7 @@ def attacked_rows(
     Raises
     ------
     DataError
-        Where a frame is empty, or lacks a column.
+        Where a frame is empty, lacks a column, or holds other things in it than the members do.
     """
     import pandas as pd
 
@@ -154,11 +154,14 @@ def attacked_rows(
         missing = [c for c in members.columns if c not in frame]
         if missing:
             raise DataError(f"{name}: lacks column {missing[0]!r}, which members have; bring the same columns to both")
-    kinds = {c: _kind([f[c] for f in frames.values()], named=c in categorical) for c in members.columns}
+    kinds = {c: _kind(members[c], named=c in categorical) for c in members.columns}
     plain = {
-        name: pd.DataFrame({c: _plain(frame[c].reset_index(drop=True), kind) for c, kind in kinds.items()})
+        name: pd.DataFrame({c: _plain(frame[c].reset_index(drop=True), kind, name) for c, kind in kinds.items()})
         for name, frame in frames.items()
     }
+    for c in (c for c, kind in kinds.items() if kind == "categorical"):
+        for name in ("synthetic", "controls"):
+            _same_words(members[c], frames[name][c], name)
     rng = np.random.default_rng([seed, 41])
     sizes = len(members), len(controls)
     for rows, own in zip(sizes, groups or (), strict=False):
@@ -171,27 +174,67 @@ def attacked_rows(
     )  # fmt: skip
 
 
-def _kind(values: list[pd.Series], *, named: bool) -> Kind:
+def _kind(values: pd.Series, *, named: bool) -> Kind:
+    """Return what a column holds: that is told by the members, whom the others are compared with."""
     import pandas as pd
 
-    types = [v.dtype for v in values]
     if named:
         return "categorical"
-    if all(pd.api.types.is_datetime64_any_dtype(t) for t in types):
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
         return "datetime"
-    numbers = all(pd.api.types.is_numeric_dtype(t) and not pd.api.types.is_bool_dtype(t) for t in types)
-    return "numerical" if numbers else "categorical"
+    return "numerical" if _numeric(values) else "categorical"
 
 
-def _plain(values: pd.Series, kind: Kind) -> pd.Series:
+def _same_words(own: pd.Series, other: pd.Series, frame: str) -> None:
+    """Refuse dates and flags that the other frame writes in another way: as words they would never be equal."""
+    import pandas as pd
+
+    for what, told in (("dates", pd.api.types.is_datetime64_any_dtype), ("flags", pd.api.types.is_bool_dtype)):
+        if told(own.dtype) != told(other.dtype) and own.notna().any() and other.notna().any():
+            # Flags with gaps are objects, which read as the same words.
+            if what == "flags" and set(map(str, own.dropna().unique())) & set(map(str, other.dropna().unique())):
+                continue
+            one, two = (frame, "members") if told(other.dtype) else ("members", frame)
+            where = f"{one}: column {other.name!r} holds {what}, and something else in {two}"
+            raise DataError(f"{where}; bring the same type to both")
+
+
+def _numeric(values: pd.Series) -> bool:
+    import pandas as pd
+
+    return pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype)
+
+
+def _plain(values: pd.Series, kind: Kind, frame: str) -> pd.Series:
+    """Return a column in plain form; dates and numbers that another frame holds as text are read."""
+    import pandas as pd
+
+    if kind == "categorical":
+        return to_plain(values, kind)
+    name, there = values.name, values.notna()
+    if kind == "datetime" and _numeric(values) and there.any():
+        raise DataError(f"{frame}: column {name!r} holds numbers, and dates in members; bring the same type to both")
+    if kind == "numerical":
+        if pd.api.types.is_datetime64_any_dtype(values.dtype):
+            raise DataError(
+                f"{frame}: column {name!r} holds dates, and numbers in members; bring the same type to both"
+            )
+        values = pd.to_numeric(values.astype(object) if values.dtype == bool else values, errors="coerce")
     found = to_plain(values, kind)
-    return found if kind == "categorical" else found + 0.0  # minus nothing is nothing
+    lost = np.flatnonzero(there.to_numpy() & found.isna().to_numpy())
+    if len(lost):
+        what = "date" if kind == "datetime" else "number"
+        raise DataError(f"{frame}: column {name!r} holds what is no {what} in row {lost[0]}, and {what}s in members")
+    return found + 0.0  # minus nothing is nothing
 
 
 def _drawn(rows: int, groups: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
     """Return some rows, ascending; of each group one, since rows of one group say the same thing twice."""
+    import pandas as pd
+
     order = rng.permutation(rows)
     if groups is not None:
-        order = order[np.unique(np.asarray(groups)[order], return_index=True)[1]]
+        # As numbers: names of groups may be words with gaps, which have no order.
+        order = order[np.unique(pd.factorize(np.asarray(groups, dtype=object))[0][order], return_index=True)[1]]
         order = rng.permutation(order)
     return np.sort(order[:MOST_JUDGED])
