@@ -1,9 +1,13 @@
 """Synthetic rows leave alone only where the privacy gate lets them go, and nothing of real rows leaves with them."""
 
+import datetime
+import decimal
 import sys
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -158,6 +162,44 @@ def test_types_are_those_of_the_curated_dataset(passed):
     assert made["word"].dtype.name == "category"
     for name in ("x", "z"):
         assert made[name].dtype == real[name].dtype
+
+
+    made, curated = (pq.read_schema(p) for p in (passed.synthetic_path, passed.path / "curated.parquet"))
+    assert list(zip(made.names, made.types, strict=True)) == list(zip(curated.names, curated.types, strict=True))
+    assert made.metadata.keys() == {b"pandas"}, "no word of the run"
+
+
+def test_types_are_those_of_a_dataset_in_several_files(tmp_path):
+    """Decimals, days and durations, which rows are not restored to before they are written."""
+    rng, rows = np.random.default_rng(0), 600
+    plain = table(rows)
+    columns = {
+        **{c: pa.array(plain[c]) for c in ("x", "z", "y")},
+        "price": pa.array([decimal.Decimal(int(c)) / 100 for c in rng.integers(0, 10**6, rows)], pa.decimal128(12, 2)),
+        "took": pa.array(rng.integers(0, 10**6, rows), pa.duration("ms")),
+        "on": pa.array([datetime.date(2024, 1 + int(m), 1) for m in rng.integers(0, 12, rows)]),
+        "code": pa.array([f"row-{i}" for i in range(rows)]),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    data = {"source": str(tmp_path / "t.parquet"), "budget": 400}
+    content = recipe(tmp_path, "memorising", data=data, integrity={"privacy": ALL}, filters={"novelty": "off"})
+    run = curate(content, jobs=1)
+    assert run.synthetic_path is not None, run.results["privacy"]["sentence"]
+    made = pq.read_table(run.synthetic_path)
+    parts = pq.read_schema(min((run.path / "curated").glob("part-*.parquet")))
+    assert list(zip(made.schema.names, made.schema.types, strict=True)) == list(
+        zip(parts.names, parts.types, strict=True)
+    )
+    assert made.schema.metadata is None
+    assert made["price"].null_count < len(made)
+
+
+def test_whole_targets_are_not_cut():
+    frame = pd.DataFrame({"n": [0.5, 2.0], "k": [1.0, np.nan]})
+    schema = pa.schema([("n", pa.int64()), ("k", pa.int64())])
+    found = alone._typed_like(schema, frame)
+    assert found.schema.types == [pa.float64(), pa.int64()]
+    assert found.to_pydict() == {"n": [0.5, 2.0], "k": [1, None]}
 
 
 def test_categories_of_real_rows_do_not_leave_with_the_type(tmp_path):

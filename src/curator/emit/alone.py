@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from curator.emit.arrow import synthetic_table
 from curator.emit.rarity import candidates_of
 from curator.mix import Mixture, mix
 from curator.parallel import one_thread
@@ -157,8 +158,33 @@ def _notes(setup: Setup, selected: bool) -> list[str]:
 
 
 def _write(frame: pd.DataFrame, setup: Setup, directory: RunDirectory) -> None:
+    import pyarrow.parquet as pq
+
     with atomic(directory.synthetic) as part:
-        frame.to_parquet(part, index=False)
+        pq.write_table(_typed_like(_schema(directory), frame), part)
     if setup.recipe.output.format == "csv":
         with atomic(directory.synthetic_csv) as part:
             frame.to_csv(part, index=False)
+
+
+def _schema(directory: RunDirectory) -> Any:
+    """Return the types of the dataset, which was written before; of one in several files, those of the first."""
+    import pyarrow.parquet as pq
+
+    data = directory.data
+    return pq.read_schema(min(data.glob("part-*.parquet")) if data.is_dir() else data)
+
+
+def _typed_like(schema: Any, frame: pd.DataFrame) -> Any:
+    """Return rows in the types of the dataset, but where these would cut numbers: real targets may be whole."""
+    import pyarrow as pa
+
+    own = pa.Table.from_pandas(frame, preserve_index=False).schema
+    fields = []
+    for field in schema:
+        whole = pa.types.is_integer(field.type) and pa.types.is_floating(own.field(field.name).type)
+        cut = whole and bool((frame[field.name].dropna() % 1 != 0).any())
+        fields.append(own.field(field.name) if cut else field.with_nullable(True))
+    # What is noted in the dataset is about the run and its real rows; what pandas notes of these rows may leave.
+    noted = own.metadata if b"pandas" in (schema.metadata or {}) else None
+    return synthetic_table(frame, pa.schema(fields, metadata=noted))
