@@ -90,8 +90,10 @@ def privacy_figures(
     found = _membership(rows, limits, alpha)
     for block in parts:
         found += _by_distance(rows.part(block.columns), block.name, limits, alpha)
-    found.append(_exact(COPIES, copied, limits, alpha))
-    found += [_exact(b.name, values.copied(list(b.columns)), limits, alpha) for b in parts]
+    # And chance keeps the gate shut for copies in 5 % of cases, all in all.
+    levels = alpha, ALPHA / (1 + len(parts))
+    found.append(_exact(COPIES, copied, limits, levels))
+    found += [_exact(b.name, values.copied(list(b.columns)), limits, levels) for b in parts]
     if rows.enough:
         found.append(_excess("near_copies", COPIES, near_copies(rows), None, alpha))
     found += [_attribute(rows, column, limits, alpha) for column in columns]
@@ -138,19 +140,21 @@ def _told_apart(
     ]
 
 
-def _exact(where: str, copied: Copied, bounds: PrivacyBounds, alpha: float) -> PrivacyFigure:
+def _exact(where: str, copied: Copied, bounds: PrivacyBounds, levels: tuple[float, float]) -> PrivacyFigure:
     """Return what exact copies there are beyond chance, in all columns or in those of a block.
 
     Rows of few values are repeated by chance, as holdout rows are too: members must be repeated no more often. Where no
     holdout row is repeated, pairs of equal real rows tell what chance does; without any, one copy is enough. The gate
-    stays shut where chance does not explain what there is, shown or not.
+    stays shut where chance does not explain what there is, shown or not: by the second of the levels, where the first
+    is what refuses.
     """
+    alpha, doubt = levels
     found = _excess("copies", where, copied, bounds.copies, alpha)
     if copied.hits[0] == 0:
         # All members and all synthetic rows were looked at: none is none.
         return replace(found, value=0.0, low=0.0, high=0.0, floor=0.0, core=True)
     if copied.hits[1] > 0:
-        return replace(found, core=found.low is not None and found.low > bounds.copies)
+        return replace(found, core=excess_estimate(copied.hits, copied.rows, doubt).floor > bounds.copies)
     if found.value is not None and (not copied.by_chance or copied.chance < alpha):
         found = replace(found, floor=found.value)
     return replace(found, core=not copied.excused)
