@@ -17,6 +17,8 @@ import pandas as pd
 from benchmarks.common import Case, Figure, main
 from benchmarks.tables import table_source
 from curator.privacy import PrivacyReport, privacy_figures
+from curator.privacy.figures import COPIES
+from curator.privacy.membership import ATTACKS
 from curator.recipe import PrivacyBounds
 from curator.synthesize import TARGET, ClassSampler, make_synthesizer
 from curator.table import to_plain
@@ -82,13 +84,20 @@ def _figures(case: str, report: PrivacyReport) -> list[Figure]:
         ("auc", "all", "AUC of membership"), ("tpr", "all", "members found at 1 % false positives"),
         ("auc", "tail", "AUC of membership, most isolated 5 %"),
     ):  # fmt: skip
-        both = [f for key, f in by.items() if key[0] == name and key[2] == rows and f.value is not None]
+        every = [f for f in by.values() if (f.name, f.rows) == (name, rows) and f.value is not None]
+        both = [f for f in every if f.attack in ATTACKS]
         if both:
             worst = max(both, key=lambda f: f.value or 0.0)
             note = "; ".join(f"{f.attack} {f.value:.3f} ({f.low:.3f} to {f.high:.3f}, {f.outcome})" for f in both)
             out.append(Figure(case, what, worst.value or 0.0, "", None, note))
+    for name, what in (("auc", "AUC of membership, in parts of a row"), ("copies", "exact copies, in parts of a row")):
+        parts = [f for f in by.values() if f.name == name and f.attack not in {*ATTACKS, COPIES}]
+        parts = [f for f in parts if f.value is not None]
+        if parts:
+            note = "; ".join(f"{f.attack} {f.value:.3f} ({f.outcome})" for f in parts)
+            out.append(Figure(case, what, max(f.value or 0.0 for f in parts), "", None, note))
     for name, what in (("copies", "exact copies of unique rows, beyond chance"), ("near_copies", "near copies")):
-        f = by[name, "copies", "all"]
+        f = by[name, COPIES, "all"]
         shares = f"members {f.member_rate:.4f}, holdout {f.control_rate:.4f}, {f.outcome}"
         out.append(Figure(case, what, f.value or 0.0, "", None, shares))
     risks = [f for f in report.figures if f.name == "attribute" and f.value is not None]

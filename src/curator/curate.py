@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -161,7 +161,7 @@ class _Curation:
         last = (self.setup.splits.certification, self.setup.splits.emission)
         only = selected.plan.real_only or self.setup.table.whole is not None
         self.make_pools(last[:1] if only else last, "last pools")
-        selected, near, broken = self.within_gates(search, trials, selected, near)
+        selected, near, refused = self.within_gates(search, trials, selected, near)
         with self.timed("certification"):
             certified = certify(self.setup, selected, ladders, self.pools, self.workers, self.progress)
         explanation = self.explanation(ladders[0]["real_only"], selected, near[0], certified[0])
@@ -169,21 +169,21 @@ class _Curation:
         with self.timed("earlier rows"):
             earlier = judge_earlier(self.setup, selected.plan, mixed=mixed, pools=self.pools, workers=self.workers,
                                     progress=self.progress)  # fmt: skip
+        broken = list(dict.fromkeys(gate for gates in refused.values() for gate in gates))
         composition = self.emission(selected.plan, mixed=mixed, earlier=earlier) | {"broken_gates": broken}
-        explanation |= earlier_results(earlier) | self.export(search, trials, selected)
+        explanation |= earlier_results(earlier) | self.export(search, trials, selected, refused)
         self.write(ladders, trials, selected, near, certified, composition, explanation)
 
     def within_gates(
         self, search: Search, trials: Sequence[Trial], selected: Trial, near: list[Trial]
-    ) -> tuple[Trial, list[Trial], list[str]]:
+    ) -> tuple[Trial, list[Trial], dict[MixPlan, list[str]]]:
         """Return the best plan that breaks none of the recipe's gates, and what those before it have broken."""
-        fold, refused, broken = self.setup.splits.certification, set[MixPlan](), dict[str, None]()
+        fold, refused = self.setup.splits.certification, dict[MixPlan, list[str]]()
         rarity = Rarity(self.setup, self.pools.task(fold), fold.train)
         while found := broken_gates(self.setup, selected.plan, rarity):
-            broken |= dict.fromkeys(found)
-            refused.add(selected.plan)
+            refused[selected.plan] = found
             selected, near = search.select(trials, refused)
-        return selected, near, list(broken)
+        return selected, near, refused
 
     def study(self, *, fresh: bool = False) -> Study:
         setup = self.setup
@@ -233,13 +233,15 @@ class _Curation:
                 progress=self.progress, earlier=earlier,
             )  # fmt: skip
 
-    def export(self, search: Search, trials: Sequence[Trial], selected: Trial) -> dict[str, Any]:
+    def export(
+        self, search: Search, trials: Sequence[Trial], selected: Trial, refused: Container[MixPlan]
+    ) -> dict[str, Any]:
         """Write synthetic rows alone, where the recipe asks for them and the privacy gate lets them go."""
         if self.setup.recipe.output.export == "hybrid":
             return {}
         self.progress.stage("privacy", 1)
         with self.timed("privacy"):
-            chosen = selected if selected.plan.ratio > 0 else search.best_mix(trials)
+            chosen = selected if selected.plan.ratio > 0 else search.best_mix(trials, refused)
             source = self.pools.task(self.setup.splits.certification)
             found = emit_alone(self.setup, chosen, source, self.directory, selected=chosen is selected)
         self.progress.advance()

@@ -91,24 +91,31 @@ class Search:
 
         Mixes of the ladder take part, real-only always among them; plans that are `refused` do not.
         """
-        tried, space = {t.plan for t in trials}, self._setup.space
-        outside = [
-            arm
-            for arm in self._arms
-            if arm.plan not in tried and (arm.plan.real_only or space.params_of(arm.plan) is not None)
-        ]
-        every = [t for t in (*trials, *outside) if t.plan not in refused]
+        every = [t for t in (*trials, *self._outside(trials)) if t.plan not in refused]
         folds = self._setup.recipe.task.folds
         mean = self._mean(every)
         mean = None if mean is not None and mean.plan in refused else mean
         return select(every, folds, mean)[0], near_best(every, folds)
 
-    def best_mix(self, trials: Sequence[Trial]) -> Trial | None:
+    def best_mix(self, trials: Sequence[Trial], refused: Container[MixPlan] = ()) -> Trial | None:
         """Return what would be selected if it had to have synthetic rows; None where no such plan was tried."""
-        every = {t.plan: t for t in (*self._arms, *trials) if t.plan.ratio > 0 and t.state == "complete"}
+        every = [
+            t
+            for t in (*self._outside(trials), *trials)
+            if t.plan.ratio > 0 and t.state == "complete" and t.plan not in refused
+        ]
         # Where each of them harms a slice, the harm is not what a reader of synthetic rows alone asks about.
-        mixes = [t for t in every.values() if t.feasible] or [replace(t, harm=()) for t in every.values()]
+        mixes = [t for t in every if t.feasible] or [replace(t, harm=()) for t in every]
         return select(mixes, self._setup.recipe.task.folds, None)[0] if mixes else None
+
+    def _outside(self, trials: Sequence[Trial]) -> list[Trial]:
+        """Return the mixes of the ladder that no trial has, but that the recipe lets the search choose."""
+        tried, space = {t.plan for t in trials}, self._setup.space
+        return [
+            arm
+            for arm in self._arms
+            if arm.plan not in tried and (arm.plan.real_only or space.params_of(arm.plan) is not None)
+        ]
 
     def _mean(self, trials: Sequence[Trial]) -> Trial | None:
         """Return the mean of the best plans as a trial, where the recipe asks for it."""

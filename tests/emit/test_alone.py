@@ -1,15 +1,20 @@
 """Synthetic rows leave alone only where the privacy gate lets them go, and nothing of real rows leaves with them."""
 
+import datetime
+import decimal
 import sys
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
 from curator import selection
 from curator.cli.app import app
 from curator.curate import curate
+from curator.emit import alone
 from curator.errors import CuratorError
 from curator.prepare import prepare
 from curator.recipe import build_recipe
@@ -139,11 +144,62 @@ def test_rows_that_leak_nothing_leave_alone(passed):
     assert "Passed: no attack that was tried" in passed.report_path.read_text()
 
 
+def test_the_order_cannot_be_undone_by_who_knows_the_recipe(passed):
+    """Neither the seed nor the published hash of the data gives the order; another table has another one."""
+    content = recipe(passed.path, "strangers")
+    setups = [prepare(build_recipe(content), table(seed=seed)) for seed in (0, 0, 1)]
+    same, again, other = (alone._secret(s) for s in setups)
+    assert same == again != other
+    assert same.bit_length() > 200
+    assert same not in {setups[0].seed, int(setups[0].table.content_hash, 16)}
+    one = table()
+    one.loc[7, "x"] += 1e-9
+    assert alone._secret(prepare(build_recipe(content), one)) != same
+
+
 def test_types_are_those_of_the_curated_dataset(passed):
     made, real = pd.read_parquet(passed.synthetic_path), table()
     assert made["word"].dtype.name == "category"
     for name in ("x", "z"):
         assert made[name].dtype == real[name].dtype
+
+
+    made, curated = (pq.read_schema(p) for p in (passed.synthetic_path, passed.path / "curated.parquet"))
+    assert list(zip(made.names, made.types, strict=True)) == list(zip(curated.names, curated.types, strict=True))
+    assert made.metadata.keys() == {b"pandas"}, "no word of the run"
+
+
+def test_types_are_those_of_a_dataset_in_several_files(tmp_path):
+    """Decimals, days and durations, which rows are not restored to before they are written."""
+    rng, rows = np.random.default_rng(0), 600
+    plain = table(rows)
+    columns = {
+        **{c: pa.array(plain[c]) for c in ("x", "z", "y")},
+        "price": pa.array([decimal.Decimal(int(c)) / 100 for c in rng.integers(0, 10**6, rows)], pa.decimal128(12, 2)),
+        "took": pa.array(rng.integers(0, 10**6, rows), pa.duration("ms")),
+        "on": pa.array([datetime.date(2024, 1 + int(m), 1) for m in rng.integers(0, 12, rows)]),
+        "code": pa.array([f"row-{i}" for i in range(rows)]),
+    }
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    data = {"source": str(tmp_path / "t.parquet"), "budget": 400}
+    content = recipe(tmp_path, "memorising", data=data, integrity={"privacy": ALL}, filters={"novelty": "off"})
+    run = curate(content, jobs=1)
+    assert run.synthetic_path is not None, run.results["privacy"]["sentence"]
+    made = pq.read_table(run.synthetic_path)
+    parts = pq.read_schema(min((run.path / "curated").glob("part-*.parquet")))
+    assert list(zip(made.schema.names, made.schema.types, strict=True)) == list(
+        zip(parts.names, parts.types, strict=True)
+    )
+    assert made.schema.metadata is None
+    assert made["price"].null_count < len(made)
+
+
+def test_whole_targets_are_not_cut():
+    frame = pd.DataFrame({"n": [0.5, 2.0], "k": [1.0, np.nan]})
+    schema = pa.schema([("n", pa.int64()), ("k", pa.int64())])
+    found = alone._typed_like(schema, frame)
+    assert found.schema.types == [pa.float64(), pa.int64()]
+    assert found.to_pydict() == {"n": [0.5, 2.0], "k": [1, None]}
 
 
 def test_categories_of_real_rows_do_not_leave_with_the_type(tmp_path):
@@ -312,15 +368,56 @@ def test_of_a_large_table_the_part_that_is_worked_with_is_enough(tmp_path):
     assert load_run(run.path).manifest["files"]["synthetic.parquet"]
 
 
-def test_soft_labels_leave_as_they_are_emitted(tmp_path):
+def test_soft_labels_leave_as_one_that_was_drawn(tmp_path):
+    """The weights of the classes are the teacher's probabilities: a score of the single row."""
     content = recipe(tmp_path, "strangers", labels="relabel", integrity={"privacy": ALL}, filters={"novelty": "off"})
     run = curate(content, table(600), jobs=1)
+    assert run.data["row_id"].duplicated().any()
     made = pd.read_parquet(run.synthetic_path)
-    assert made["row_id"].duplicated().any()
-    sums = made.groupby("row_id")["sample_weight"].sum()
-    assert sums.mean() == pytest.approx(1)
-    numbers = made["row_id"].str.removeprefix("synthetic-").astype(int)
-    assert numbers.is_monotonic_increasing
+    assert made["row_id"].is_unique
+    assert made["sample_weight"].nunique() <= made["y"].nunique()
+    assert set(made["y"]) == {"yes", "no"}
+
+
+def test_where_no_generation_is_allowed_nothing_leaves(tmp_path):
+    content = recipe(tmp_path, "strangers", integrity={"privacy": ALL, "max_generation": 0})
+    privacy = curate(content, table(400), jobs=1).results["privacy"]
+    assert privacy["verdict"] == "not_applicable"
+    assert "generation 1, and integrity.max_generation allows 0" in privacy["sentence"]
+    assert not list(tmp_path.glob("*/synthetic*"))
+
+
+def test_what_the_recipe_rules_out_does_not_leave(tmp_path, monkeypatch):
+    """Mixes of the ladder have labels of their own; plans that break gates are refused here as well."""
+    original, seen = selection.Search.best_mix, {}
+
+    def real_only(self, trials, refused=()):
+        found = next(a for a in self._arms if a.plan.real_only)
+        return found, [found]
+
+    def looked(self, trials, refused=()):
+        first = original(self, trials, refused)
+        seen["labels"] = {t.plan.labels for t in self._outside(trials) if t.plan.ratio > 0}
+        seen["arms"] = {t.plan.labels for t in self._arms if t.plan.ratio > 0}
+        every = {t.plan for t in (*self._outside(trials), *trials)}
+        seen["none"] = original(self, trials, every)
+        return first
+
+    monkeypatch.setattr(selection.Search, "select", real_only)
+    monkeypatch.setattr(selection.Search, "best_mix", looked)
+    run = curate(recipe(tmp_path, "strangers", integrity={"privacy": ALL}), table(400), jobs=1)
+    assert "relabel" in seen["arms"]
+    assert seen["labels"] <= {"keep"}
+    assert run.results["privacy"]["plan"]["plan"]["labels"] == "keep"
+    assert seen["none"] is None
+
+
+def test_rows_learned_from_unknown_ones_say_so(tmp_path):
+    content = recipe(tmp_path, "strangers", data={"provenance": "unknown"}, integrity={"privacy": ALL})
+    run = curate(content, table(400), jobs=1)
+    made = pd.read_parquet(run.synthetic_path)
+    assert (made["generation"] == 2).all()
+    assert any("no row is known to be real" in note for note in run.results["privacy"]["notes"])
 
 
 def test_any_number_of_jobs_gives_the_same_file(tmp_path):

@@ -53,7 +53,16 @@ def test_the_rate_counts_members_above_what_the_allowed_controls_leave():
     estimate, rate = rate_above(members, controls, 0.01, 0.01)
     assert (estimate.value, rate) == (0.3, 0.01)
     assert estimate.low <= 0.3 <= estimate.high
-    assert rate_above(np.full(40, 7.0), np.full(200, 7.0), 0.01, 0.01)[0].value == 0.0, "ties find nobody"
+
+
+def test_equal_scores_are_put_in_order_by_lot():
+    """Where nothing tells anybody apart, one per cent is found, and is shown to be about that."""
+    found = [rate_above(np.full(2000, 7.0), np.full(2000, 7.0), 0.01, 0.01, seed)[0] for seed in range(20)]
+    assert np.mean([e.value for e in found]) == pytest.approx(0.01, abs=0.003)
+    assert max(e.high for e in found) < 0.05
+    assert np.mean([e.floor > 0.01 for e in found]) <= 0.05
+    few = [rate_above(np.full(100, 7.0), np.full(100, 7.0), 0.01, 0.01, 3)[0] for _ in range(2)]
+    assert few[0] == few[1]
 
 
 def test_twenty_controls_show_no_rate_at_one_per_cent():

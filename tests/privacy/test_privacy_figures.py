@@ -220,6 +220,57 @@ def test_what_cannot_be_judged_is_told_in_a_sentence(spoil, said):
         privacy_figures(*spoil(table(100)), target="y")
 
 
+def test_dates_are_the_same_in_any_type():
+    """Copies beside dates as text, as they come from a CSV, are copies."""
+    frame = table(900)
+    members, controls = frame[:500], frame[500:700]
+    made = pd.concat([members[:40], frame[700:]], ignore_index=True)
+    text = made.assign(when=made["when"].dt.strftime("%Y-%m-%d"))
+    one, two = (privacy_figures(m, members, controls, target="y") for m in (made, text))
+    assert one.copies == two.copies == (40, 0)
+    assert one.verdict == two.verdict == "refused"
+
+
+@pytest.mark.parametrize(
+    ("synthetic", "members", "said"),
+    [
+        (["x", "y"], [1.0, 2.0], "synthetic: column 'a' holds what is no number in row 0"),
+        (
+            ["x", "y"],
+            pd.to_datetime(["2024-01-01", "2024-02-01"]),
+            "synthetic: column 'a' holds what is no date in row 0",
+        ),
+        ([1.0, 2.0], pd.to_datetime(["2024-01-01", "2024-02-01"]), "holds numbers, and dates in members"),
+        (pd.to_datetime(["2024-01-01", "2024-02-01"]), [1.0, 2.0], "holds dates, and numbers in members"),
+        (pd.to_datetime(["2024-01-01", "2024-02-01"]), ["2024-01-01", "x"], "synthetic: column 'a' holds dates"),
+        ([0, 1], [True, False], "members: column 'a' holds flags, and something else in synthetic"),
+    ],
+)
+def test_columns_of_different_kinds_are_told(synthetic, members, said):
+    own, made = (pd.DataFrame({"a": v, "y": ["p", "q"]}) for v in (members, synthetic))
+    with pytest.raises(DataError, match=said):
+        privacy_figures(made, own, own, target="y")
+
+
+def test_numbers_as_text_and_flags_with_gaps_are_read():
+    frame = table(300)
+    made = frame[200:].assign(
+        x=frame["x"].map(repr), flag=frame["flag"].astype(object).where(frame.index % 7 > 0, None)
+    )
+    report = privacy_figures(made, frame[:100], frame[100:200], target="y")
+    assert report.synthetic == 100
+    numbers = pd.DataFrame({"a": [None] * 40, "y": ["p", "q"] * 20})
+    full = numbers.assign(a=np.arange(40.0))
+    assert privacy_figures(numbers, full, full, target="y").copies == (0, 0)
+
+
+def test_groups_may_be_words_with_gaps():
+    frame = table(300)
+    groups = np.array([None, *(f"g{i // 3}" for i in range(99))], dtype=object)
+    report = privacy_figures(frame[200:], frame[:100], frame[100:200], target="y", groups=(groups, groups))
+    assert report.judged == (34, 34)
+
+
 def test_groups_must_be_given_for_each_row():
     frame = table(100)
     with pytest.raises(DataError, match="groups: 3 are given for 50 rows"):

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from curator.privacy.points import AttackPoints, robust_scale
 from curator.privacy.rows import AttackedRows, nearest
-from curator.table import DistanceRows
 
 # Beside the target, so many columns of numbers and of words are attacked.
 _MOST_OF_A_KIND = 2
 # Members and controls that each column is attacked on.
 _MOST = 2000
-# A number is guessed where it is within so many standard deviations.
+# A number is guessed where it is within so many standard deviations, outliers aside.
 _CLOSE = 0.1
 
 
@@ -40,18 +40,22 @@ def guessed(rows: AttackedRows, secret: str) -> tuple[tuple[int, int], tuple[int
     """
     known = rows.real.columns.drop(secret)
     chosen = np.flatnonzero(rows.real[secret].notna())
-    chosen = np.concatenate([chosen[rows.member[chosen] == kind][:_MOST] for kind in (True, False)])
+    # At random: rows may be sorted by what is guessed.
+    rng = np.random.default_rng([rows.seed, 53])
+    kinds = (chosen[rows.member[chosen] == kind] for kind in (True, False))
+    chosen = np.concatenate([np.sort(rng.permutation(own)[:_MOST]) for own in kinds])
     if len(known) == 0 or len(chosen) == 0:
         return (0, 0), (0, 0)
     others = tuple(c for c in rows.words if c != secret)
-    encoder = DistanceRows(others).fit(rows.real[known])
+    encoder = AttackPoints(others).fit(rows.real[known])
     queries = encoder.transform(rows.real[known].iloc[chosen])
     which = nearest(encoder, rows.synthetic[known], queries)[1]
     guess, truth = rows.synthetic[secret].to_numpy()[which], rows.real[secret].to_numpy()[chosen]
     if secret in rows.words:
         right = guess == truth
     else:
+        numbers = rows.real[secret].dropna().to_numpy(float)
         with np.errstate(invalid="ignore"):
-            right = np.abs(guess - truth) <= _CLOSE * float(np.nanstd(rows.real[secret].to_numpy(float)))
+            right = np.abs(guess - truth) <= _CLOSE * robust_scale(numbers)
     member = rows.member[chosen]
     return (int(right[member].sum()), int(right[~member].sum())), (int(member.sum()), int((~member).sum()))

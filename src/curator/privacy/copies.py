@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curator.privacy.rows import AttackedRows
+from curator.table import decimals_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # A synthetic row so much nearer to a real row than the nearest other real row is nearly a copy.
 NEARLY = 0.1
+# Where chance repeats fewer than this share of the unique rows, it is no excuse for those that are.
+_OFTEN = 0.05
 
 
 @dataclass(frozen=True)
@@ -24,28 +27,90 @@ class Copied:
     ----------
     hits, rows : (int, int)
         Of members and of controls: those that are repeated, and those that could be.
-    by_chance : bool
-        Whether rows of this table can be alike by chance: two real rows are, or a control is repeated.
+    pairs : int
+        Values that just two real rows share: chance makes rows alike, or somebody who stands there twice.
+    expected : (float, float)
+        Members and controls that chance would repeat for each of these pairs.
     """
 
     hits: tuple[int, int]
     rows: tuple[int, int]
-    by_chance: bool = True
+    pairs: int = 0
+    expected: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def by_chance(self) -> bool:
+        """Whether rows of this table can be alike by chance: two real rows are, or a control is repeated."""
+        return self.pairs > 0 or self.hits[1] > 0
+
+    @property
+    def excused(self) -> bool:
+        """Whether no more members are repeated than pairs of real rows let expect, where these are no rarity."""
+        likely = self.pairs * self.expected[0]
+        return self.hits[0] <= likely and likely >= _OFTEN * self.rows[0]
+
+    @property
+    def chance(self) -> float:
+        """How likely so many repeated members are, if chance makes them as it makes pairs and repeated controls.
+
+        All three are then Poisson counts of known ratios: given their sum, the members' part is binomial.
+        """
+        from scipy.stats import binom
+
+        total = self.hits[0] + self.pairs + self.hits[1]
+        share = self.expected[0] / (1 + sum(self.expected))
+        return float(binom.sf(self.hits[0] - 1, total, share))
 
 
-def exact_copies(rows: AttackedRows) -> Copied:
-    """Count the real rows, unique among all real rows, that equal a synthetic row in every column.
+class RealValues:
+    """Every value of attacked rows as a number, so that rows can be compared in any of their columns.
 
-    All rows count, not only those that attacks are tried on. Missing values equal each other.
+    Numbers are brought to the decimals that the real rows share: candidates were rounded to these, and a copy is one
+    whatever is behind them.
     """
-    members, controls, synthetic = (_keys(f) for f in (rows.members, rows.controls, rows.synthetic))
-    both = np.concatenate([members, controls])
-    _, place, counts = np.unique(both, return_inverse=True, return_counts=True)
-    unique = counts[place] == 1
-    hit = unique & np.isin(both, synthetic)
-    member = np.arange(len(both)) < len(members)
-    hits, there = ((int(v[member].sum()), int(v[~member].sum())) for v in (hit, unique))
-    return Copied(hits, there, by_chance=bool((~unique).any()) or hits[1] > 0)
+
+    def __init__(self, rows: AttackedRows) -> None:
+        import pandas as pd
+
+        self._members, self._synthetic = len(rows.members), len(rows.synthetic)
+        self._place = {c: i for i, c in enumerate(rows.members.columns)}
+        every = pd.concat([rows.members, rows.controls, rows.synthetic], ignore_index=True)
+        real = len(every) - self._synthetic
+        found, ends = [], []
+        for place, name in enumerate(every.columns):
+            values, end = every[name], np.zeros(real, dtype=bool)
+            if name not in rows.words:
+                numbers = _rounded(values.to_numpy(float), real)
+                end = _lone_ends(numbers[:real], self._members)
+                values = pd.Series(numbers)
+            found.append(_mixed(values, place))
+            ends.append(end)
+        self._hashes = np.stack(found, axis=1)
+        self._ends = np.stack(ends, axis=1)
+
+    def copied(self, columns: list[str]) -> Copied:
+        """Count the real rows, unique among all real rows in these columns, that equal a synthetic row in all of them.
+
+        All rows count, not only those that attacks are tried on. Missing values equal each other. Candidates are kept
+        within the range of the members, so that they repeat its ends: a row that is unique by its end alone is none.
+        """
+        places = [self._place[c] for c in columns]
+        # Sums of hashes, modulo 2^64: equal for equal rows only, but for one pair in 10^19.
+        keys = self._hashes[:, places].sum(axis=1, dtype=np.uint64)
+        real = len(keys) - self._synthetic
+        both, synthetic = keys[:real], keys[real:]
+        _, place, counts = np.unique(both, return_inverse=True, return_counts=True)
+        unique = counts[place] == 1
+        for row in np.flatnonzero(unique & self._ends[:, places].any(axis=1)):
+            rest = [p for p in places if not self._ends[row, p]]
+            others = self._hashes[:real, rest].sum(axis=1, dtype=np.uint64)
+            unique[row] = int((others == others[row]).sum()) == 1
+        hit = unique & np.isin(both, synthetic)
+        member = np.arange(real) < self._members
+        hits, there = ((int(v[member].sum()), int(v[~member].sum())) for v in (hit, unique))
+        # Good and Turing: of so many rows, the chance of one that is there once is told by how many are there twice.
+        each = 2 * self._synthetic / (real * max(1, sum(there)))
+        return Copied(hits, there, int((counts == 2).sum()), (each * there[0], each * there[1]))
 
 
 def near_copies(rows: AttackedRows) -> Copied:
@@ -58,9 +123,29 @@ def near_copies(rows: AttackedRows) -> Copied:
     )
 
 
-def _keys(frame: pd.DataFrame) -> np.ndarray:
-    """Return a number for each row, the same for equal rows only (but for one pair in 10^19)."""
+def _rounded(values: np.ndarray, real: int) -> np.ndarray:
+    known = values[:real][~np.isnan(values[:real])]
+    decimals = decimals_of(known) if len(known) else None
+    # Minus nothing is nothing.
+    return values if decimals is None else np.round(values, decimals) + 0.0
+
+
+def _lone_ends(real: np.ndarray, members: int) -> np.ndarray:
+    """Return which real rows hold the members' least or greatest value, where no other real row does."""
+    found = np.zeros(len(real), dtype=bool)
+    own = real[:members]
+    for end in (np.nanmin(own), np.nanmax(own)) if not np.isnan(own).all() else ():
+        there = real == end
+        if there.sum() == 1:
+            found |= there
+    return found
+
+
+def _mixed(values: pd.Series, place: int) -> np.ndarray:
+    """Return a number for each value, other numbers for the same values of another column."""
     import pandas as pd
 
-    found: np.ndarray = pd.util.hash_pandas_object(frame, index=False).to_numpy()
-    return found
+    found = pd.util.hash_pandas_object(values, index=False).to_numpy().astype(np.uint64)
+    found = (found ^ np.uint64((0x9E3779B97F4A7C15 * (place + 1)) % 2**64)) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed: np.ndarray = found ^ (found >> np.uint64(31))
+    return mixed * np.uint64(0x94D049BB133111EB)

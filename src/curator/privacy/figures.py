@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from curator.errors import DataError
 from curator.privacy.attribute import guessed, secrets
-from curator.privacy.copies import Copied, exact_copies, near_copies
+from curator.privacy.blocks import blocks
+from curator.privacy.copies import Copied, RealValues, near_copies
 from curator.privacy.intervals import ALPHA, Estimate, auc_estimate, excess_estimate, rate_above, risk_estimate
-from curator.privacy.membership import ATTACKS
+from curator.privacy.membership import ATTACKS, distance_scores
 from curator.privacy.report import PrivacyFigure, PrivacyReport, figure
 from curator.privacy.rows import LEAST_JUDGED, AttackedRows, attacked_rows
 from curator.recipe.privacy import PrivacyBounds
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FALSE_POSITIVES = 0.01
+# What figures of copies in all columns are called.
+COPIES = "copies"
 
 
 def privacy_figures(
@@ -46,7 +49,8 @@ def privacy_figures(
     members : DataFrame
         The real rows that these were learned from, n of them.
     controls : DataFrame
-        Real rows that nothing has learned from, m of them, with the same columns.
+        Real rows that nothing has learned from, m of them, with the same columns. Dates and numbers that one frame
+        holds as text, and `members` do not, are read.
     target : str
         The first column whose values attacks try to guess.
     bounds : PrivacyBounds, optional
@@ -54,7 +58,7 @@ def privacy_figures(
     categorical : tuple of str
         Columns of numbers whose values are names; texts and flags are words anyway.
     groups : pair of arrays of shape (n,) and (m,), optional
-        Rows of one group say the same thing twice: attacks are tried on one of each.
+        Rows of one group say the same thing twice: attacks are tried on one of each. Rows without one are a group.
     seed : int
         Draws the rows that attacks are tried on (4,000 members and controls at most), and halves for cross-fitting.
 
@@ -65,7 +69,7 @@ def privacy_figures(
     Raises
     ------
     DataError
-        Where a frame is empty or lacks a column.
+        Where a frame is empty, lacks a column, or holds other things in it than the members do.
 
     Examples
     --------
@@ -78,13 +82,20 @@ def privacy_figures(
     if target not in members:
         raise DataError(f"target: members have no column {target!r}; it is one of {', '.join(map(str, members))[:300]}")
     rows = attacked_rows(synthetic, members, controls, categorical=categorical, groups=groups, seed=seed)
-    limits, copied = bounds or PrivacyBounds(), exact_copies(rows)
-    columns = secrets(rows, target)
+    limits, columns, parts = bounds or PrivacyBounds(), secrets(rows, target), blocks(rows, target)
+    values = RealValues(rows)
+    copied = values.copied(list(rows.members.columns))
     # One floor for each figure with a bound: chance may put any of them above its bound in 5 % of cases, all in all.
-    alpha = ALPHA / (4 * len(ATTACKS) + 1 + len(columns))
-    found = [*_membership(rows, limits, alpha), _exact(copied, limits, alpha)]
+    alpha = ALPHA / (4 * len(ATTACKS) + 2 * len(parts) + (1 + len(parts)) + len(columns))
+    found = _membership(rows, limits, alpha)
+    for block in parts:
+        found += _by_distance(rows.part(block.columns), block.name, limits, alpha)
+    # And chance keeps the gate shut for copies in 5 % of cases, all in all.
+    levels = alpha, ALPHA / (1 + len(parts))
+    found.append(_exact(COPIES, copied, limits, levels))
+    found += [_exact(b.name, values.copied(list(b.columns)), limits, levels) for b in parts]
     if rows.enough:
-        found.append(_excess("near_copies", near_copies(rows), None, alpha))
+        found.append(_excess("near_copies", COPIES, near_copies(rows), None, alpha))
     found += [_attribute(rows, column, limits, alpha) for column in columns]
     sizes = len(rows.members), len(rows.controls)
     judged = len(rows.judged[0]), len(rows.judged[1])
@@ -92,46 +103,67 @@ def privacy_figures(
 
 
 def _membership(rows: AttackedRows, bounds: PrivacyBounds, alpha: float) -> list[PrivacyFigure]:
-    found = []
+    found, judged = [], rows.enough and not rows.blind
     for attack, score in ATTACKS.items():
-        scores = score(rows) if rows.enough else np.zeros(len(rows.member))
+        scores = score(rows) if judged else np.zeros(len(rows.member))
         parts: dict[Literal["all", "tail"], np.ndarray] = {"all": np.ones(len(scores), dtype=bool)}
         parts["tail"] = rows.tail if rows.enough else parts["all"]
         for where, chosen in parts.items():
             own, other = scores[chosen & rows.member], scores[chosen & ~rows.member]
-            counts = len(own), len(other)
-            core = where == "all"
-            auc: Estimate | None = None
-            rate, used = auc, None
-            if min(counts) >= LEAST_JUDGED:
-                auc = auc_estimate(own, other, alpha)
-                rate, used = rate_above(own, other, FALSE_POSITIVES, alpha)
-            found.append(figure("auc", attack, auc, bounds.auc, counts, where=where, core=core))
-            found.append(
-                figure("tpr", attack, rate, bounds.tpr_at_1pct_fpr, counts, where=where, core=core, fpr=used)
-            )
+            more = {"where": where, "core": where == "all"}
+            found += _told_apart(attack, (own, other), bounds, alpha, rows.seed, judged=judged, **more)
     return found
 
 
-def _exact(copied: Copied, bounds: PrivacyBounds, alpha: float) -> PrivacyFigure:
-    """Return what exact copies there are beyond chance.
+def _by_distance(rows: AttackedRows, block: str, bounds: PrivacyBounds, alpha: float) -> list[PrivacyFigure]:
+    """Return what the distance attack finds in some columns; it may refuse, and need not be shown to be within."""
+    judged = rows.enough and not rows.blind
+    scores = distance_scores(rows) if judged else np.zeros(len(rows.member))
+    parts = scores[rows.member], scores[~rows.member]
+    return _told_apart(block, parts, bounds, alpha, rows.seed, judged=judged)
 
-    Rows of few values are repeated by chance, as holdout rows are too. Where no two real rows are alike and no holdout
-    row is repeated, chance does not make copies, and one is enough.
+
+def _told_apart(
+    attack: str, scores: tuple[np.ndarray, np.ndarray], bounds: PrivacyBounds, alpha: float, seed: int, *,
+    judged: bool, **more: Any,
+) -> list[PrivacyFigure]:  # fmt: skip
+    """Return how well scores of members and of controls tell them apart."""
+    counts = len(scores[0]), len(scores[1])
+    auc: Estimate | None = None
+    rate, used = auc, None
+    if judged and min(counts) >= LEAST_JUDGED:
+        auc = auc_estimate(*scores, alpha)
+        rate, used = rate_above(*scores, FALSE_POSITIVES, alpha, seed)
+    return [
+        figure("auc", attack, auc, bounds.auc, counts, **more),
+        figure("tpr", attack, rate, bounds.tpr_at_1pct_fpr, counts, fpr=used, **more),
+    ]
+
+
+def _exact(where: str, copied: Copied, bounds: PrivacyBounds, levels: tuple[float, float]) -> PrivacyFigure:
+    """Return what exact copies there are beyond chance, in all columns or in those of a block.
+
+    Rows of few values are repeated by chance, as holdout rows are too: members must be repeated no more often. Where no
+    holdout row is repeated, pairs of equal real rows tell what chance does; without any, one copy is enough. The gate
+    stays shut where chance does not explain what there is, shown or not: by the second of the levels, where the first
+    is what refuses.
     """
-    found = _excess("copies", copied, bounds.copies, alpha)
-    if found.value is None:
-        return found
+    alpha, doubt = levels
+    found = _excess("copies", where, copied, bounds.copies, alpha)
     if copied.hits[0] == 0:
         # All members and all synthetic rows were looked at: none is none.
-        return replace(found, value=0.0, low=0.0, high=0.0, floor=0.0)
-    return found if copied.by_chance else replace(found, floor=found.value)
+        return replace(found, value=0.0, low=0.0, high=0.0, floor=0.0, core=True)
+    if copied.hits[1] > 0:
+        return replace(found, core=excess_estimate(copied.hits, copied.rows, doubt).floor > bounds.copies)
+    if found.value is not None and (not copied.by_chance or copied.chance < alpha):
+        found = replace(found, floor=found.value)
+    return replace(found, core=not copied.excused)
 
 
-def _excess(name: str, copied: Copied, bound: float | None, alpha: float) -> PrivacyFigure:
+def _excess(name: str, where: str, copied: Copied, bound: float | None, alpha: float) -> PrivacyFigure:
     estimate = excess_estimate(copied.hits, copied.rows, alpha) if min(copied.rows) > 0 else None
     shares = [h / n if n else None for h, n in zip(copied.hits, copied.rows, strict=True)]
-    return figure(name, "copies", estimate, bound, copied.rows, member_rate=shares[0], control_rate=shares[1])
+    return figure(name, where, estimate, bound, copied.rows, member_rate=shares[0], control_rate=shares[1])
 
 
 def _attribute(rows: AttackedRows, column: str, bounds: PrivacyBounds, alpha: float) -> PrivacyFigure:

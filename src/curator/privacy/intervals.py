@@ -65,14 +65,14 @@ def auc_estimate(members: np.ndarray, controls: np.ndarray, alpha: float) -> Est
 
 
 def rate_above(
-    members: np.ndarray, controls: np.ndarray, rate: float, alpha: float
+    members: np.ndarray, controls: np.ndarray, rate: float, alpha: float, seed: int = 0
 ) -> tuple[Estimate, float]:
     """Return the share of members above the score that a `rate` of controls is above, and the rate that was used.
 
     With fewer than ``1 / rate`` controls the least rate that they can tell, one of them, takes its place. Neither end
     of the interval supposes anything of the scores: how many controls are above the true threshold is bounded by the
     beta distribution of order statistics, how many members are by Clopper and Pearson (1934); each takes half of the
-    error.
+    error. Equal scores are put in random order: an attacker who has to choose among equals chooses by lot.
 
     Parameters
     ----------
@@ -80,7 +80,13 @@ def rate_above(
         Scores.
     rate : float
         Of false positives, in (0, 1).
+    seed : int
+        Draws the order of equal scores.
     """
+    both = np.concatenate([members, controls])
+    place = np.empty(len(both))
+    place[np.lexsort((np.random.default_rng([seed, 61]).random(len(both)), both))] = np.arange(len(both))
+    members, controls = place[: len(members)], place[len(members) :]
     m, ordered = len(controls), np.sort(controls)[::-1]
     used = max(rate, 1 / m)
     # The next control below those that may be above: nothing above it is beyond the rate.

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from curator.privacy.intervals import Estimate
+from curator.privacy.rows import MOST_JUDGED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,11 +22,22 @@ LIMITS = (
 _WHAT = {
     "auc": "AUC of membership inference",
     "tpr": "members found at {fpr:.2g} % false positives",
-    "copies": "exact copies of unique rows, beyond those of holdout rows",
+    "copies": "exact copies of unique rows{part}, beyond those of holdout rows",
     "near_copies": "near copies, beyond those of holdout rows",
     "attribute": "risk that {attack!r} is guessed",
 }
-_ATTACKS = {"density": " by density ratio", "distance": " by distance"}
+_PARTS = {
+    "features": " in all columns but the target",
+    "numbers": " in their numbers",
+    "words": " in their words",
+    "one half": " in a random half of the features",
+    "other half": " in the other half of the features",
+}
+_ATTACKS = {
+    "density": " by density ratio",
+    "distance": " by distance",
+    **{part: f" by distance{where}" for part, where in _PARTS.items()},
+}
 _ROWS = {"all": ", all rows", "tail": ", most isolated 5 %"}
 _MOST_NAMED = 3
 
@@ -40,7 +52,9 @@ class PrivacyFigure:
         ``auc`` and ``tpr`` are of membership inference; ``copies`` and ``near_copies`` are differences of shares;
         ``attribute`` is ``(attack - control) / (1 - control)``.
     attack : str
-        ``density`` or ``distance``; the column, for ``attribute``.
+        ``density`` or ``distance``; the column, for ``attribute``; for ``copies`` in all columns ``copies``. For
+        ``copies`` and for distances in some of the columns: ``features`` (all but the target), ``numbers``, ``words``,
+        ``one half`` or ``other half`` of the features.
     rows : {'all', 'tail'}
         ``tail``: the 5 % of real rows that are most isolated.
     value, low, high : float or None
@@ -52,7 +66,8 @@ class PrivacyFigure:
     members, controls : int
         Rows that it is measured on.
     core : bool
-        Whether the figure must be shown to be within its bound for the gate to open.
+        Whether the figure must be shown to be within its bound for the gate to open. Copies must, unless chance
+        explains them.
     fpr : float or None
         The rate of false positives of ``tpr``: 1 %, or the least that so few controls can tell.
     member_rate, control_rate : float or None
@@ -86,10 +101,16 @@ class PrivacyFigure:
         return "within" if self.high <= self.bound else "undecided"
 
     @property
+    def above(self) -> bool:
+        """Whether the estimate is above its bound, shown or not."""
+        return self.value is not None and self.bound is not None and self.value > self.bound
+
+    @property
     def words(self) -> str:
         """What is measured, for a reader."""
-        what = _WHAT[self.name].format(fpr=100 * (self.fpr or 0.01), attack=self.attack)
-        return f"{what}{_ATTACKS.get(self.attack, '')}{_ROWS[self.rows] if self.name in {'auc', 'tpr'} else ''}"
+        part = _PARTS.get(self.attack, "")
+        what = _WHAT[self.name].format(fpr=100 * (self.fpr or 0.01), attack=self.attack, part=part)
+        return f"{what}{_ATTACKS[self.attack]}{_ROWS[self.rows]}" if self.name in {"auc", "tpr"} else what
 
     @property
     def measured(self) -> str:
@@ -153,17 +174,26 @@ class PrivacyReport:
         """The verdict for a reader."""
         who = f"({self.members:,} rows that were learned from, {self.controls:,} that were not)"
         open_ = [f for f in self.figures if f.outcome in {"undecided", "not_judged"}]
+        # What looks worst is named first.
+        open_.sort(key=lambda f: (not f.above, f.value is not None))
         if self.verdict == "refused":
             exceeded = [f.measured for f in self.figures if f.outcome == "exceeded"]
             return f"Refused: attacks do more than the recipe allows: {_listed(exceeded)} {who}."
         if self.verdict == "undecided":
+            # Beyond that many rows, attacks are tried on no more of them.
+            more = min(self.judged) < MOST_JUDGED
+            advice = " More rows or a larger task.holdout would decide." if more else ""
             core = [f.measured if f.value is not None else f"{f.words} not measured" for f in open_ if f.core]
             return (
                 f"Undecided, and so not written: that attacks do more than the recipe allows is not shown, nor is the "
-                f"contrary: {_listed(core)} {who}. More rows or a larger task.holdout would decide."
+                f"contrary: {_listed(core)} {who}.{advice}"
             )
-        text = f"Passed: no attack that was tried does more than the recipe allows {who}."
-        return f"{text} Not shown either way: {_listed([f.words for f in open_])}." if open_ else text
+        text = f"Passed: no attack that was tried is shown to do more than the recipe allows {who}."
+        above = [f.measured for f in open_ if f.above]
+        if above:
+            text += f" Above its bound by estimate, though that is not shown: {'; '.join(above)}."
+        rest = [f.words if f.value is not None else f"{f.words} not measured" for f in open_ if not f.above]
+        return f"{text} Not shown either way: {_listed(rest)}." if rest else text
 
     def frame(self) -> pd.DataFrame:
         """Return the figures as a table, one row each."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from curator.errors import DataError
+from curator.privacy.points import AttackPoints
 from curator.records import Kind
-from curator.table import CHUNK, DistanceRows, NearestRows, to_plain
+from curator.table import CHUNK, NearestRows, to_plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,6 +26,8 @@ TAIL = 0.05
 ISOLATION = 5
 # Distances below this share of the usual one between real rows are alike: none at all would be infinitely near.
 _FLOOR = 0.1
+# Where more than this share of rows cannot be told from another one that they are unlike, attacks see nothing.
+_MOST_BLIND = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,8 +78,8 @@ class AttackedRows:
         return self._encoder.transform(self.real)
 
     @cached_property
-    def _encoder(self) -> DistanceRows:
-        return DistanceRows(self.words).fit(self.real)
+    def _encoder(self) -> AttackPoints:
+        return AttackPoints(self.words).fit(self.real)
 
     @cached_property
     def to_synthetic(self) -> np.ndarray:
@@ -96,6 +99,20 @@ class AttackedRows:
         return _FLOOR * float(np.median(apart)) if len(apart) else 1e-3
 
     @cached_property
+    def blind(self) -> bool:
+        """Whether distances tell little: most rows that are unlike all others are no distance from another one."""
+        unlike = ~self.real.duplicated(keep=False).to_numpy()
+        return bool(unlike.any()) and float(np.mean(self.to_real[unlike, 0] == 0)) > _MOST_BLIND
+
+    def part(self, columns: tuple[str, ...]) -> AttackedRows:
+        """Return the same rows in some of their columns."""
+        names = list(columns)
+        return replace(
+            self, synthetic=self.synthetic[names], members=self.members[names], controls=self.controls[names],
+            words=tuple(w for w in self.words if w in columns),
+        )  # fmt: skip
+
+    @cached_property
     def tail(self) -> np.ndarray:
         """Which judged rows are the 5 % that are farthest from their fifth nearest other one, shape (n,)."""
         far = self.to_real[:, -1]
@@ -105,7 +122,7 @@ class AttackedRows:
         return found if found.mean() <= 2 * TAIL else far > limit
 
 
-def nearest(encoder: DistanceRows, rows: pd.DataFrame, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def nearest(encoder: AttackPoints, rows: pd.DataFrame, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return, for each query, the distance to the nearest of some rows, and which one it is; each of shape (q,)."""
     parts = [encoder.transform(rows.iloc[start : start + CHUNK]) for start in range(0, len(rows), CHUNK)]
     distance, which = NearestRows(np.concatenate(parts), queries=len(queries)).search(queries, 1)
@@ -126,7 +143,7 @@ def attacked_rows(
     Raises
     ------
     DataError
-        Where a frame is empty, or lacks a column.
+        Where a frame is empty, lacks a column, or holds other things in it than the members do.
     """
     import pandas as pd
 
@@ -137,11 +154,14 @@ def attacked_rows(
         missing = [c for c in members.columns if c not in frame]
         if missing:
             raise DataError(f"{name}: lacks column {missing[0]!r}, which members have; bring the same columns to both")
-    kinds = {c: _kind([f[c] for f in frames.values()], named=c in categorical) for c in members.columns}
+    kinds = {c: _kind(members[c], named=c in categorical) for c in members.columns}
     plain = {
-        name: pd.DataFrame({c: _plain(frame[c].reset_index(drop=True), kind) for c, kind in kinds.items()})
+        name: pd.DataFrame({c: _plain(frame[c].reset_index(drop=True), kind, name) for c, kind in kinds.items()})
         for name, frame in frames.items()
     }
+    for c in (c for c, kind in kinds.items() if kind == "categorical"):
+        for name in ("synthetic", "controls"):
+            _same_words(members[c], frames[name][c], name)
     rng = np.random.default_rng([seed, 41])
     sizes = len(members), len(controls)
     for rows, own in zip(sizes, groups or (), strict=False):
@@ -154,27 +174,67 @@ def attacked_rows(
     )  # fmt: skip
 
 
-def _kind(values: list[pd.Series], *, named: bool) -> Kind:
+def _kind(values: pd.Series, *, named: bool) -> Kind:
+    """Return what a column holds: that is told by the members, whom the others are compared with."""
     import pandas as pd
 
-    types = [v.dtype for v in values]
     if named:
         return "categorical"
-    if all(pd.api.types.is_datetime64_any_dtype(t) for t in types):
+    if pd.api.types.is_datetime64_any_dtype(values.dtype):
         return "datetime"
-    numbers = all(pd.api.types.is_numeric_dtype(t) and not pd.api.types.is_bool_dtype(t) for t in types)
-    return "numerical" if numbers else "categorical"
+    return "numerical" if _numeric(values) else "categorical"
 
 
-def _plain(values: pd.Series, kind: Kind) -> pd.Series:
+def _same_words(own: pd.Series, other: pd.Series, frame: str) -> None:
+    """Refuse dates and flags that the other frame writes in another way: as words they would never be equal."""
+    import pandas as pd
+
+    for what, told in (("dates", pd.api.types.is_datetime64_any_dtype), ("flags", pd.api.types.is_bool_dtype)):
+        if told(own.dtype) != told(other.dtype) and own.notna().any() and other.notna().any():
+            # Flags with gaps are objects, which read as the same words.
+            if what == "flags" and set(map(str, own.dropna().unique())) & set(map(str, other.dropna().unique())):
+                continue
+            one, two = (frame, "members") if told(other.dtype) else ("members", frame)
+            where = f"{one}: column {other.name!r} holds {what}, and something else in {two}"
+            raise DataError(f"{where}; bring the same type to both")
+
+
+def _numeric(values: pd.Series) -> bool:
+    import pandas as pd
+
+    return pd.api.types.is_numeric_dtype(values.dtype) and not pd.api.types.is_bool_dtype(values.dtype)
+
+
+def _plain(values: pd.Series, kind: Kind, frame: str) -> pd.Series:
+    """Return a column in plain form; dates and numbers that another frame holds as text are read."""
+    import pandas as pd
+
+    if kind == "categorical":
+        return to_plain(values, kind)
+    name, there = values.name, values.notna()
+    if kind == "datetime" and _numeric(values) and there.any():
+        raise DataError(f"{frame}: column {name!r} holds numbers, and dates in members; bring the same type to both")
+    if kind == "numerical":
+        if pd.api.types.is_datetime64_any_dtype(values.dtype):
+            raise DataError(
+                f"{frame}: column {name!r} holds dates, and numbers in members; bring the same type to both"
+            )
+        values = pd.to_numeric(values.astype(object) if values.dtype == bool else values, errors="coerce")
     found = to_plain(values, kind)
-    return found if kind == "categorical" else found + 0.0  # minus nothing is nothing
+    lost = np.flatnonzero(there.to_numpy() & found.isna().to_numpy())
+    if len(lost):
+        what = "date" if kind == "datetime" else "number"
+        raise DataError(f"{frame}: column {name!r} holds what is no {what} in row {lost[0]}, and {what}s in members")
+    return found + 0.0  # minus nothing is nothing
 
 
 def _drawn(rows: int, groups: np.ndarray | None, rng: np.random.Generator) -> np.ndarray:
     """Return some rows, ascending; of each group one, since rows of one group say the same thing twice."""
+    import pandas as pd
+
     order = rng.permutation(rows)
     if groups is not None:
-        order = order[np.unique(np.asarray(groups)[order], return_index=True)[1]]
+        # As numbers: names of groups may be words with gaps, which have no order.
+        order = order[np.unique(pd.factorize(np.asarray(groups, dtype=object))[0][order], return_index=True)[1]]
         order = rng.permutation(order)
     return np.sort(order[:MOST_JUDGED])

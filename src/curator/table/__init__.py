@@ -9,7 +9,7 @@ from curator.table.model import Table, to_plain
 from curator.table.nearest import CHUNK, NearestRows
 from curator.table.provenance import PROVENANCE, REAL, UNKNOWN, UNKNOWN_DEPTH, Earlier, Fed, Provenance
 from curator.table.read import NOTE
-from curator.table.restore import conform, restore
+from curator.table.restore import conform, decimals_of, restore
 from curator.table.splits import Fold, Splits, groups_of, make_splits, strata
 from curator.table.whole import Whole
 
@@ -36,6 +36,7 @@ __all__ = [
     "Table",
     "Whole",
     "conform",
+    "decimals_of",
     "earlier_plain",
     "earlier_restored",
     "groups_of",

@@ -143,7 +143,7 @@ class DistanceRows:
 
     def transform(self, rows: pd.DataFrame) -> np.ndarray:
         """Return a C-contiguous float32 array of shape (n_rows, n_coordinates)."""
-        numbers = (rows[self._numbers].to_numpy(float) - self._mean) / self._scale
+        numbers = self._standard(rows[self._numbers].to_numpy(float))
         # A value may be immeasurably far from the training rows; it stays finite, and far.
         limit = 1e15
         parts = [
@@ -157,3 +157,7 @@ class DistanceRows:
             unseen = np.sqrt(np.maximum(len(self._words) - hot.sum(axis=1, keepdims=True), 0.0))
             parts.append(np.hstack([hot, unseen]) * np.float32(np.sqrt(0.5)))
         return np.ascontiguousarray(np.hstack(parts), dtype=np.float32)
+
+    def _standard(self, values: np.ndarray) -> np.ndarray:
+        standard: np.ndarray = (values - self._mean) / self._scale
+        return standard
