@@ -150,6 +150,63 @@ class TestGivenAgain:
         assert len(table) == 2 * N
 
 
+class TestOtherTypes:
+    """One row in files that type its columns differently is one row, and never a new one."""
+
+    DAYS = pd.date_range("2024-01-01", periods=N, freq="D")
+
+    @pytest.mark.parametrize(
+        ("name", "values"),
+        [
+            ("curated.csv", DAYS),
+            ("curated.csv", DAYS.tz_localize("UTC")),
+            ("curated.csv", (np.arange(N) / 7).astype("float32")),
+            ("curated.csv", pd.Categorical(np.arange(N) % 5)),
+            ("curated.csv", np.arange(N) % 3 > 0),
+            ("curated.csv", pd.array([None, *range(1, N)], dtype="Int64")),
+            ("curated.parquet", pd.to_timedelta(np.arange(N) + 1, unit="s")),
+            ("curated.parquet", pd.period_range("2010-01", periods=N, freq="M")),
+        ],
+        ids=["dates", "zones", "single", "categories", "flags", "gaps", "durations", "periods"],
+    )
+    def test_history_beside_the_output_counts_once(self, tmp_path, make_recipe, name, values):
+        history = rows(0).assign(k=values)
+        write(history, tmp_path / "april.parquet")
+        # As a run writes it: in the types that it works with.
+        as_emitted = load_table(make_recipe({"source": str(tmp_path / "april.parquet")})).frame
+        write(output(as_emitted), tmp_path / name)
+        write(pd.concat([history, rows(1000).assign(k=values)]), tmp_path / "all.parquet")
+        table = load_table(make_recipe({"source": [str(tmp_path / name), str(tmp_path / "all.parquet")]}))
+        assert sorted(table.frame["a"]) == sorted([*rows(0)["a"], *rows(1000)["a"]])
+        assert table.frame["a"][table.provenance.new].tolist() == rows(1000)["a"].tolist()
+
+    def test_where_types_cannot_be_brought_together_nothing_is_new(self, read):
+        old, new = rows(0).assign(k=np.arange(N)), rows(1000).assign(k=[f"k{i}" for i in range(N)])
+        table = read({"april.csv": output(old), "may.csv": pd.concat([old, new])})
+        assert len(table) == 2 * N
+        assert not table.provenance.new.any()
+        assert any(d.startswith("k: the files differ in type") for d in table.decisions)
+
+    def test_dates_beside_numbers_are_refused(self, read):
+        april = output(rows(0).assign(k=self.DAYS))
+        with pytest.raises(DataError, match=r"'k' holds dates in april\.parquet and numbers in may\.csv"):
+            read({"april.parquet": april, "may.csv": rows(1000).assign(k=np.arange(N))})
+
+    def test_a_row_that_differs_by_rounding_is_not_new(self, read):
+        close = rows(0).assign(a=lambda f: f["a"] * (1 + 1e-12))
+        table = read({"april.csv": output(rows(0)), "may.csv": pd.concat([close, rows(1000)])})
+        assert table.frame["a"][table.provenance.new].tolist() == rows(1000)["a"].tolist()
+
+    def test_synthetic_rows_have_the_types_of_real_ones(self, read):
+        april = output(rows(0).assign(k=pd.to_timedelta(np.arange(N) + 1, unit="s")))
+        table = read({"april.parquet": april, "may.parquet": rows(1000).assign(k=1.0)})
+        assert table.earlier.frame["k"].max() <= N
+
+    def test_a_candidate_in_two_types_is_one(self, read):
+        april = output(rows(0).assign(k=self.DAYS))
+        assert len(read({"a.csv": april, "b.parquet": april}).earlier) == 20
+
+
 class TestAnchor:
     def test_rows_that_are_missing_are_added_and_are_not_new(self, read, tmp_path):
         anchor = write(rows(0), tmp_path / "anchor.csv")
@@ -160,6 +217,14 @@ class TestAnchor:
         assert any(d == "anchor.csv: 20 of 60 rows of the anchor were missing elsewhere, and are added"
                    for d in table.decisions)  # fmt: skip
         assert len(set(table.provenance.ids)) == len(table)
+
+    def test_an_equal_row_of_another_file_is_not_new(self, read, tmp_path):
+        """No output has held the anchor's rows here, but one that was made with them may have been made from them."""
+        anchor = write(rows(500), tmp_path / "anchor.csv")
+        new = pd.concat([rows(500), rows(1000)])
+        table = read({"april.parquet": output(rows(0)), "may.csv": new}, integrity={"anchor": anchor})
+        assert len(table) == 3 * N
+        assert table.frame["a"][table.provenance.new].tolist() == rows(1000)["a"].tolist()
 
     def test_an_anchor_beside_a_plain_table(self, read, tmp_path):
         anchor = write(rows(0), tmp_path / "anchor.csv")
