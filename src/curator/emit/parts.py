@@ -228,7 +228,7 @@ def _synthetic(
     shares = needed_shares(plan, certified, setup)
     rows = min(whole.rows, rows_a_part(shares, certified))
     digest = hashlib.sha256(json.dumps([pool_task.folder.name, asdict(plan), rows, n]).encode()).hexdigest()[:16]
-    table = replace(setup.table, whole=None, inclusion=None, earlier=None)
+    table = replace(setup.table, whole=None, inclusion=None, earlier=None, fed=())
     return [
         PartTask(
             Path(directory.pool) / f"emission-{digest}-{i:05d}", pool_task, plan, setup.recipe.output.labels,

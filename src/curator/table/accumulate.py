@@ -10,9 +10,20 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from curator.errors import DataError
-from curator.table.provenance import PROVENANCE, REAL, UNKNOWN, Earlier, Fed, Provenance, is_curated, next_number
+from curator.table.provenance import (
+    KINDS,
+    PROVENANCE,
+    REAL,
+    UNKNOWN,
+    Earlier,
+    Fed,
+    Provenance,
+    is_curated,
+    kinds_of,
+    next_number,
+)
 from curator.table.read import Part, stacked
-from curator.table.same import Keys, row_keys
+from curator.table.same import Keys, content_keys, id_hashes, row_keys
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -141,14 +152,17 @@ def _set_aside(name: str, rest: int, taken: int, base: str) -> str:
 
 
 def _described(part: Part, origin: np.ndarray) -> Fed:
-    frame = part.frame
-    ids = frame.get("row_id")
-    once = np.ones(len(frame), dtype=bool) if ids is None else ~ids.duplicated().to_numpy()
-    kind = np.where(np.isin(origin, [REAL, UNKNOWN]), origin, "synthetic")[once]
-    depth, counts = np.unique(frame["generation"].to_numpy(np.int64)[once], return_counts=True)
-    rows = {name: int((kind == name).sum()) for name in (REAL, "synthetic", UNKNOWN) if (kind == name).any()}
-    generations = {int(d): int(n) for d, n in zip(depth, counts, strict=True)}
-    return Fed(part.source, part.path, rows, generations, part.about)
+    import pandas as pd
+
+    frame, marks = part.frame, pd.DataFrame({"kind": kinds_of(pd.Series(origin))})
+    marks["generation"] = frame["generation"].to_numpy(np.int32)
+    own = pd.Series([f"{part.path}#{i}" for i in range(len(frame))])
+    marks["id"] = id_hashes(own if "row_id" not in frame else frame["row_id"].reset_index(drop=True).fillna(own))
+    marks["key"] = np.uint64(0)
+    real = marks["kind"] == KINDS.index(REAL)
+    if real.any():
+        marks.loc[real, "key"] = content_keys(frame[real.to_numpy()])
+    return Fed(part.source, part.path, marks, part.about)
 
 
 def _tightened(frame: pd.DataFrame, whole: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,7 @@ from curator.recipe.models import DataSpec, Recipe
 from curator.table.budget import AUTO_BUDGET, Chosen, choose_rows, members
 from curator.table.delimited import columns_agree, more_lines_than
 from curator.table.model import to_plain
-from curator.table.provenance import REAL, UNKNOWN, Fed, Provenance, is_curated
+from curator.table.provenance import KINDS, REAL, UNKNOWN, Fed, Provenance, is_curated, kinds_of
 from curator.table.read import DELIMITED, delimiter_of, find_files, kind_of_file, noted
 from curator.table.whole import PARQUET, WholeFiles, more_rows_than, open_files
 
@@ -121,8 +121,8 @@ def _marks(frame: pd.DataFrame) -> pd.DataFrame | None:
     if not is_curated(frame):
         return None
     ids = pd.util.hash_pandas_object(frame["row_id"].astype(str), index=False) if "row_id" in frame else None
-    kind = np.select([frame["origin"] == REAL, frame["origin"] == UNKNOWN], [2, 1], 0).astype(np.int8)
-    return pd.DataFrame({"kind": kind, "generation": frame["generation"].to_numpy(np.int32), "id": ids})
+    depth = frame["generation"].to_numpy(np.int32)
+    return pd.DataFrame({"kind": kinds_of(frame["origin"]), "generation": depth, "id": ids})
 
 
 def _stacked(marks: list[pd.DataFrame]) -> pd.DataFrame:
@@ -137,15 +137,10 @@ def _base(marks: pd.DataFrame, whole: WholeFiles) -> tuple[np.ndarray, WholeFile
     rows = (marks["kind"] == best).to_numpy()
     named = bool(marks["id"].notna().all())
     once = ~marks["id"].duplicated().to_numpy() if named else np.ones(len(marks), dtype=bool)
-    names = {2: REAL, 1: UNKNOWN, 0: "synthetic"}
-    different = marks[once]
-    counts = {name: int((different["kind"] == k).sum()) for k, name in names.items() if (different["kind"] == k).any()}
-    depth, number = np.unique(different["generation"].to_numpy(), return_counts=True)
-    depths = {int(d): int(n) for d, n in zip(depth, number, strict=True)}
     first = Path(whole.dataset.files[0])
-    fed = Fed(first.name, str(first), counts, depths, noted(whole.dataset.schema.metadata))
+    fed = Fed(first.name, str(first), marks, noted(whole.dataset.schema.metadata))
     generation = int(marks.loc[rows, "generation"].max()) if rows.any() else 0
-    return rows & once, replace(whole, named=named, origin=names[best], generation=generation, fed=(fed,))
+    return rows & once, replace(whole, named=named, origin=KINDS[best], generation=generation, fed=(fed,))
 
 
 def part_of_frame(frame: pd.DataFrame, recipe: Recipe) -> Chosen:

@@ -13,9 +13,12 @@ from curator.errors import DataError
 from curator.table.dates import read_dates
 from curator.table.kinds import looks_like_dates
 from curator.table.model import word_of
+from curator.table.provenance import PROVENANCE
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from curator.table.model import Table
 
 Sort = Literal["empty", "flag", "number", "date", "word"]
 _MISSING = np.uint64(0x9E3779B97F4A7C15)
@@ -73,11 +76,14 @@ def row_keys(frames: Sequence[pd.DataFrame], columns: Sequence[str], names: Sequ
 
 
 def content_keys(frame: pd.DataFrame) -> np.ndarray:
-    """Return what a row says as a number, the same before it is written to parquet and after it has been read."""
+    """Return what a row says as a number, the same before it is written to parquet and after it has been read.
+
+    What is known of its provenance does not count.
+    """
     import pandas as pd
 
     found = {}
-    for name in sorted(map(str, frame.columns)):
+    for name in sorted({*map(str, frame.columns)} - {*PROVENANCE}):
         values = _plain(frame[name])
         sort = _sort_of(values)
         plain = _dates(values) if sort == "date" else _words(values) if sort == "word" else _numbers(values)
@@ -87,8 +93,15 @@ def content_keys(frame: pd.DataFrame) -> np.ndarray:
 
 
 def digest_of(ids: np.ndarray, keys: np.ndarray) -> str:
-    """Return a SHA-256 of different rows, in whatever order: their ids and what they say, as numbers."""
+    """Return a SHA-256 of different rows, in whatever order, by their `id_hashes` and `content_keys`."""
     return hashlib.sha256(np.unique(np.column_stack([ids, keys]), axis=0).astype("<u8").tobytes()).hexdigest()
+
+
+def real_digest(table: Table) -> str | None:
+    """Return the `digest_of` a table's rows; None where they are in files that are read in batches."""
+    if table.whole is not None:
+        return table.whole.rows_digest
+    return digest_of(id_hashes(table.provenance.ids), content_keys(table.frame))
 
 
 def id_hashes(ids: Any) -> np.ndarray:

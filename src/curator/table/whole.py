@@ -18,6 +18,7 @@ from curator.table.check import check_rows
 from curator.table.delimited import text_dataset
 from curator.table.provenance import PROVENANCE, REAL, Fed, Provenance
 from curator.table.read import mark_missing
+from curator.table.same import content_keys, digest_of, id_hashes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +40,10 @@ class Whole(Protocol):
     @property
     def digest(self) -> str:
         """SHA-256 of their content."""
+
+    @property
+    def rows_digest(self) -> str | None:
+        """Of what they say; see `curator.table.same.real_digest`. None where that would be another pass over them."""
 
     @property
     def schema(self) -> Any:
@@ -80,6 +85,12 @@ class WholeFrame:
         if self.ids is not None:
             found.update("\n".join(self.ids).encode())
         return found.hexdigest()
+
+    @cached_property
+    def rows_digest(self) -> str | None:
+        """See `Whole`."""
+        ids = Provenance.plain(len(self.frame)).ids if self.ids is None else self.ids
+        return digest_of(id_hashes(ids), content_keys(self.frame))
 
     @cached_property
     def schema(self) -> Any:
@@ -149,6 +160,11 @@ class WholeFiles:
                 while chunk := stream.read(1 << 22):
                     found.update(chunk)
         return found.hexdigest()
+
+    @property
+    def rows_digest(self) -> None:
+        """See `Whole`."""
+        return None
 
     @cached_property
     def schema(self) -> Any:
