@@ -9,8 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from curator.errors import DataError
+from curator.lineage import lineage_of
 from curator.prepare import fingerprint, load
 from curator.table import load_table
+from curator.table.whole import WholeFiles
 
 N = 60
 
@@ -319,6 +321,35 @@ class TestLarge:
         assert ids == dict(zip(rows(0, 400)["a"], (f"real-{i}" for i in range(400)), strict=True))
         of_part = dict(zip(table.frame["a"], table.provenance.ids, strict=True))
         assert of_part == {a: ids[a] for a in table.frame["a"]}
+
+    @pytest.mark.parametrize("kind", [".csv", ".parquet"])
+    def test_rows_of_two_outputs_under_one_id_are_two(self, read, kind):
+        files = {f"a{kind}": output(rows(0, 200)), f"b{kind}": output(rows(1000, 200))}
+        table = read(files, {"budget": 100})
+        assert table.total == 400
+        assert len(table.fed) == 2
+        assert len(set(pa.concat_tables(table.whole.batches())["row_id"].to_pylist())) == 400
+
+    def test_rows_of_one_file_under_one_id_are_two(self, read):
+        both = pd.concat([output(rows(0, 200)), output(rows(1000, 200))], ignore_index=True)
+        assert read({"both.parquet": both}, {"budget": 100}).total == 400
+
+    def test_rows_without_an_id_are_different_rows(self, read):
+        found = output(rows(0, 200)).assign(row_id=lambda f: f["row_id"].where(f["n"] > 2))
+        assert read({"april.parquet": found}, {"budget": 100}).total == 200
+
+    def test_files_of_one_output_are_read_in_batches(self, tmp_path, make_recipe):
+        whole = output(rows(0, 400))
+        note = json.dumps({"run": "april", "fingerprint": "ab" * 32, "real_rows": 400, "lineage": []}).encode()
+        for number, own in enumerate((whole.iloc[:300], whole.iloc[300:])):
+            table = pa.Table.from_pandas(own, preserve_index=False)
+            table = table.replace_schema_metadata({**table.schema.metadata, b"curator": note})
+            pq.write_table(table, tmp_path / f"part-{number}.parquet")
+        table = load_table(make_recipe({"source": str(tmp_path / "part-*.parquet"), "budget": 100}))
+        assert isinstance(table.whole, WholeFiles)
+        assert [f.rows["real"] for f in table.fed] == [300, 100]
+        assert all(f.about["run"] == "april" for f in table.fed)
+        assert lineage_of(table.fed)[0]["rows"] == {"real": 400, "synthetic": 20}
 
     @pytest.mark.parametrize("kind", [".csv", ".parquet"])
     def test_outputs_beside_other_files_are_joined_in_memory(self, read, kind):
