@@ -127,6 +127,15 @@ class TestIds:
             assert table.frame["key"].tolist() == list(range(N))
 
 
+    def test_synthetic_rows_without_an_id_are_candidates_of_their_own(self, read):
+        found = output(rows(0))
+        made = found["origin"] != "real"
+        for gone in (made, made & (found["n"] > 2)):
+            table = read({"april.parquet": found.assign(row_id=found["row_id"].mask(gone)), "may.csv": rows(1000)})
+            assert len(table.earlier.first) == 20
+            assert table.fed[0].rows == {"real": N, "synthetic": 20}
+
+
 class TestGivenAgain:
     def test_all_history_beside_the_output_counts_once(self, read):
         history = pd.concat([rows(0), rows(1000)], ignore_index=True)
@@ -274,6 +283,24 @@ class TestDeclared:
         damaged.loc[3, "generation"] = 2  # a real row of the second generation
         with pytest.raises(DataError, match="column 'sample_weight' has a name that curated datasets need"):
             read({"april.csv": damaged})
+
+    @pytest.mark.parametrize("declared", ["auto", "real"])
+    @pytest.mark.parametrize("kind", [".csv", ".parquet"])
+    @pytest.mark.parametrize("budget", ["auto", 100])
+    def test_cars_are_no_output(self, read, declared, kind, budget):
+        """They have an origin and a generation as well."""
+        cars = rows(0, 200).assign(origin=["USA", "Japan"] * 100, generation=np.arange(200) % 4 + 1)
+        with pytest.raises(DataError, match="column 'origin' has a name that curated datasets need"):
+            read({f"cars{kind}": cars}, {"provenance": declared, "budget": budget})
+
+    def test_an_output_without_ids_and_weights_is_known_by_its_note(self, tmp_path, make_recipe):
+        table = pa.Table.from_pandas(
+            output(rows(0, 200)).drop(columns=["row_id", "sample_weight"]), preserve_index=False
+        )
+        table = table.replace_schema_metadata({**table.schema.metadata, b"curator": b'{"run": "a"}'})
+        pq.write_table(table, tmp_path / "april.parquet")
+        for budget in ("auto", 100):
+            assert load_table(make_recipe({"source": str(tmp_path / "april.parquet"), "budget": budget})).total == 200
 
     def test_a_file_that_has_lost_a_column_is_told_from_the_others(self, read):
         with pytest.raises(DataError, match=r"its columns differ from those of .*: origin, row_id, sample_weight"):

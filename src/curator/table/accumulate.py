@@ -102,7 +102,7 @@ def join(
     DataError
         When columns differ, or no row can be judged by.
     """
-    curated = [is_curated(p.frame) for p in parts]
+    curated = [is_curated(p.frame, p.about) for p in parts]
     own = [set(PROVENANCE) - {weight} if c else set() for c in curated]
     plain = [UNKNOWN if declared == "unknown" and not p.anchor else REAL for p in parts]
     says = [
@@ -211,10 +211,12 @@ def _earlier(
             continue
         frame = own.frame.reset_index(drop=True)
         written = part.frame.loc[aside].reset_index(drop=True)
+        ids = np.array([None] * len(frame), dtype=object)
         if known and "row_id" in written:
-            ids = written["row_id"].astype(str).to_numpy(object)
-        else:
-            ids = np.array([f"{o}-{i}" for i, o in enumerate(origin[aside])], dtype=object)
+            ids = _ids(part, aside, known)
+        for name in sorted(set(origin[aside])):
+            of_it = origin[aside] == name
+            ids[of_it] = _numbered(ids[of_it], str(name))
         about = pd.DataFrame({
             "origin": origin[aside].astype(str), "generation": written["generation"].to_numpy(int) if known else 1,
             "row_id": ids, "weight": _relative_weight(part, written, origin == base) if known else 1.0,

@@ -69,7 +69,7 @@ def _from_parts(parts: Sequence[Part], recipe: Recipe, decisions: list[str]) -> 
     for part in parts:
         refuse_repeated(list(part.frame.columns), part.path or part.source)
     names = list(dict.fromkeys(c for p in parts for c in p.frame.columns))
-    _check_names(recipe, names, fed=any(is_curated(p.frame) for p in parts))
+    _check_names(recipe, names, fed=any(is_curated(p.frame, p.about) for p in parts))
     joined = join(_in_types(parts, spec.drop, decisions), spec.provenance, spec.drop, spec.weight, decisions)
     frame = joined.frame.drop(columns=list(spec.drop), errors="ignore")
     _refuse_taken_names(list(frame.columns), spec.weight)
@@ -95,7 +95,7 @@ def _from_parts(parts: Sequence[Part], recipe: Recipe, decisions: list[str]) -> 
 def _in_types(parts: Sequence[Part], drop: Sequence[str], decisions: list[str]) -> list[Part]:
     """Return the parts in types that models know, the same ones where one column is written in two ways."""
     found: list[str] = []
-    flat = [flattened(p.frame, found, () if is_curated(p.frame) else drop) for p in parts]
+    flat = [flattened(p.frame, found, () if is_curated(p.frame, p.about) else drop) for p in parts]
     flat = dates_alike(flat, found)
     decisions += dict.fromkeys(found)
     return [replace(p, frame=f) for p, f in zip(parts, flat, strict=True)]

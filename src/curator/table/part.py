@@ -14,7 +14,7 @@ from curator.recipe.models import DataSpec, Recipe
 from curator.table.budget import AUTO_BUDGET, Chosen, choose_rows, members
 from curator.table.delimited import columns_agree, more_lines_than
 from curator.table.model import to_plain
-from curator.table.provenance import KINDS, REAL, UNKNOWN, Fed, Provenance, is_curated, kinds_of
+from curator.table.provenance import KINDS, REAL, UNKNOWN, Fed, Provenance, is_curated, kinds_of, may_be_curated
 from curator.table.read import DELIMITED, delimiter_of, find_files, kind_of_file, noted
 from curator.table.same import content_keys, id_hashes
 from curator.table.whole import PARQUET, ROW_ID, WholeFiles, more_rows_than, open_files
@@ -138,7 +138,7 @@ def part_of_files(whole: WholeFiles, recipe: Recipe) -> tuple[pd.DataFrame, Prov
     names = whole.dataset.schema.names
     slices = [s.where for s in recipe.rare.slices]
     wanted = {spec.target, *(c for c in (spec.group,) if c), *(c for c in names if any(c in w for w in slices))}
-    says = {"origin", "generation"} <= set(names)
+    says = any(may_be_curated(names, about) for about in _notes(whole))
     wanted |= {"origin", "generation", "row_id"} if says else set()
     usable, known, kept, groups, targets, number = [], [], [], [], [], list[np.ndarray]()
     for file, frame in whole.scan([n for n in names if n in wanted]):
@@ -170,7 +170,7 @@ def _marks(frame: pd.DataFrame) -> pd.DataFrame | None:
     """Return origin as a number, generation and the hash of the id; None where the columns mean something else."""
     import pandas as pd
 
-    if not is_curated(frame):
+    if not is_curated(frame, {}):  # what else there must be has been looked at
         return None
     ids = id_hashes(frame[ROW_ID]) if ROW_ID in frame else np.uint64(0)
     depth = frame["generation"].to_numpy(np.int32)

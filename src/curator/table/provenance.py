@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -155,11 +155,23 @@ def counted(marks: pd.DataFrame) -> tuple[dict[str, int], dict[int, int]]:
     return rows, {int(d): int(n) for d, n in zip(depth, counts, strict=True)}
 
 
-def is_curated(frame: pd.DataFrame) -> bool:
+def may_be_curated(names: Collection[object], about: Mapping[str, Any] | None = None) -> bool:
+    """Whether a file has the columns of a curated dataset: those two words alone are cars' as well.
+
+    Parameters
+    ----------
+    about : mapping, optional
+        What a run has noted in the file; with that, ids and weights may be missing.
+    """
+    more = about is not None or not {"row_id", "sample_weight"}.isdisjoint(names)
+    return more and {"origin", "generation"} <= {*names}
+
+
+def is_curated(frame: pd.DataFrame, about: Mapping[str, Any] | None = None) -> bool:
     """Whether `origin` and `generation` mean what they mean in curated datasets; other tables may use these words."""
     import pandas as pd
 
-    if not {"origin", "generation"} <= set(frame.columns):
+    if not may_be_curated(frame.columns, about):
         return False
     depth = frame["generation"]
     if not pd.api.types.is_integer_dtype(depth.dtype) or depth.isna().any() or (depth < 0).any():
