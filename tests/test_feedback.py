@@ -446,6 +446,10 @@ def test_rows_that_help_are_kept_as_they_were(tmp_path):
     # The same files give the same dataset, whatever the number of workers.
     again = curate(asked, jobs=2, out=tmp_path / "two")
     assert (again.path / "curated.parquet").read_bytes() == (run.path / "curated.parquet").read_bytes()
+    # A gate that the dataset keeps does not retire them, though fewer real rows are judged beside them.
+    share = float((run.data.drop_duplicates("row_id")["origin"] == "real").mean())
+    kept_gate = curate({**asked, "integrity": {"min_real_share": share - 0.005}}, jobs=1, out=tmp_path / "four")
+    assert kept_gate.results["earlier"]["kept"] == found["kept"]
     # A gate that they would break retires them.
     gated = curate({**asked, "integrity": {"min_real_weight_share": 0.45}}, jobs=1, out=tmp_path / "three")
     assert gated.results["earlier"]["kept"] == 0

@@ -312,7 +312,7 @@ def _judged(
         elif harm:
             why = why or f"harm to {', '.join(harm)} on new rows{name}"
     task = pools.task(setup.splits.certification)
-    further = further_rows(setup.table, replace(verdict, weight=verdict.weight * share))
+    further = further_rows(setup.table, verdict, share)
     broken = [] if why else broken_gates(setup, plan, Rarity(setup, task, setup.splits.development), further)
     return why or (f"it would break {broken[0]}" if broken else ""), differences[0]
 
