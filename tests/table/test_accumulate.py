@@ -113,6 +113,14 @@ class TestIds:
         assert table.provenance.ids.tolist() == [f"real-{i}" for i in range(2 * N)]
         assert not table.provenance.new.any()
 
+    def test_a_row_in_two_outputs_under_two_ids_stands_once(self, read):
+        """Two runs that had it from a plain file have numbered it each in its own way."""
+        both = pd.concat([rows(1000), rows(0)], ignore_index=True)
+        table = read({"april.parquet": output(rows(0)), "may.csv": output(both, start="real")})
+        assert sorted(table.frame["a"]) == sorted(both["a"])
+        assert table.provenance.ids[:N].tolist() == [f"real-{i}" for i in range(N)]
+        assert any(d.startswith(f"{N} rows of outputs equal rows of other outputs") for d in table.decisions)
+
     def test_copies_of_a_row_within_an_output_stand_once(self, read):
         """Estimators that take no weights are given a real row several times, under one id."""
         copied = output(rows(0))

@@ -49,6 +49,8 @@ class Joined:
         What tells the rows apart; None where nothing is known of them. See `curator.table.same.Keys`.
     mixed : tuple of str
         Columns that the files hold in different types.
+    outputs : tuple of str
+        By file, the run that wrote it, or else its path: files of one run hold different rows.
     fed, anchor : bool arrays of shape (n,)
         Whether the row is from an earlier output, or from the anchor.
     origin : {'real', 'unknown'}
@@ -72,6 +74,7 @@ class Joined:
     exact: np.ndarray | None = None
     near: np.ndarray | None = None
     mixed: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
 
     @property
     def says_nothing(self) -> bool:
@@ -142,8 +145,14 @@ def join(
         np.repeat(flags, counts), np.repeat([p.anchor for p in parts], counts), base, generation,
         _earlier(parts, rest, says, base, flags, names), tuple(inputs), names,
         np.concatenate(keys.exact) if keys.exact else None, np.concatenate(keys.near) if keys.near else None,
-        keys.mixed,
+        keys.mixed, tuple(map(_run_of, parts)),
     )  # fmt: skip
+
+
+def _run_of(part: Part) -> str:
+    """Return what tells the files of one run from those of others; parts of text have no note, but a folder."""
+    path = PurePath(part.path)
+    return str((part.about or {}).get("fingerprint") or (path.parent if path.name.startswith("part-") else path))
 
 
 def _set_aside(name: str, rest: int, taken: int, base: str) -> str:
@@ -284,6 +293,7 @@ def identified(joined: Joined, present: np.ndarray, decisions: list[str]) -> tup
     keep = ~(named & ranked.duplicated(["id", "key"]).reindex(about.index))
     taken = ranked[keep.reindex(ranked.index)].duplicated("id").reindex(about.index, fill_value=False)
     about.loc[named & taken, "id"] = None
+    keep &= ~_under_another_id(about[about["fed"] & keep], joined, decisions).reindex(about.index, fill_value=False)
     known = about[about["fed"] & keep]
     counts = known["key"].value_counts()
     occurrence = about.groupby(["file", "key"]).cumcount()
@@ -307,6 +317,20 @@ def identified(joined: Joined, present: np.ndarray, decisions: list[str]) -> tup
     kept = np.flatnonzero(keep.to_numpy())
     ids = _numbered(about["id"].to_numpy(object)[kept], joined.origin)
     return kept, Provenance(joined.origin, joined.generation, ids, new.to_numpy()[kept])
+
+
+def _under_another_id(fed: pd.DataFrame, joined: Joined, decisions: list[str]) -> pd.Series:
+    """Return which rows an output before theirs holds under another id, where equal rows are hardly ever two."""
+    import pandas as pd
+
+    run = fed["file"].map(dict(enumerate(joined.outputs)))
+    occurrence = fed.groupby([run, fed["key"]]).cumcount()
+    again = pd.DataFrame({"key": fed["key"], "occurrence": occurrence}).duplicated()
+    repeats = float(pd.DataFrame({"run": run, "key": fed["key"]}).duplicated(keep=False).sum())
+    if not again.any() or repeats > _MOST_REPEATS * len(fed):
+        return pd.Series(False, index=fed.index)
+    decisions.append(f"{int(again.sum())} rows of outputs equal rows of other outputs under other ids, and stand once")
+    return again
 
 
 def _repeated(name: str, rows: int, *, certain: bool) -> str:
