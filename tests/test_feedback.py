@@ -17,7 +17,7 @@ from curator.cli.app import app
 from curator.curate import curate, read_recipe
 from curator.earlier import judge_earlier, new_holdout_rows
 from curator.errors import UserError
-from curator.lineage import tree
+from curator.lineage import tree, unaccounted
 from curator.prepare import prepare
 from curator.recipe import dump_recipe
 from curator.records import MixPlan
@@ -25,8 +25,10 @@ from curator.run import load_run
 from curator.rundir import RunDirectory, file_hash
 from curator.score import teacher
 from curator.synthesize import SYNTHESIZERS, Entry
+from curator.table.same import content_keys, digest_of, id_hashes
 
 MONTH = 130
+ENTRY = {"run": "a", "fingerprint": "b", "real_rows": 1, "rows": {}, "generations": {}, "lineage": []}
 SEEN: list[set[float]] = []
 
 
@@ -266,6 +268,27 @@ class TestInputs:
         assert (found["run"], found["manifest_sha256"]) == ("april", None)
 
 
+    @pytest.mark.parametrize(
+        "odd",
+        [
+            {"real_rows": "5"}, {"real_rows": True}, {"real_rows": -1}, {"real_digest": 7}, {"lineage": {"a": 1}},
+            {"lineage": [3]}, {"lineage": [{**ENTRY, "rows": []}]}, {"lineage": [{**ENTRY, "generations": 3}]},
+            {"lineage": [{**ENTRY, "generations": {"x": 1}}]}, {"lineage": [{**ENTRY, "rows": {"real": "many"}}]},
+            {"lineage": [{**ENTRY, "lineage": 7}]}, {"lineage": [{**ENTRY, "fingerprint": 3}]},
+            {"lineage": [{**ENTRY, "lineage": [{**ENTRY, "run": [1]}]}]},
+        ],
+        ids=repr,
+    )
+    def test_what_is_odd_in_a_note_is_not_known(self, rounds, tmp_path, odd):
+        april = pq.read_table(rounds.runs[0].data_path)
+        about = json.dumps({"run": "x", "fingerprint": "y", "real_rows": MONTH, **odd}).encode()
+        pq.write_table(april.replace_schema_metadata({b"curator": about}), tmp_path / "bad.parquet")
+        (found,) = self.lineage(tmp_path, [tmp_path / "bad.parquet"])
+        assert (found["run"], found["lineage"]) == ("x", [])
+        assert unaccounted([found]) == "x does not say which real rows it was made from"
+        assert len(list(tree([found]))) == 1
+
+
 class TestRetired:
     """Reasons that need no fit."""
 
@@ -316,6 +339,42 @@ class TestRetired:
         (reason,) = set(verdict(rounds.runs[0].data, month(2), plain=True).reasons)
         assert reason.endswith("does not say which real rows it was made from")
 
+    def test_where_one_row_stands_in_two_files(self, rounds, tmp_path):
+        """Half of an output given twice is half of it."""
+        april = pq.read_table(rounds.runs[0].data_path)
+        half = april.slice(MONTH // 2)
+        for name in ("one", "two"):
+            pq.write_table(half, tmp_path / f"{name}.parquet")
+        month(1).head(MONTH // 2).to_csv(tmp_path / "rest.csv", index=False)
+        source = [str(tmp_path / name) for name in ("one.parquet", "two.parquet", "rest.csv")]
+        (found,) = prepare(read_recipe(recipe(tmp_path, "next", source))).lineage
+        assert found["rows"] == {"real": MONTH // 2, "synthetic": april.num_rows - MONTH}
+        assert unaccounted([found]) == f"april comes without {MONTH // 2} of the real rows it was made from"
+
+    def test_where_the_real_rows_have_been_edited(self, verdict, rounds):
+        """So many rows are there, but those that the run knew may look new in another file."""
+        edited = rounds.runs[0].data
+        (reason,) = set(verdict(edited.assign(x=edited["x"].round(3)), pd.concat([month(1), month(2)])).reasons)
+        assert reason == (
+            "no row is known to be new: the real rows that come with april are not those that it was made from"
+        )
+        swapped = edited.assign(row_id=edited["row_id"].replace({"real-3": "real-3000"}))
+        assert "are not those" in next(iter(verdict(swapped, month(2)).reasons))
+
+    def test_the_real_rows_are_known_again_in_every_type(self, tmp_path):
+        n = MONTH
+        frame = month(1).assign(
+            day=pd.date_range("2024-01-01", periods=n, tz="Europe/Paris"), small=np.arange(n, dtype="float32") / 7,
+            span=pd.to_timedelta(np.arange(n), unit="m"), flag=[None, *([True, False] * n)[: n - 1]],
+            kind=pd.Categorical(["u", "v"] * (n // 2)), whole=pd.array([None, *range(n - 1)], dtype="Int64"),
+        )  # fmt: skip
+        frame.to_parquet(tmp_path / "april.parquet")
+        run = curate(recipe(tmp_path / "runs", "april", [str(tmp_path / "april.parquet")]), jobs=1)
+        shutil.copy(run.data_path, tmp_path / "moved.parquet")
+        setup = prepare(read_recipe(recipe(tmp_path, "next", [str(tmp_path / "moved.parquet")])))
+        assert setup.lineage[0]["as_made"] is True
+        assert run.manifest["real_digest"] == setup.table.fed[0].about["real_digest"]
+
     def test_beyond_the_greatest_generation(self, verdict, rounds):
         deep = rounds.runs[0].data.copy()
         made = deep.index[deep["origin"] != "real"]
@@ -356,7 +415,9 @@ def test_rows_that_help_are_kept_as_they_were(tmp_path):
         row_id=[f"real-{i}" for i in range(n)] + [f"echo-{i}" for i in range(m)],
     )  # fmt: skip
     table = pa.Table.from_pandas(april, preserve_index=False)
-    note = json.dumps({"run": "april", "fingerprint": "ab" * 32, "real_rows": n, "lineage": []}).encode()
+    digest = digest_of(id_hashes([f"real-{i}" for i in range(n)]), content_keys(old))
+    about = {"run": "april", "fingerprint": "ab" * 32, "real_rows": n, "real_digest": digest, "lineage": []}
+    note = json.dumps(about).encode()
     table = table.replace_schema_metadata({**table.schema.metadata, b"curator": note})
     pq.write_table(table, tmp_path / "april.parquet")
     new.to_csv(tmp_path / "may.csv", index=False)
@@ -385,6 +446,10 @@ def test_rows_that_help_are_kept_as_they_were(tmp_path):
     # The same files give the same dataset, whatever the number of workers.
     again = curate(asked, jobs=2, out=tmp_path / "two")
     assert (again.path / "curated.parquet").read_bytes() == (run.path / "curated.parquet").read_bytes()
+    # A gate that the dataset keeps does not retire them, though fewer real rows are judged beside them.
+    share = float((run.data.drop_duplicates("row_id")["origin"] == "real").mean())
+    kept_gate = curate({**asked, "integrity": {"min_real_share": share - 0.005}}, jobs=1, out=tmp_path / "four")
+    assert kept_gate.results["earlier"]["kept"] == found["kept"]
     # A gate that they would break retires them.
     gated = curate({**asked, "integrity": {"min_real_weight_share": 0.45}}, jobs=1, out=tmp_path / "three")
     assert gated.results["earlier"]["kept"] == 0

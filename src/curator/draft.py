@@ -19,7 +19,7 @@ from curator.recipe.origin import Origin
 from curator.table import Suspicion, Table, load_table, suspicious_columns
 from curator.table.model import taken_names
 from curator.table.part import large_files
-from curator.table.provenance import is_curated
+from curator.table.provenance import is_curated, may_be_curated
 from curator.table.read import read_table
 
 IMBALANCED_SHARE = 0.1
@@ -77,7 +77,7 @@ def draft_recipe(
     frame = None if files else read_table(place, base=Path.cwd(), query=query, table=table)[0]
     names = list(map(str, frame.columns)) if frame is not None else files.dataset.schema.names if files else []
     # An earlier output of this tool has these columns rightly; any other table must not.
-    earlier = is_curated(frame) if frame is not None else {"origin", "generation"} <= set(names)
+    earlier = is_curated(frame) if frame is not None else may_be_curated(names)
     taken = [] if earlier else [c for c in taken_names(names) if c != target]
     recipe = build_recipe({"data": {**data, "drop": taken}}, Origin())
     try:

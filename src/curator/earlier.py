@@ -124,6 +124,8 @@ def judge_earlier(
 ) -> EarlierVerdict | None:
     """Return what becomes of the candidates of earlier outputs; None where there are none.
 
+    Those of files that are read in batches are counted, and no more.
+
     Parameters
     ----------
     plan : MixPlan
@@ -133,7 +135,10 @@ def judge_earlier(
     """
     earlier = setup.table.earlier
     if earlier is None:
-        return None
+        origin = setup.table.provenance.origin
+        aside = sum(n for e in setup.lineage for kind, n in e["rows"].items() if kind != origin)
+        why = _all_of_them(setup, new_holdout_rows(setup), mixed=mixed) if aside else ""
+        return EarlierVerdict((why,) * aside, {}, np.ones(aside)) if why else None
     rows, labels, readable = earlier_plain(setup.table)
     first = earlier.first
     reasons = np.array(_one_by_one(setup, earlier, readable), dtype=object)
@@ -312,7 +317,7 @@ def _judged(
         elif harm:
             why = why or f"harm to {', '.join(harm)} on new rows{name}"
     task = pools.task(setup.splits.certification)
-    further = further_rows(setup.table, replace(verdict, weight=verdict.weight * share))
+    further = further_rows(setup.table, verdict, share)
     broken = [] if why else broken_gates(setup, plan, Rarity(setup, task, setup.splits.development), further)
     return why or (f"it would break {broken[0]}" if broken else ""), differences[0]
 

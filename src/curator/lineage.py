@@ -6,11 +6,14 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from curator.errors import RunDirectoryError
 from curator.rundir import RunDirectory, file_hash, read_json
-from curator.table import REAL, Fed
+from curator.table import KINDS, REAL, Fed, counted, digest_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Entry = dict[str, Any]
 # What may differ between two runs of one recipe on the same files: where they lie, what is beside them, and when.
@@ -22,23 +25,36 @@ def lineage_of(inputs: Sequence[Fed]) -> list[Entry]:
 
     An entry has ``source``, ``run``, ``fingerprint``, ``manifest_sha256``, ``unchanged`` (whether the file is as its
     run's manifest says; null where no manifest is beside it), ``real_rows`` (how many rows its run learned from),
+    ``as_made`` (whether the real rows of the file are these, by what they say; null where the run has not noted it),
     ``rows`` and ``generations`` (different rows of the file, by kind and by generation) and the run's own ``lineage``.
     What is not known is null.
     """
-    found: dict[object, Entry] = {}
+    import pandas as pd
+
+    outputs: dict[object, list[tuple[Entry, Fed]]] = {}
     for number, fed in enumerate(inputs):
         entry = _entry(fed)
-        key = entry["fingerprint"] or number
-        if key not in found:
-            found[key] = entry
-            continue
-        # The files of one large dataset are one output.
-        known = found[key]
-        for name in ("rows", "generations"):
-            known[name] = _summed(known[name], entry[name])
-        if entry["unchanged"] is not True:
-            known["unchanged"] = entry["unchanged"] if known["unchanged"] is not False else False
-    return list(found.values())
+        # The files of one large dataset are one output; a row that stands in two of them is one row.
+        outputs.setdefault(entry["fingerprint"] or number, []).append((entry, fed))
+    found = []
+    for files in outputs.values():
+        entry, marks = files[0][0], pd.concat([fed.marks for _, fed in files], ignore_index=True)
+        rows, generations = counted(marks)
+        states = {e["unchanged"] for e, _ in files}
+        unchanged = next((s for s in (False, None) if s in states), True)
+        as_made = _as_made(marks, entry.pop("real_digest"))
+        found.append(entry | {
+            "unchanged": unchanged, "as_made": as_made, "rows": rows,
+            "generations": {str(k): n for k, n in generations.items()},
+        })  # fmt: skip
+    return found
+
+
+def _as_made(marks: pd.DataFrame, digest: str | None) -> bool | None:
+    real = marks[marks["kind"] == KINDS.index(REAL)]
+    if digest is None or "key" not in real:
+        return None
+    return digest_of(real["id"].to_numpy(), real["key"].to_numpy()) == digest
 
 
 def of_any_place(entries: Sequence[Mapping[str, Any]]) -> list[Entry]:
@@ -50,15 +66,20 @@ def of_any_place(entries: Sequence[Mapping[str, Any]]) -> list[Entry]:
     ]
 
 
-def note(run: str, fingerprint: str, rows: int, entries: Sequence[Mapping[str, Any]]) -> bytes:
+def note(run: str, fingerprint: str, rows: int, digest: str | None, entries: Sequence[Mapping[str, Any]]) -> bytes:
     """Return what a run notes in the metadata of the files that it writes: the same bytes wherever and whenever it ran.
 
     Parameters
     ----------
     rows : int
         Of the table that it learned from.
+    digest : str or None
+        Of what these rows say, where it has been looked at; see `curator.table.real_digest`.
     """
-    content = {"run": run, "fingerprint": fingerprint, "real_rows": rows, "lineage": of_any_place(entries)}
+    content = {
+        "run": run, "fingerprint": fingerprint, "real_rows": rows, "real_digest": digest,
+        "lineage": of_any_place(entries),
+    }  # fmt: skip
     return json.dumps(content, sort_keys=True).encode()
 
 
@@ -73,6 +94,11 @@ def unaccounted(entries: Sequence[Mapping[str, Any]]) -> str:
             return f"{name} comes without {missing} of the real rows it was made from"
         if e["unchanged"] is False:
             return f"the output of {name} has been changed since its run"
+        # A file that is as its manifest says needs no other proof; text cannot give it.
+        if e["unchanged"] is None and e["as_made"] is None:
+            return f"{name} does not say which real rows it was made from"
+        if e["unchanged"] is None and not e["as_made"]:
+            return f"the real rows that come with {name} are not those that it was made from"
     return ""
 
 
@@ -106,12 +132,12 @@ def _entry(fed: Fed) -> Entry:
     known: Mapping[str, Any] = about or {}
     unchanged, sha = None, None
     if beside is not None:
-        path, known, unchanged = beside
-        sha = file_hash(path)
+        path, manifest, unchanged = beside
+        known, sha = _checked(manifest) or {}, file_hash(path)
     return {
         "source": fed.source, "run": known.get("name", known.get("run")), "fingerprint": known.get("fingerprint"),
-        "manifest_sha256": sha, "unchanged": unchanged, "real_rows": known.get("real_rows"), "rows": dict(fed.rows),
-        "generations": {str(k): v for k, v in fed.generations.items()}, "lineage": list(known.get("lineage", [])),
+        "manifest_sha256": sha, "unchanged": unchanged, "real_rows": known.get("real_rows"),
+        "real_digest": known.get("real_digest"), "lineage": known.get("lineage", []),
     }  # fmt: skip
 
 
@@ -141,15 +167,33 @@ def _hashed(file: Path, size: int, written: int) -> str:  # noqa: ARG001  # part
 
 
 def _checked(about: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Return a file's note if it is one of ours; metadata may be anyone's."""
-    if about is None or not all(isinstance(about.get(k), str) for k in ("run", "fingerprint")):
+    """Return what is ours of a file's note, or of a manifest; metadata may be anyone's, and what is odd is unknown."""
+    if about is None or not isinstance(about.get("fingerprint"), str):
         return None
-    entries = about.get("lineage", [])
-    keys = {"run", "fingerprint", "real_rows", "rows", "generations", "lineage"}
-    return about if isinstance(entries, list) and all(isinstance(e, dict) and keys <= e.keys() for e in entries) else {
-        **about, "lineage": []
+    if not isinstance(about.get("name", about.get("run")), str):
+        return None
+    rows, digest, entries = about.get("real_rows"), about.get("real_digest"), about.get("lineage", [])
+    return {
+        **about, "real_rows": rows if _is_count(rows) else None,
+        "real_digest": digest if isinstance(digest, str) else None,
+        "lineage": [dict(e) for e in entries] if _is_lineage(entries) else [],
     }  # fmt: skip
 
 
-def _summed(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
-    return {k: one.get(k, 0) + other.get(k, 0) for k in dict.fromkeys((*one, *other))}
+def _is_lineage(entries: object) -> bool:
+    """Whether these are entries of a lineage, down to the first run."""
+    return isinstance(entries, list) and all(
+        isinstance(e, dict)
+        and e.keys() >= {"run", "fingerprint", "real_rows", "rows", "generations", "lineage"}
+        and all(e[k] is None or isinstance(e[k], str) for k in ("run", "fingerprint"))
+        and all(e.get(k) is None or isinstance(e[k], str) for k in ("source", "manifest_sha256"))
+        and (e["real_rows"] is None or _is_count(e["real_rows"]))
+        and all(isinstance(e[k], dict) and all(map(_is_count, e[k].values())) for k in ("rows", "generations"))
+        and all(str(d).isdecimal() for d in e["generations"])
+        and _is_lineage(e["lineage"])
+        for e in entries
+    )
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

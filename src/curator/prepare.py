@@ -35,7 +35,7 @@ from curator.score.pool import PoolTask
 from curator.score.teacher import Faculty
 from curator.space import Space, Tuning, usual_ratio
 from curator.synthesize import check_synthesizer, synthesizer_version
-from curator.table import UNKNOWN, Encoding, Fold, Splits, Table, groups_of, load_table, make_splits
+from curator.table import UNKNOWN, Encoding, Fold, Splits, Table, groups_of, load_table, make_splits, real_digest
 from curator.table.database import without_password
 from curator.versions import decisive_versions
 
@@ -219,10 +219,15 @@ class Setup:
         written = sources_as_written(self.recipe)
         return [{**e, "source": written.get(e["source"], e["source"])} for e in lineage_of(self.table.fed)]
 
+    @cached_property
+    def real_digest(self) -> str | None:
+        """What tells the table's rows from others; see `curator.table.real_digest`."""
+        return real_digest(self.table)
+
     @property
     def note(self) -> bytes:
         """What the files of the dataset say of this run."""
-        return note(self.recipe.name, self.fingerprint, self.table.total, self.lineage)
+        return note(self.recipe.name, self.fingerprint, self.table.total, self.real_digest, self.lineage)
 
     @cached_property
     def groups(self) -> np.ndarray | None:

@@ -247,6 +247,7 @@ def manifest(setup: Setup, seconds: Mapping[str, float], finished: datetime) -> 
         "seed": setup.seed,
         "data_hash": setup.table.content_hash,
         "real_rows": setup.table.total,
+        "real_digest": setup.real_digest,
         "lineage": setup.lineage,
         "splits": {
             "holdout": setup.splits.holdout_hash,

@@ -14,6 +14,7 @@ import pytest
 import curator.score
 from curator import selection
 from curator.curate import curate
+from curator.earlier import judge_earlier
 from curator.emit import emit, parts, real
 from curator.parallel import LocalWorkers
 from curator.pools import Pools
@@ -190,10 +191,9 @@ class Writer:
         pools = Pools(setup, directory)
         with workers or LocalWorkers(jobs) as hands:
             pools.make((setup.splits.certification,), hands, Silent(), "pools")
-            composition = emit(
-                setup, plan, mixed=mixed, pools=pools, directory=directory, workers=hands,
-                progress=progress or Silent(),
-            )  # fmt: skip
+            asked_of = {"mixed": mixed, "pools": pools, "workers": hands, "progress": progress or Silent()}
+            earlier = judge_earlier(setup, plan, **asked_of)
+            composition = emit(setup, plan, directory=directory, earlier=earlier, **asked_of)
         return Emitted(directory.path, plan, setup, composition)
 
 

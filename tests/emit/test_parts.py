@@ -31,6 +31,7 @@ from small_parts import (
 
 from curator import parallel
 from curator.curate import curate
+from curator.earlier import judge_earlier
 from curator.emit import arrow, parts
 from curator.errors import DataError
 from curator.mix import class_quota
@@ -965,9 +966,27 @@ def test_an_output_in_parts_keeps_its_ids_when_it_is_fed_back(write, tmp_path):
     assert [ids[k] for k in zip(real["x"], real["z"], strict=True)] == real["row_id"].tolist()
     assert set(again.made["generation"]) == {1}
     assert again.composition["generations"] == {0: ROWS, 1: again.made["row_id"].nunique()}
+    found = judge_earlier(again.setup, KEEP, mixed=True, pools=None, workers=None, progress=None)
+    assert found.summary["retired"] == {"the table has more rows than data.budget": first.made["row_id"].nunique()}
     note = json.loads(pq.read_schema(again.files[-1]).metadata[b"curator"])
     assert note["real_rows"] == ROWS
     assert [(e["run"], e["real_rows"]) for e in note["lineage"]] == [("parts", ROWS)]
+
+
+def test_the_ledger_of_a_large_table_tells_of_earlier_rows(write, tmp_path):
+    april = narrow().head(60)
+    made = april.head(20).assign(x=lambda f: f["x"] + 0.5)
+    fed = pd.concat([april, made], ignore_index=True).assign(
+        sample_weight=1.0, origin=["real"] * 60 + ["echo"] * 20, generation=[0] * 60 + [1] * 20,
+        row_id=[f"real-{i}" for i in range(60)] + [f"echo-{i}" for i in range(20)],
+    )  # fmt: skip
+    fed.to_csv(tmp_path / "april.csv", index=False)
+    narrow().iloc[60:].to_csv(tmp_path / "new.csv", index=False)
+    done = write(KEEP, data={"source": [str(tmp_path / "april.csv"), str(tmp_path / "new.csv")]})
+    assert len(done.real) == ROWS
+    told = done.run.ledger[done.run.ledger["id"].isin([f"echo-{i}" for i in range(20)])]
+    assert len(told) == 20
+    assert set(told["drop_reason"]) == {"retired: the table has more rows than data.budget"}
 
 
 def test_a_large_table_of_unknown_depth_says_so_in_every_part(write, tmp_path):

@@ -9,8 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from curator.errors import DataError
+from curator.lineage import lineage_of
 from curator.prepare import fingerprint, load
 from curator.table import load_table
+from curator.table.whole import WholeFiles
 
 N = 60
 
@@ -111,6 +113,14 @@ class TestIds:
         assert table.provenance.ids.tolist() == [f"real-{i}" for i in range(2 * N)]
         assert not table.provenance.new.any()
 
+    def test_a_row_in_two_outputs_under_two_ids_stands_once(self, read):
+        """Two runs that had it from a plain file have numbered it each in its own way."""
+        both = pd.concat([rows(1000), rows(0)], ignore_index=True)
+        table = read({"april.parquet": output(rows(0)), "may.csv": output(both, start="real")})
+        assert sorted(table.frame["a"]) == sorted(both["a"])
+        assert table.provenance.ids[:N].tolist() == [f"real-{i}" for i in range(N)]
+        assert any(d.startswith(f"{N} rows of outputs equal rows of other outputs") for d in table.decisions)
+
     def test_copies_of_a_row_within_an_output_stand_once(self, read):
         """Estimators that take no weights are given a real row several times, under one id."""
         copied = output(rows(0))
@@ -123,6 +133,15 @@ class TestIds:
             table = read({name: keyed})
             assert str(table.frame["key"].dtype) == "int64", name
             assert table.frame["key"].tolist() == list(range(N))
+
+
+    def test_synthetic_rows_without_an_id_are_candidates_of_their_own(self, read):
+        found = output(rows(0))
+        made = found["origin"] != "real"
+        for gone in (made, made & (found["n"] > 2)):
+            table = read({"april.parquet": found.assign(row_id=found["row_id"].mask(gone)), "may.csv": rows(1000)})
+            assert len(table.earlier.first) == 20
+            assert table.fed[0].rows == {"real": N, "synthetic": 20}
 
 
 class TestGivenAgain:
@@ -150,6 +169,63 @@ class TestGivenAgain:
         assert len(table) == 2 * N
 
 
+class TestOtherTypes:
+    """One row in files that type its columns differently is one row, and never a new one."""
+
+    DAYS = pd.date_range("2024-01-01", periods=N, freq="D")
+
+    @pytest.mark.parametrize(
+        ("name", "values"),
+        [
+            ("curated.csv", DAYS),
+            ("curated.csv", DAYS.tz_localize("UTC")),
+            ("curated.csv", (np.arange(N) / 7).astype("float32")),
+            ("curated.csv", pd.Categorical(np.arange(N) % 5)),
+            ("curated.csv", np.arange(N) % 3 > 0),
+            ("curated.csv", pd.array([None, *range(1, N)], dtype="Int64")),
+            ("curated.parquet", pd.to_timedelta(np.arange(N) + 1, unit="s")),
+            ("curated.parquet", pd.period_range("2010-01", periods=N, freq="M")),
+        ],
+        ids=["dates", "zones", "single", "categories", "flags", "gaps", "durations", "periods"],
+    )
+    def test_history_beside_the_output_counts_once(self, tmp_path, make_recipe, name, values):
+        history = rows(0).assign(k=values)
+        write(history, tmp_path / "april.parquet")
+        # As a run writes it: in the types that it works with.
+        as_emitted = load_table(make_recipe({"source": str(tmp_path / "april.parquet")})).frame
+        write(output(as_emitted), tmp_path / name)
+        write(pd.concat([history, rows(1000).assign(k=values)]), tmp_path / "all.parquet")
+        table = load_table(make_recipe({"source": [str(tmp_path / name), str(tmp_path / "all.parquet")]}))
+        assert sorted(table.frame["a"]) == sorted([*rows(0)["a"], *rows(1000)["a"]])
+        assert table.frame["a"][table.provenance.new].tolist() == rows(1000)["a"].tolist()
+
+    def test_where_types_cannot_be_brought_together_nothing_is_new(self, read):
+        old, new = rows(0).assign(k=np.arange(N)), rows(1000).assign(k=[f"k{i}" for i in range(N)])
+        table = read({"april.csv": output(old), "may.csv": pd.concat([old, new])})
+        assert len(table) == 2 * N
+        assert not table.provenance.new.any()
+        assert any(d.startswith("k: the files differ in type") for d in table.decisions)
+
+    def test_dates_beside_numbers_are_refused(self, read):
+        april = output(rows(0).assign(k=self.DAYS))
+        with pytest.raises(DataError, match=r"'k' holds dates in april\.parquet and numbers in may\.csv"):
+            read({"april.parquet": april, "may.csv": rows(1000).assign(k=np.arange(N))})
+
+    def test_a_row_that_differs_by_rounding_is_not_new(self, read):
+        close = rows(0).assign(a=lambda f: f["a"] * (1 + 1e-12))
+        table = read({"april.csv": output(rows(0)), "may.csv": pd.concat([close, rows(1000)])})
+        assert table.frame["a"][table.provenance.new].tolist() == rows(1000)["a"].tolist()
+
+    def test_synthetic_rows_have_the_types_of_real_ones(self, read):
+        april = output(rows(0).assign(k=pd.to_timedelta(np.arange(N) + 1, unit="s")))
+        table = read({"april.parquet": april, "may.parquet": rows(1000).assign(k=1.0)})
+        assert table.earlier.frame["k"].max() <= N
+
+    def test_a_candidate_in_two_types_is_one(self, read):
+        april = output(rows(0).assign(k=self.DAYS))
+        assert len(read({"a.csv": april, "b.parquet": april}).earlier) == 20
+
+
 class TestAnchor:
     def test_rows_that_are_missing_are_added_and_are_not_new(self, read, tmp_path):
         anchor = write(rows(0), tmp_path / "anchor.csv")
@@ -160,6 +236,14 @@ class TestAnchor:
         assert any(d == "anchor.csv: 20 of 60 rows of the anchor were missing elsewhere, and are added"
                    for d in table.decisions)  # fmt: skip
         assert len(set(table.provenance.ids)) == len(table)
+
+    def test_an_equal_row_of_another_file_is_not_new(self, read, tmp_path):
+        """No output has held the anchor's rows here, but one that was made with them may have been made from them."""
+        anchor = write(rows(500), tmp_path / "anchor.csv")
+        new = pd.concat([rows(500), rows(1000)])
+        table = read({"april.parquet": output(rows(0)), "may.csv": new}, integrity={"anchor": anchor})
+        assert len(table) == 3 * N
+        assert table.frame["a"][table.provenance.new].tolist() == rows(1000)["a"].tolist()
 
     def test_an_anchor_beside_a_plain_table(self, read, tmp_path):
         anchor = write(rows(0), tmp_path / "anchor.csv")
@@ -208,6 +292,24 @@ class TestDeclared:
         with pytest.raises(DataError, match="column 'sample_weight' has a name that curated datasets need"):
             read({"april.csv": damaged})
 
+    @pytest.mark.parametrize("declared", ["auto", "real"])
+    @pytest.mark.parametrize("kind", [".csv", ".parquet"])
+    @pytest.mark.parametrize("budget", ["auto", 100])
+    def test_cars_are_no_output(self, read, declared, kind, budget):
+        """They have an origin and a generation as well."""
+        cars = rows(0, 200).assign(origin=["USA", "Japan"] * 100, generation=np.arange(200) % 4 + 1)
+        with pytest.raises(DataError, match="column 'origin' has a name that curated datasets need"):
+            read({f"cars{kind}": cars}, {"provenance": declared, "budget": budget})
+
+    def test_an_output_without_ids_and_weights_is_known_by_its_note(self, tmp_path, make_recipe):
+        table = pa.Table.from_pandas(
+            output(rows(0, 200)).drop(columns=["row_id", "sample_weight"]), preserve_index=False
+        )
+        table = table.replace_schema_metadata({**table.schema.metadata, b"curator": b'{"run": "a"}'})
+        pq.write_table(table, tmp_path / "april.parquet")
+        for budget in ("auto", 100):
+            assert load_table(make_recipe({"source": str(tmp_path / "april.parquet"), "budget": budget})).total == 200
+
     def test_a_file_that_has_lost_a_column_is_told_from_the_others(self, read):
         with pytest.raises(DataError, match=r"its columns differ from those of .*: origin, row_id, sample_weight"):
             read({"may.csv": rows(1000), "april.csv": output(rows(0)).drop(columns="generation")})
@@ -254,6 +356,35 @@ class TestLarge:
         assert ids == dict(zip(rows(0, 400)["a"], (f"real-{i}" for i in range(400)), strict=True))
         of_part = dict(zip(table.frame["a"], table.provenance.ids, strict=True))
         assert of_part == {a: ids[a] for a in table.frame["a"]}
+
+    @pytest.mark.parametrize("kind", [".csv", ".parquet"])
+    def test_rows_of_two_outputs_under_one_id_are_two(self, read, kind):
+        files = {f"a{kind}": output(rows(0, 200)), f"b{kind}": output(rows(1000, 200))}
+        table = read(files, {"budget": 100})
+        assert table.total == 400
+        assert len(table.fed) == 2
+        assert len(set(pa.concat_tables(table.whole.batches())["row_id"].to_pylist())) == 400
+
+    def test_rows_of_one_file_under_one_id_are_two(self, read):
+        both = pd.concat([output(rows(0, 200)), output(rows(1000, 200))], ignore_index=True)
+        assert read({"both.parquet": both}, {"budget": 100}).total == 400
+
+    def test_rows_without_an_id_are_different_rows(self, read):
+        found = output(rows(0, 200)).assign(row_id=lambda f: f["row_id"].where(f["n"] > 2))
+        assert read({"april.parquet": found}, {"budget": 100}).total == 200
+
+    def test_files_of_one_output_are_read_in_batches(self, tmp_path, make_recipe):
+        whole = output(rows(0, 400))
+        note = json.dumps({"run": "april", "fingerprint": "ab" * 32, "real_rows": 400, "lineage": []}).encode()
+        for number, own in enumerate((whole.iloc[:300], whole.iloc[300:])):
+            table = pa.Table.from_pandas(own, preserve_index=False)
+            table = table.replace_schema_metadata({**table.schema.metadata, b"curator": note})
+            pq.write_table(table, tmp_path / f"part-{number}.parquet")
+        table = load_table(make_recipe({"source": str(tmp_path / "part-*.parquet"), "budget": 100}))
+        assert isinstance(table.whole, WholeFiles)
+        assert [f.rows["real"] for f in table.fed] == [300, 100]
+        assert all(f.about["run"] == "april" for f in table.fed)
+        assert lineage_of(table.fed)[0]["rows"] == {"real": 400, "synthetic": 20}
 
     @pytest.mark.parametrize("kind", [".csv", ".parquet"])
     def test_outputs_beside_other_files_are_joined_in_memory(self, read, kind):

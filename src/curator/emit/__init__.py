@@ -44,7 +44,7 @@ def emit(
         What becomes of the candidates of earlier outputs; of a table that is emitted in parts, none is kept.
     """
     if setup.table.whole is not None:
-        return emit_parts(setup, setup.table.whole, plan, mixed, pools, directory, workers, progress)
+        return emit_parts(setup, setup.table.whole, plan, mixed, pools, directory, workers, progress, earlier)
     # Where no mix is emitted, the ledger speaks of the candidates that were certified.
     fold = setup.splits.emission if mixed else setup.splits.certification
     return emit_single(setup, plan, pools.task(fold), mixed=mixed, directory=directory, earlier=earlier)

@@ -30,7 +30,7 @@ def broken_gates(setup: Setup, plan: MixPlan, rarity: Rarity, further: Further |
     found = []
     # Quotas are rounded for each source and class: that much is no breach.
     rounded = len(pool.sources) * max(1, pool.n_classes)
-    real, synthetic = len(np.unique(mixture.real)), max(0, mixture.n_candidates - rounded)
+    real, synthetic = len(np.unique(mixture.real)), float(max(0, mixture.n_candidates - rounded))
     weight = float(mixture.real_weight.sum()), float(mixture.weight.sum())
     if further is not None:
         synthetic += further.candidates

@@ -20,7 +20,7 @@ import numpy as np
 from curator.emit import real
 from curator.emit.arrow import synthetic_table, unwritable, with_provenance_columns
 from curator.emit.composition import Count, composition, count_rows
-from curator.emit.ledger import candidate_ids, ledger
+from curator.emit.ledger import candidate_ids, ledger, with_earlier
 from curator.emit.rarity import Rarity
 from curator.errors import CuratorError, DataError
 from curator.mix import Fed, mix
@@ -29,7 +29,7 @@ from curator.pools import Pools
 from curator.prepare import Setup
 from curator.progress import Progress
 from curator.rare import class_weights
-from curator.records import LabelForm, MixPlan
+from curator.records import EarlierVerdict, LabelForm, MixPlan
 from curator.rundir import RunDirectory, atomic, atomic_folder, full_disk_explained, read_json, write_json
 from curator.score import all_scorers
 from curator.score.candidates import (
@@ -113,6 +113,7 @@ def emit_parts(
     directory: RunDirectory,
     workers: Workers,
     progress: Progress,
+    earlier: EarlierVerdict | None = None,
 ) -> dict[str, Any]:
     """Write ``curated/part-*.parquet`` and ``ledger/part-*.parquet``; return the composition.
 
@@ -153,6 +154,8 @@ def emit_parts(
     if not tasks:
         certified = _write_certified_ledger(setup, plan, pools, directory, mixed=mixed)
         decisions = certified if mixed else {}
+    if earlier is not None and setup.table.earlier is not None:
+        _write_earlier_ledger(setup.table, earlier, files + len(tasks), directory)
     if setup.recipe.output.format == "csv":
         _write_csv(directory)
     made_of = composition(counts, decisions, shortfall, fed) | _about_rare(setup, plan, pools, mixed=mixed)
@@ -219,6 +222,17 @@ def _write_certified_ledger(
     return {reason: int(n) for reason, n in zip(mixture.reasons, counts, strict=True)}
 
 
+def _write_earlier_ledger(table: Table, verdict: EarlierVerdict, number: int, directory: RunDirectory) -> None:
+    """Write what became of the candidates of earlier outputs, in the columns of the other parts."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    first = pq.read_table(min(directory.ledger_parts.glob("part-*.parquet")))
+    rows = with_earlier(first.slice(0, 0).to_pandas(), table, verdict)
+    with atomic(directory.ledger_parts / f"part-{number:05d}.parquet") as part:
+        pq.write_table(pa.Table.from_pandas(rows, schema=first.schema, preserve_index=False), part)
+
+
 def _synthetic(
     setup: Setup, whole: Whole, plan: MixPlan, pools: Pools, directory: RunDirectory, schema: Any
 ) -> list[PartTask]:
@@ -228,7 +242,7 @@ def _synthetic(
     shares = needed_shares(plan, certified, setup)
     rows = min(whole.rows, rows_a_part(shares, certified))
     digest = hashlib.sha256(json.dumps([pool_task.folder.name, asdict(plan), rows, n]).encode()).hexdigest()[:16]
-    table = replace(setup.table, whole=None, inclusion=None, earlier=None)
+    table = replace(setup.table, whole=None, inclusion=None, earlier=None, fed=())
     return [
         PartTask(
             Path(directory.pool) / f"emission-{digest}-{i:05d}", pool_task, plan, setup.recipe.output.labels,

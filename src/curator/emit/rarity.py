@@ -34,22 +34,29 @@ class Further:
     rows : DataFrame
         Plain features; a candidate stands there once for each class it is written in.
     labels, weight : arrays
-    candidates : int
+    candidates : float
+        How many they count for.
     """
 
     rows: pd.DataFrame
     labels: np.ndarray
     weight: np.ndarray
-    candidates: int
+    candidates: float
 
 
-def further_rows(table: Table, verdict: EarlierVerdict | None) -> Further | None:
-    """Return the rows of earlier outputs that stay; None where none does."""
+def further_rows(table: Table, verdict: EarlierVerdict | None, share: float = 1.0) -> Further | None:
+    """Return the rows of earlier outputs that stay; None where none does.
+
+    Parameters
+    ----------
+    share : float
+        Of the table that they stand beside: they count, and weigh, for so much.
+    """
     if verdict is None or table.earlier is None or not verdict.kept:
         return None
     chosen = table.earlier.rows_of(np.array([not r for r in verdict.reasons]))
     rows, labels, _ = earlier_plain(table)
-    return Further(rows.iloc[chosen], labels[chosen], verdict.weight[chosen], verdict.kept)
+    return Further(rows.iloc[chosen], labels[chosen], verdict.weight[chosen] * share, verdict.kept * share)
 
 
 def candidates_of(source: PoolTask) -> pd.DataFrame:

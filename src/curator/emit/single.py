@@ -46,7 +46,9 @@ def emit_single(
     _write(frame, setup, directory)
     with atomic(directory.ledger) as part:
         found = ledger(table, pool, mixture, ids, pool.seeds, mixed=mixed)
-        (found if earlier is None else with_earlier(found, table, earlier)).to_parquet(part, index=False)
+        if earlier is not None and table.earlier is not None:
+            found = with_earlier(found, table, earlier)
+        found.to_parquet(part, index=False)
     rare = rarity.of(mixture if mixed else None, further_rows(table, earlier))
     labels = None
     if table.task != "regression":

@@ -7,15 +7,17 @@ from curator.table.kinds import Column, Suspicion, suspicious_columns
 from curator.table.load import load_table
 from curator.table.model import Table, to_plain
 from curator.table.nearest import CHUNK, NearestRows
-from curator.table.provenance import PROVENANCE, REAL, UNKNOWN, UNKNOWN_DEPTH, Earlier, Fed, Provenance
+from curator.table.provenance import KINDS, PROVENANCE, REAL, UNKNOWN, UNKNOWN_DEPTH, Earlier, Fed, Provenance, counted
 from curator.table.read import NOTE
 from curator.table.restore import conform, decimals_of, restore
+from curator.table.same import digest_of, real_digest
 from curator.table.splits import Fold, Splits, groups_of, make_splits, strata
 from curator.table.whole import Whole
 
 __all__ = [
     "CHUNK",
     "ENCODERS",
+    "KINDS",
     "NOTE",
     "PROVENANCE",
     "REAL",
@@ -36,7 +38,9 @@ __all__ = [
     "Table",
     "Whole",
     "conform",
+    "counted",
     "decimals_of",
+    "digest_of",
     "earlier_plain",
     "earlier_restored",
     "groups_of",
@@ -44,6 +48,7 @@ __all__ = [
     "looks_beyond",
     "make_splits",
     "members",
+    "real_digest",
     "restore",
     "strata",
     "suspicious_columns",

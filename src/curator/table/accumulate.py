@@ -10,8 +10,20 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from curator.errors import DataError
-from curator.table.provenance import PROVENANCE, REAL, UNKNOWN, Earlier, Fed, Provenance, is_curated, next_number
+from curator.table.provenance import (
+    KINDS,
+    PROVENANCE,
+    REAL,
+    UNKNOWN,
+    Earlier,
+    Fed,
+    Provenance,
+    is_curated,
+    kinds_of,
+    next_number,
+)
 from curator.table.read import Part, stacked
+from curator.table.same import Keys, content_keys, id_hashes, row_keys
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +45,12 @@ class Joined:
         Which file each is from.
     ids : array of shape (n,)
         The id that an earlier output gave the row, or None.
+    exact, near : uint64 arrays of shape (n,), or None
+        What tells the rows apart; None where nothing is known of them. See `curator.table.same.Keys`.
+    mixed : tuple of str
+        Columns that the files hold in different types.
+    outputs : tuple of str
+        By file, the run that wrote it, or else its path: files of one run hold different rows.
     fed, anchor : bool arrays of shape (n,)
         Whether the row is from an earlier output, or from the anchor.
     origin : {'real', 'unknown'}
@@ -53,6 +71,10 @@ class Joined:
     earlier: Earlier | None
     inputs: tuple[Fed, ...]
     names: tuple[str, ...]
+    exact: np.ndarray | None = None
+    near: np.ndarray | None = None
+    mixed: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
 
     @property
     def says_nothing(self) -> bool:
@@ -83,7 +105,7 @@ def join(
     DataError
         When columns differ, or no row can be judged by.
     """
-    curated = [is_curated(p.frame) for p in parts]
+    curated = [is_curated(p.frame, p.about) for p in parts]
     own = [set(PROVENANCE) - {weight} if c else set() for c in curated]
     plain = [UNKNOWN if declared == "unknown" and not p.anchor else REAL for p in parts]
     says = [
@@ -113,12 +135,24 @@ def join(
     )  # fmt: skip
     counts = [len(p.frame) for p in real]
     flags = [c and declared != "real" for c in curated]
+    columns = [c for c in frame.columns if c not in drop and c != weight]
+    keys = Keys((), ())
+    if any(flags) or any(p.anchor for p in parts):
+        keys = row_keys([p.frame for p in real], columns, names)
     return Joined(
         frame, np.repeat(np.arange(len(parts)), counts),
         np.concatenate([_ids(p, s == base, known) for p, s, known in zip(parts, says, flags, strict=True)]),
         np.repeat(flags, counts), np.repeat([p.anchor for p in parts], counts), base, generation,
-        _earlier(parts, rest, says, base, flags), tuple(inputs), names,
+        _earlier(parts, rest, says, base, flags, names), tuple(inputs), names,
+        np.concatenate(keys.exact) if keys.exact else None, np.concatenate(keys.near) if keys.near else None,
+        keys.mixed, tuple(map(_run_of, parts)),
     )  # fmt: skip
+
+
+def _run_of(part: Part) -> str:
+    """Return what tells the files of one run from those of others; parts of text have no note, but a folder."""
+    path = PurePath(part.path)
+    return str((part.about or {}).get("fingerprint") or (path.parent if path.name.startswith("part-") else path))
 
 
 def _set_aside(name: str, rest: int, taken: int, base: str) -> str:
@@ -127,14 +161,17 @@ def _set_aside(name: str, rest: int, taken: int, base: str) -> str:
 
 
 def _described(part: Part, origin: np.ndarray) -> Fed:
-    frame = part.frame
-    ids = frame.get("row_id")
-    once = np.ones(len(frame), dtype=bool) if ids is None else ~ids.duplicated().to_numpy()
-    kind = np.where(np.isin(origin, [REAL, UNKNOWN]), origin, "synthetic")[once]
-    depth, counts = np.unique(frame["generation"].to_numpy(np.int64)[once], return_counts=True)
-    rows = {name: int((kind == name).sum()) for name in (REAL, "synthetic", UNKNOWN) if (kind == name).any()}
-    generations = {int(d): int(n) for d, n in zip(depth, counts, strict=True)}
-    return Fed(part.source, part.path, rows, generations, part.about)
+    import pandas as pd
+
+    frame, marks = part.frame, pd.DataFrame({"kind": kinds_of(pd.Series(origin))})
+    marks["generation"] = frame["generation"].to_numpy(np.int32)
+    own = pd.Series([f"{part.path}#{i}" for i in range(len(frame))])
+    marks["id"] = id_hashes(own if "row_id" not in frame else frame["row_id"].reset_index(drop=True).fillna(own))
+    marks["key"] = np.uint64(0)
+    real = marks["kind"] == KINDS.index(REAL)
+    if real.any():
+        marks.loc[real, "key"] = content_keys(frame[real.to_numpy()])
+    return Fed(part.source, part.path, marks, part.about)
 
 
 def _tightened(frame: pd.DataFrame, whole: pd.DataFrame) -> pd.DataFrame:
@@ -164,34 +201,43 @@ def _ids(part: Part, taken: np.ndarray, known: bool) -> np.ndarray:
 
 
 def _earlier(
-    parts: Sequence[Part], rest: Sequence[Part], says: Sequence[np.ndarray], base: str, fed: Sequence[bool]
+    parts: Sequence[Part],
+    rest: Sequence[Part],
+    says: Sequence[np.ndarray],
+    base: str,
+    fed: Sequence[bool],
+    names: Sequence[str],
 ) -> Earlier | None:
     """Return the rows that are set aside; the same candidate given twice stands once, two of one id stand apart."""
     import pandas as pd
 
     found, taken = [], dict[str, int]()
+    shared = [str(c) for c in rest[0].frame if all(c in p.frame for p in rest)]
+    every = row_keys([p.frame for p in rest], shared, names).exact
     for number, (part, own, origin, known) in enumerate(zip(parts, rest, says, fed, strict=True)):
         aside = origin != base
         if not aside.any():
             continue
         frame = own.frame.reset_index(drop=True)
         written = part.frame.loc[aside].reset_index(drop=True)
+        ids = np.array([None] * len(frame), dtype=object)
         if known and "row_id" in written:
-            ids = written["row_id"].astype(str).to_numpy(object)
-        else:
-            ids = np.array([f"{o}-{i}" for i, o in enumerate(origin[aside])], dtype=object)
+            ids = _ids(part, aside, known)
+        for name in sorted(set(origin[aside])):
+            of_it = origin[aside] == name
+            ids[of_it] = _numbered(ids[of_it], str(name))
         about = pd.DataFrame({
             "origin": origin[aside].astype(str), "generation": written["generation"].to_numpy(int) if known else 1,
             "row_id": ids, "weight": _relative_weight(part, written, origin == base) if known else 1.0,
         })  # fmt: skip
-        keys = _row_hashes(frame.assign(_origin=about["origin"])).astype(str)
+        keys = pd.Series(every[number].astype(str)).str.cat(about["origin"], sep="/").to_numpy(object)
         first = ~about["row_id"].duplicated()
         key_of = dict(zip(about["row_id"][first], keys[first], strict=True))
         # The first row of a candidate stands for it: those beside it differ in their label alone.
         again = {i for i, k in key_of.items() if taken.get(f"{i}/{k}") is not None}
         new = ~about["row_id"].isin(again).to_numpy()
-        names = {i for i in key_of if i not in again and i in taken}
-        about["row_id"] = [f"{i}~{number}" if i in names else i for i in about["row_id"]]
+        apart = {i for i in key_of if i not in again and i in taken}
+        about["row_id"] = [f"{i}~{number}" if i in apart else i for i in about["row_id"]]
         taken |= {f"{i}/{k}": 1 for i, k in key_of.items()} | dict.fromkeys(key_of, 1)
         found.append((frame[new], about[new]))
     if not found:
@@ -213,9 +259,7 @@ def _relative_weight(part: Part, written: pd.DataFrame, real: np.ndarray) -> np.
     return np.nan_to_num(weight / usual if usual > 0 else weight, nan=1.0)
 
 
-def identified(
-    joined: Joined, frame: pd.DataFrame, present: np.ndarray, weight: str | None, decisions: list[str]
-) -> tuple[np.ndarray, Provenance | None]:
+def identified(joined: Joined, present: np.ndarray, decisions: list[str]) -> tuple[np.ndarray, Provenance | None]:
     """Tell which rows are one row seen twice, and give every row its id.
 
     An id and equal values in every column make two rows of outputs one. A row of a file without ids is one of an output
@@ -224,25 +268,23 @@ def identified(
 
     Parameters
     ----------
-    frame : DataFrame
-        The rows that are left of `joined`, in comparable types.
     present : int array of shape (n,)
-        Which rows of `joined` these are.
+        Which rows of `joined` are left.
 
     Returns
     -------
     kept : int array
-        Positions in `frame`.
+        Positions in `present`.
     provenance : Provenance or None
         Of the kept rows; None where nothing is known of them but that they are real.
     """
     import pandas as pd
 
-    if joined.says_nothing:
-        return np.arange(len(frame)), None
+    if joined.exact is None or joined.near is None or joined.says_nothing:
+        return np.arange(len(present)), None if joined.says_nothing else Provenance.plain(len(present), joined.origin)
     about = pd.DataFrame({
         "id": joined.ids[present], "fed": joined.fed[present], "anchor": joined.anchor[present],
-        "file": joined.file[present], "key": _row_hashes(frame.drop(columns=[weight] if weight else [])),
+        "file": joined.file[present], "key": joined.exact[present], "near": joined.near[present],
     })  # fmt: skip
     named = about["id"].notna()
     # What stands in an output comes before what is copied from elsewhere, whatever the order of the files.
@@ -251,6 +293,7 @@ def identified(
     keep = ~(named & ranked.duplicated(["id", "key"]).reindex(about.index))
     taken = ranked[keep.reindex(ranked.index)].duplicated("id").reindex(about.index, fill_value=False)
     about.loc[named & taken, "id"] = None
+    keep &= ~_under_another_id(about[about["fed"] & keep], joined, decisions).reindex(about.index, fill_value=False)
     known = about[about["fed"] & keep]
     counts = known["key"].value_counts()
     occurrence = about.groupby(["file", "key"]).cumcount()
@@ -263,10 +306,31 @@ def identified(
     if certain:
         keep &= ~again
     keep &= ~_in_the_table_already(about, keep, joined.names, decisions)
-    new = other & ~about["key"].isin(counts.index)
+    # Rows that may be the same are enough: what an output was made from is not to judge what was made from it.
+    new = other & ~about["near"].isin(about.loc[about["fed"] | about["anchor"], "near"])
+    if joined.mixed:
+        new &= False
+        decisions.append(
+            f"{', '.join(joined.mixed)}: the files differ in type, so that rows that are the same may look different, "
+            "and none counts as new"
+        )
     kept = np.flatnonzero(keep.to_numpy())
     ids = _numbered(about["id"].to_numpy(object)[kept], joined.origin)
     return kept, Provenance(joined.origin, joined.generation, ids, new.to_numpy()[kept])
+
+
+def _under_another_id(fed: pd.DataFrame, joined: Joined, decisions: list[str]) -> pd.Series:
+    """Return which rows an output before theirs holds under another id, where equal rows are hardly ever two."""
+    import pandas as pd
+
+    run = fed["file"].map(dict(enumerate(joined.outputs)))
+    occurrence = fed.groupby([run, fed["key"]]).cumcount()
+    again = pd.DataFrame({"key": fed["key"], "occurrence": occurrence}).duplicated()
+    repeats = float(pd.DataFrame({"run": run, "key": fed["key"]}).duplicated(keep=False).sum())
+    if not again.any() or repeats > _MOST_REPEATS * len(fed):
+        return pd.Series(False, index=fed.index)
+    decisions.append(f"{int(again.sum())} rows of outputs equal rows of other outputs under other ids, and stand once")
+    return again
 
 
 def _repeated(name: str, rows: int, *, certain: bool) -> str:
@@ -298,11 +362,3 @@ def _numbered(ids: np.ndarray, origin: str) -> np.ndarray:
     start = next_number([i for i in ids if i is not None], origin)
     out[missing] = [f"{origin}-{start + i}" for i in range(int(missing.sum()))]
     return out
-
-
-def _row_hashes(frame: pd.DataFrame) -> np.ndarray:
-    import pandas as pd
-
-    plain = frame.astype({c: object for c in frame.columns if isinstance(frame[c].dtype, pd.CategoricalDtype)})
-    found: np.ndarray = pd.util.hash_pandas_object(plain, index=False).to_numpy()
-    return found

@@ -14,11 +14,13 @@ from curator.records import CATEGORICAL_KINDS, Kind, TaskType
 from curator.table.accumulate import SYNTHETIC_ONLY, identified, join
 from curator.table.budget import Chosen
 from curator.table.check import check_rows
+from curator.table.flat import flattened
 from curator.table.kinds import Column, Role, infer_kind, shown
 from curator.table.model import Table, taken_names, to_plain, word_of
 from curator.table.part import budget_of, large_files, part_of_files, part_of_frame
 from curator.table.provenance import UNKNOWN, UNKNOWN_DEPTH, is_curated
 from curator.table.read import Part, mark_missing, read_parts, refuse_repeated, with_index
+from curator.table.same import dates_alike
 from curator.table.whole import Whole, WholeFiles, WholeFrame
 
 if TYPE_CHECKING:
@@ -67,12 +69,14 @@ def _from_parts(parts: Sequence[Part], recipe: Recipe, decisions: list[str]) -> 
     for part in parts:
         refuse_repeated(list(part.frame.columns), part.path or part.source)
     names = list(dict.fromkeys(c for p in parts for c in p.frame.columns))
-    _check_names(recipe, names, fed=any(is_curated(p.frame) for p in parts))
-    joined = join(parts, spec.provenance, spec.drop, spec.weight, decisions)
+    _check_names(recipe, names, fed=any(is_curated(p.frame, p.about) for p in parts))
+    joined = join(_in_types(parts, spec.drop, decisions), spec.provenance, spec.drop, spec.weight, decisions)
     frame = joined.frame.drop(columns=list(spec.drop), errors="ignore")
     _refuse_taken_names(list(frame.columns), spec.weight)
-    frame, present = _with_target(_flatten(frame, decisions), spec.target, decisions)
-    kept, stated = identified(joined, frame, present, spec.weight, decisions)
+    if len(parts) > 1:
+        frame = flattened(frame, decisions)  # what is alike in each file may differ between them
+    frame, present = _with_target(frame, spec.target, decisions)
+    kept, stated = identified(joined, present, decisions)
     frame = frame.iloc[kept].reset_index(drop=True) if len(kept) < len(frame) else frame
     _refuse_few(frame)
     if joined.origin == UNKNOWN:
@@ -86,6 +90,15 @@ def _from_parts(parts: Sequence[Part], recipe: Recipe, decisions: list[str]) -> 
     part_of_it = frame.iloc[chosen.rows].reset_index(drop=True)
     table = _part(part_of_it, WholeFrame(frame, None if stated is None else stated.ids), chosen, recipe, decisions)
     return replace(table, stated=None if stated is None else stated.take(chosen.rows), **about)
+
+
+def _in_types(parts: Sequence[Part], drop: Sequence[str], decisions: list[str]) -> list[Part]:
+    """Return the parts in types that models know, the same ones where one column is written in two ways."""
+    found: list[str] = []
+    flat = [flattened(p.frame, found, () if is_curated(p.frame, p.about) else drop) for p in parts]
+    flat = dates_alike(flat, found)
+    decisions += dict.fromkeys(found)
+    return [replace(p, frame=f) for p, f in zip(parts, flat, strict=True)]
 
 
 def _from_files(files: WholeFiles, recipe: Recipe, decisions: list[str]) -> Table:
@@ -103,7 +116,7 @@ def _from_files(files: WholeFiles, recipe: Recipe, decisions: list[str]) -> Tabl
         decisions.append(f"an earlier curated output, or rows without a target: {unused} rows set aside")
     elif unused:
         decisions.append(f"{unused} rows without a target value left out")
-    frame, _ = _with_target(_flatten(frame, decisions), spec.target, decisions)
+    frame, _ = _with_target(flattened(frame, decisions), spec.target, decisions)
     _refuse_few(frame)
     if whole.origin == UNKNOWN:
         decisions.append(UNKNOWN_DEPTH)
@@ -183,56 +196,6 @@ def _refuse_taken_names(names: list[str], weight: str | None) -> None:
             f"column {taken[0]!r} has a name that curated datasets need for a column of their own; "
             "rename it in the table, or list it in data.drop"
         )
-
-
-def _flatten(frame: pd.DataFrame, decisions: list[str]) -> pd.DataFrame:
-    """Give every column a type that models and files know: numbers, dates, flags, or text; refuse lists and records."""
-    import pandas as pd
-
-    frame = frame.copy()
-    for name in frame.columns:
-        values = frame[name]
-        if isinstance(values.dtype, pd.PeriodDtype):
-            frame[name] = values.dt.to_timestamp()
-            decisions.append(f"{name}: periods read as the time they start")
-        elif pd.api.types.is_timedelta64_dtype(values.dtype):
-            frame[name] = values.dt.total_seconds()
-            decisions.append(f"{name}: durations read as seconds")
-        elif values.dtype == object:
-            frame[name] = _objects(values, decisions)
-    return frame
-
-
-def _objects(values: pd.Series, decisions: list[str]) -> pd.Series:
-    import datetime
-    import decimal
-
-    import pandas as pd
-
-    name = values.name
-    kinds = {type(v) for v in values.dropna()}
-    nested = [k for k in kinds if k in {list, dict, tuple, set, np.ndarray}]
-    if nested:
-        raise DataError(f"column {name!r} holds {nested[0].__name__} values; unpack it into columns, or drop it")
-    if not kinds or kinds <= {str}:
-        return values
-    if kinds <= {bool, np.bool_}:
-        return values.astype("boolean")
-    if bool not in kinds and all(issubclass(k, int | float | np.number | decimal.Decimal) for k in kinds):
-        whole = all(issubclass(k, int | np.integer) for k in kinds)
-        if not whole:
-            decisions.append(f"{name}: read as numbers")
-        return values.astype("int64") if whole and values.notna().all() else values.astype(float)
-    if all(issubclass(k, datetime.date) for k in kinds):
-        try:
-            dates = pd.to_datetime(values, utc=any(getattr(v, "tzinfo", None) for v in values.dropna()))
-        except pd.errors.OutOfBoundsDatetime:
-            decisions.append(f"{name}: some dates lie outside 1678 to 2261, so that all are read as text")
-            return to_plain(values, "categorical")
-        decisions.append(f"{name}: read as dates")
-        return dates
-    decisions.append(f"{name}: values of mixed types read as text")
-    return to_plain(values, "categorical")
 
 
 def _with_target(frame: pd.DataFrame, target: str, decisions: list[str]) -> tuple[pd.DataFrame, np.ndarray]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,10 @@ from curator.recipe.models import DataSpec, Recipe
 from curator.table.budget import AUTO_BUDGET, Chosen, choose_rows, members
 from curator.table.delimited import columns_agree, more_lines_than
 from curator.table.model import to_plain
-from curator.table.provenance import REAL, UNKNOWN, Fed, Provenance, is_curated
+from curator.table.provenance import KINDS, REAL, UNKNOWN, Fed, Provenance, is_curated, kinds_of, may_be_curated
 from curator.table.read import DELIMITED, delimiter_of, find_files, kind_of_file, noted
-from curator.table.whole import PARQUET, WholeFiles, more_rows_than, open_files
+from curator.table.same import content_keys, id_hashes
+from curator.table.whole import PARQUET, ROW_ID, WholeFiles, more_rows_than, open_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +48,10 @@ def large_files(spec: DataSpec, base: Path) -> WholeFiles | None:
     if any(not f.fs.isfile(f.path) for f in files) or not _is_read_in_batches(files, suffix, limit, spec.missing):
         return None  # the usual reader says what is wrong, if anything is
     whole = open_files(files, suffix, spec.target, spec.drop, spec.missing, spec.weight)
-    return whole if whole.dataset.count_rows() > limit else None
+    if whole.dataset.count_rows() <= limit:
+        return None
+    # Whether two rows are one is told in memory, where every column of both can be seen.
+    return None if spec.provenance != "real" and _rows_clash(whole) else whole
 
 
 def _is_read_in_batches(files: Sequence[Any], suffix: str, limit: int, missing: Sequence[str]) -> bool:
@@ -61,6 +65,53 @@ def _is_read_in_batches(files: Sequence[Any], suffix: str, limit: int, missing: 
         return large and not _some_say_more(files, suffix) and columns_agree(files, suffix, missing)
     except (OSError, EOFError, zlib.error):
         return False
+
+
+def _rows_clash(whole: WholeFiles) -> bool:
+    """Whether rows of outputs that are not synthetic need more than their ids to be told apart.
+
+    They do where the files are of several runs, which may have given one id to two rows, or two ids to one; where one
+    id stands in two files, or for different rows; and where some rows have no id.
+    """
+    import pandas as pd
+
+    if not {"origin", "generation", ROW_ID} <= set(whole.dataset.schema.names):
+        return len(whole.dataset.files) > 1 and {"origin", "generation"} <= set(whole.dataset.schema.names)
+    if len({(n or {}).get("fingerprint") for n in _notes(whole)}) > 1:
+        return True
+    found = []
+    for number, frame in whole.scan([*(c for c in whole.dataset.schema.names if c in {"origin", ROW_ID})]):
+        own = frame[frame["origin"].isin([REAL, UNKNOWN])]
+        if own[ROW_ID].isna().any():
+            return True
+        found.append(pd.DataFrame({"file": np.int32(number), "id": id_hashes(own[ROW_ID])}))
+    ids = pd.concat(found, ignore_index=True)
+    again = ids[ids.duplicated("id", keep=False)].drop_duplicates()
+    if again.duplicated("id").any():
+        return True
+    # Copies of a row stand under its id; other rows under it are a clash.
+    return bool(len(again)) and _says_two_things(whole, again["id"].to_numpy())
+
+
+def _says_two_things(whole: WholeFiles, ids: np.ndarray) -> bool:
+    """Whether some of these ids stand for rows that differ."""
+    import pandas as pd
+
+    found = []
+    for _, frame in whole.scan(whole.dataset.schema.names):
+        own = frame[frame["origin"].isin([REAL, UNKNOWN])]
+        marks = id_hashes(own[ROW_ID])
+        repeated = np.isin(marks, ids)
+        if repeated.any():
+            found.append(pd.DataFrame({"id": marks[repeated], "key": content_keys(own[repeated])}).drop_duplicates())
+    return bool(pd.concat(found).drop_duplicates().duplicated("id").any())
+
+
+def _notes(whole: WholeFiles) -> list[Mapping[str, Any] | None]:
+    """Return what runs have noted in each of the files."""
+    if whole.dataset.format.default_extname != "parquet":
+        return [None] * len(whole.dataset.files)
+    return [noted(fragment.physical_schema.metadata) for fragment in whole.dataset.get_fragments()]
 
 
 def _some_say_more(files: Sequence[Any], suffix: str) -> bool:
@@ -87,12 +138,13 @@ def part_of_files(whole: WholeFiles, recipe: Recipe) -> tuple[pd.DataFrame, Prov
     names = whole.dataset.schema.names
     slices = [s.where for s in recipe.rare.slices]
     wanted = {spec.target, *(c for c in (spec.group,) if c), *(c for c in names if any(c in w for w in slices))}
-    says = {"origin", "generation"} <= set(names)
+    says = any(may_be_curated(names, about) for about in _notes(whole))
     wanted |= {"origin", "generation", "row_id"} if says else set()
-    usable, known, kept, groups, targets = [], [], [], [], []
-    for frame in whole.scan([n for n in names if n in wanted]):
+    usable, known, kept, groups, targets, number = [], [], [], [], [], list[np.ndarray]()
+    for file, frame in whole.scan([n for n in names if n in wanted]):
         usable.append(frame[spec.target].notna().to_numpy())
         known.append(_marks(frame) if says else None)
+        number.append(np.full(len(frame), file))
         kept.append(_in_slices(frame, slices))
         targets.append(_hashes(frame[spec.target]))
         if spec.group:
@@ -102,7 +154,7 @@ def part_of_files(whole: WholeFiles, recipe: Recipe) -> tuple[pd.DataFrame, Prov
     if marks and len(marks) == len(known):
         found = replace(whole, curated=True)
         if spec.provenance != "real":
-            rows, found = _base(_stacked(marks), found)
+            rows, found = _base(_stacked(marks), np.concatenate(number), found)
             use &= rows
     elif found.origin == UNKNOWN:
         found = replace(found, generation=1)
@@ -118,11 +170,11 @@ def _marks(frame: pd.DataFrame) -> pd.DataFrame | None:
     """Return origin as a number, generation and the hash of the id; None where the columns mean something else."""
     import pandas as pd
 
-    if not is_curated(frame):
+    if not is_curated(frame, {}):  # what else there must be has been looked at
         return None
-    ids = pd.util.hash_pandas_object(frame["row_id"].astype(str), index=False) if "row_id" in frame else None
-    kind = np.select([frame["origin"] == REAL, frame["origin"] == UNKNOWN], [2, 1], 0).astype(np.int8)
-    return pd.DataFrame({"kind": kind, "generation": frame["generation"].to_numpy(np.int32), "id": ids})
+    ids = id_hashes(frame[ROW_ID]) if ROW_ID in frame else np.uint64(0)
+    depth = frame["generation"].to_numpy(np.int32)
+    return pd.DataFrame({"kind": kinds_of(frame["origin"]), "generation": depth, "id": ids})
 
 
 def _stacked(marks: list[pd.DataFrame]) -> pd.DataFrame:
@@ -131,21 +183,26 @@ def _stacked(marks: list[pd.DataFrame]) -> pd.DataFrame:
     return pd.concat(marks, ignore_index=True)
 
 
-def _base(marks: pd.DataFrame, whole: WholeFiles) -> tuple[np.ndarray, WholeFiles]:
-    """Return which rows are real (if none is, which are of unknown depth), each once, and what is known of them."""
+def _base(marks: pd.DataFrame, number: np.ndarray, whole: WholeFiles) -> tuple[np.ndarray, WholeFiles]:
+    """Return which rows are real (if none is, which are of unknown depth), each once, and what is known of them.
+
+    Parameters
+    ----------
+    number : int array
+        Which file each row is from.
+    """
     best = max(1, int(marks["kind"].max()))
     rows = (marks["kind"] == best).to_numpy()
-    named = bool(marks["id"].notna().all())
+    named = ROW_ID in whole.dataset.schema.names
     once = ~marks["id"].duplicated().to_numpy() if named else np.ones(len(marks), dtype=bool)
-    names = {2: REAL, 1: UNKNOWN, 0: "synthetic"}
-    different = marks[once]
-    counts = {name: int((different["kind"] == k).sum()) for k, name in names.items() if (different["kind"] == k).any()}
-    depth, number = np.unique(different["generation"].to_numpy(), return_counts=True)
-    depths = {int(d): int(n) for d, n in zip(depth, number, strict=True)}
-    first = Path(whole.dataset.files[0])
-    fed = Fed(first.name, str(first), counts, depths, noted(whole.dataset.schema.metadata))
+    if not named:
+        marks = marks.assign(id=np.arange(len(marks), dtype=np.uint64))
+    fed = tuple(
+        Fed(Path(path).name, path, marks[number == i], about)
+        for i, (path, about) in enumerate(zip(whole.dataset.files, _notes(whole), strict=True)) if (number == i).any()
+    )  # fmt: skip
     generation = int(marks.loc[rows, "generation"].max()) if rows.any() else 0
-    return rows & once, replace(whole, named=named, origin=names[best], generation=generation, fed=(fed,))
+    return rows & once, replace(whole, named=named, origin=KINDS[best], generation=generation, fed=fed)
 
 
 def part_of_frame(frame: pd.DataFrame, recipe: Recipe) -> Chosen:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -105,7 +105,7 @@ class Earlier:
         return found.digest()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fed:
     """A file that an earlier run has emitted, or that says of its rows where they come from.
 
@@ -115,26 +115,63 @@ class Fed:
         As the recipe names it.
     path : str
         The file; empty for a frame.
-    rows : mapping of str to int
-        Different rows by kind: ``real``, ``synthetic``, ``unknown``.
-    generations : mapping of int to int
-        Different rows by generation.
+    marks : DataFrame
+        What each row is: ``kind`` (an index of `KINDS`), ``generation``, ``id`` as a number and, where all of the file
+        has been read, ``key``, a number for what the row says.
     about : mapping or None
         What the run that wrote it has noted in it.
     """
 
     source: str
     path: str
-    rows: Mapping[str, int]
-    generations: Mapping[int, int]
+    marks: pd.DataFrame
     about: Mapping[str, Any] | None = None
 
+    @property
+    def rows(self) -> dict[str, int]:
+        """Different rows by kind: ``real``, ``synthetic``, ``unknown``."""
+        return counted(self.marks)[0]
 
-def is_curated(frame: pd.DataFrame) -> bool:
+    @property
+    def generations(self) -> dict[int, int]:
+        """Different rows by generation."""
+        return counted(self.marks)[1]
+
+
+KINDS = ("synthetic", UNKNOWN, REAL)
+
+
+def kinds_of(origin: pd.Series) -> np.ndarray:
+    """Return the kind of each row, as an index of `KINDS`."""
+    return np.select([origin == REAL, origin == UNKNOWN], [2, 1], 0).astype(np.int8)
+
+
+def counted(marks: pd.DataFrame) -> tuple[dict[str, int], dict[int, int]]:
+    """Return how many different rows there are by kind, and by generation; rows of one id are one."""
+    once = marks.drop_duplicates("id")
+    kinds = np.bincount(once["kind"], minlength=len(KINDS))
+    rows = {KINDS[k]: int(kinds[k]) for k in (2, 0, 1) if kinds[k]}
+    depth, counts = np.unique(once["generation"].to_numpy(np.int64), return_counts=True)
+    return rows, {int(d): int(n) for d, n in zip(depth, counts, strict=True)}
+
+
+def may_be_curated(names: Collection[object], about: Mapping[str, Any] | None = None) -> bool:
+    """Whether a file has the columns of a curated dataset: those two words alone are cars' as well.
+
+    Parameters
+    ----------
+    about : mapping, optional
+        What a run has noted in the file; with that, ids and weights may be missing.
+    """
+    more = about is not None or not {"row_id", "sample_weight"}.isdisjoint(names)
+    return more and {"origin", "generation"} <= {*names}
+
+
+def is_curated(frame: pd.DataFrame, about: Mapping[str, Any] | None = None) -> bool:
     """Whether `origin` and `generation` mean what they mean in curated datasets; other tables may use these words."""
     import pandas as pd
 
-    if not {"origin", "generation"} <= set(frame.columns):
+    if not may_be_curated(frame.columns, about):
         return False
     depth = frame["generation"]
     if not pd.api.types.is_integer_dtype(depth.dtype) or depth.isna().any() or (depth < 0).any():

@@ -296,7 +296,7 @@ def noted(metadata: Mapping[bytes, bytes] | None) -> Mapping[str, Any] | None:
     """Return what a run has noted in the metadata of a file that it wrote; None where there is nothing to be read."""
     try:
         found = json.loads((metadata or {}).get(NOTE, b"null"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 

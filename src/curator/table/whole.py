@@ -18,6 +18,7 @@ from curator.table.check import check_rows
 from curator.table.delimited import text_dataset
 from curator.table.provenance import PROVENANCE, REAL, Fed, Provenance
 from curator.table.read import mark_missing
+from curator.table.same import content_keys, digest_of, id_hashes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +40,10 @@ class Whole(Protocol):
     @property
     def digest(self) -> str:
         """SHA-256 of their content."""
+
+    @property
+    def rows_digest(self) -> str | None:
+        """Of what they say; see `curator.table.same.real_digest`. None where that would be another pass over them."""
 
     @property
     def schema(self) -> Any:
@@ -80,6 +85,12 @@ class WholeFrame:
         if self.ids is not None:
             found.update("\n".join(self.ids).encode())
         return found.hexdigest()
+
+    @cached_property
+    def rows_digest(self) -> str | None:
+        """See `Whole`."""
+        ids = Provenance.plain(len(self.frame)).ids if self.ids is None else self.ids
+        return digest_of(id_hashes(ids), content_keys(self.frame))
 
     @cached_property
     def schema(self) -> Any:
@@ -150,6 +161,11 @@ class WholeFiles:
                     found.update(chunk)
         return found.hexdigest()
 
+    @property
+    def rows_digest(self) -> None:
+        """See `Whole`."""
+        return None
+
     @cached_property
     def schema(self) -> Any:
         """See `Whole`."""
@@ -164,7 +180,7 @@ class WholeFiles:
     def batches(self) -> Iterator[Any]:
         """See `Whole`."""
         start = 0
-        for batch in self._read([*(f.name for f in self.schema), *([ROW_ID] if self.named else [])]):
+        for _, batch in self._read([*(f.name for f in self.schema), *([ROW_ID] if self.named else [])]):
             usable = self.usable[start : start + len(batch)]
             start += len(batch)
             found = batch if usable.all() else batch.filter(usable)
@@ -194,18 +210,18 @@ class WholeFiles:
         # Which rows are new is not looked into in files of this size.
         return frame, replace(known, ids=ids, generation=self.generation, new=np.zeros(len(frame), dtype=bool))
 
-    def scan(self, names: Sequence[str]) -> Iterator[pd.DataFrame]:
-        """Yield some columns of every row of the files, usable or not, missing values marked."""
-        for batch in self._read(list(names)):
+    def scan(self, names: Sequence[str]) -> Iterator[tuple[int, pd.DataFrame]]:
+        """Yield a file's number and some columns of every row, usable or not, missing values marked."""
+        for number, batch in self._read(list(names)):
             frame = batch.to_pandas(date_as_object=False)
             for name in frame.select_dtypes("timedelta").columns:
                 frame[name] = frame[name].dt.total_seconds()  # as in the table that expressions are written for
-            yield mark_missing(frame, self.missing)
+            yield number, mark_missing(frame, self.missing)
 
-    def _read(self, names: list[str]) -> Iterator[Any]:
+    def _read(self, names: list[str]) -> Iterator[tuple[int, Any]]:
         import pyarrow as pa
 
-        for fragment in self.dataset.get_fragments():
+        for number, fragment in enumerate(self.dataset.get_fragments()):
             try:
                 # Few batches ahead: memory goes with them.
                 scanner = fragment.scanner(
@@ -213,7 +229,7 @@ class WholeFiles:
                 )
                 for batch in scanner.to_batches():
                     if len(batch):
-                        yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
+                        yield number, pa.Table.from_batches([batch]).replace_schema_metadata(None)
             except (pa.ArrowInvalid, OSError) as error:
                 shown = Path(fragment.path).name
                 raise DataError(f"{shown}: cannot be read ({reason_of(error)}); is it whole?") from None

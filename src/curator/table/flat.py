@@ -1,0 +1,77 @@
+"""Types that models and files know, in place of whatever a file or a frame may hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from curator.errors import DataError
+from curator.table.model import to_plain
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def flattened(frame: pd.DataFrame, decisions: list[str], left_out: Sequence[str] = ()) -> pd.DataFrame:
+    """Give every column a type that models and files know: numbers, dates, flags, or text.
+
+    Parameters
+    ----------
+    left_out : sequence of str
+        Columns that stay as they are, since they are dropped.
+
+    Raises
+    ------
+    DataError
+        When a column holds lists or records.
+    """
+    import pandas as pd
+
+    frame = frame.copy()
+    for name in frame.columns:
+        if name in left_out:
+            continue
+        values = frame[name]
+        if isinstance(values.dtype, pd.PeriodDtype):
+            frame[name] = values.dt.to_timestamp()
+            decisions.append(f"{name}: periods read as the time they start")
+        elif pd.api.types.is_timedelta64_dtype(values.dtype):
+            frame[name] = values.dt.total_seconds()
+            decisions.append(f"{name}: durations read as seconds")
+        elif values.dtype == object:
+            frame[name] = _objects(values, decisions)
+    return frame
+
+
+def _objects(values: pd.Series, decisions: list[str]) -> pd.Series:
+    import datetime
+    import decimal
+
+    import pandas as pd
+
+    name = values.name
+    kinds = {type(v) for v in values.dropna()}
+    nested = [k for k in kinds if k in {list, dict, tuple, set, np.ndarray}]
+    if nested:
+        raise DataError(f"column {name!r} holds {nested[0].__name__} values; unpack it into columns, or drop it")
+    if not kinds or kinds <= {str}:
+        return values
+    if kinds <= {bool, np.bool_}:
+        return values.astype("boolean")
+    if bool not in kinds and all(issubclass(k, int | float | np.number | decimal.Decimal) for k in kinds):
+        whole = all(issubclass(k, int | np.integer) for k in kinds)
+        if not whole:
+            decisions.append(f"{name}: read as numbers")
+        return values.astype("int64") if whole and values.notna().all() else values.astype(float)
+    if all(issubclass(k, datetime.date) for k in kinds):
+        try:
+            dates = pd.to_datetime(values, utc=any(getattr(v, "tzinfo", None) for v in values.dropna()))
+        except pd.errors.OutOfBoundsDatetime:
+            decisions.append(f"{name}: some dates lie outside 1678 to 2261, so that all are read as text")
+            return to_plain(values, "categorical")
+        decisions.append(f"{name}: read as dates")
+        return dates
+    decisions.append(f"{name}: values of mixed types read as text")
+    return to_plain(values, "categorical")
