@@ -20,8 +20,9 @@ import pandas as pd
 from benchmarks.common import Figure, main
 from benchmarks.tables import table_source
 from curator.collapse.audit import audit
+from curator.collapse.kept import read_generation
 from curator.collapse.policies import NAIVE, Policy, generations
-from curator.collapse.simulate import Collapse, collapse, read_generation
+from curator.collapse.simulate import Collapse, collapse
 from curator.curate import curate, read_recipe
 from curator.estimators import fit, make_estimator, predict
 from curator.evaluate import find_metric

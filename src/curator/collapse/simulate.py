@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from curator.collapse.kept import ABOUT, LOSSES, read_generation, write_generation
 from curator.collapse.outcome import outcome
 from curator.collapse.place import Place
 from curator.collapse.policies import (
@@ -37,10 +38,8 @@ from curator.table.model import to_plain
 if TYPE_CHECKING:
     import pandas as pd
 
-ROWS, ABOUT, LOSSES = "rows.parquet", "figures.json", "losses.npy"
 # The folder of generation 0, which all chains begin with.
 START = "start"
-_DEPTH, _WEIGHT = "__depth__", "__weight__"
 # Trials of each curated generation: the plan hardly changes from one to the next.
 CURATED_TRIALS = 20
 
@@ -116,36 +115,6 @@ def do_generation(task: GenerationTask) -> None:
             (part / ABOUT).write_text(to_json(about), encoding="utf-8")
         return
     write_generation(task.folder, generation, *judged)
-
-
-def write_generation(folder: Path, generation: Generation, about: Mapping[str, Any], losses: np.ndarray) -> None:
-    """Write a generation's rows, its figures and the judges' losses, all or nothing."""
-    weight = {} if generation.weight is None else {_WEIGHT: generation.weight}
-    with full_disk_explained(folder), atomic_folder(folder) as part:
-        generation.rows.assign(**{_DEPTH: generation.depth, **weight}).to_parquet(part / ROWS, index=False)
-        np.save(part / LOSSES, losses, allow_pickle=False)
-        (part / ABOUT).write_text(to_json(about), encoding="utf-8")
-
-
-def read_generation(folder: Path) -> Generation:
-    """Read a generation's rows.
-
-    Raises
-    ------
-    CuratorError
-        When they are damaged.
-    """
-    import pandas as pd
-
-    try:
-        rows = pd.read_parquet(folder / ROWS)
-        depth = rows.pop(_DEPTH).to_numpy(np.int64)
-        weight = rows.pop(_WEIGHT).to_numpy(float) if _WEIGHT in rows else None
-    except (OSError, ValueError, KeyError) as error:
-        raise CuratorError(f"{folder}: is damaged ({reason_of(error)}); delete the folder and run again") from None
-    for name in rows.select_dtypes(object).columns:
-        rows[name] = rows[name].where(rows[name].notna(), np.nan)
-    return Generation(rows, depth, weight)
 
 
 @dataclass(frozen=True)
