@@ -143,3 +143,15 @@ def test_chance_alone_seldom_refuses():
         report, _ = copies(cells[450:], cells[:300], cells[300:450])
         refused += report.verdict == "refused"
     assert refused < 6
+
+
+def test_rows_that_chance_repeats_now_and_then_are_neither_refused_nor_kept():
+    """Three numbers of few decimals: no two real rows are alike, and one in a dozen tables repeats one by chance."""
+    rng, verdicts, hits = np.random.default_rng(0), [], 0
+    for _ in range(60):
+        frame = pd.DataFrame(rng.integers(0, 100, size=(1600, 3)), columns=list("aby"))
+        _, found = copies(frame[400:], frame[:300], frame[300:400])
+        hits += found["copies"].member_rate > 0
+        verdicts.append(found["copies"].outcome == "exceeded" or (found["copies"].core and found["copies"].value > 0))
+    assert hits > 5
+    assert sum(verdicts) <= 3

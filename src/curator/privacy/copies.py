@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
 # A synthetic row so much nearer to a real row than the nearest other real row is nearly a copy.
 NEARLY = 0.1
-# Where chance repeats fewer than this share of the unique rows, it is no excuse for those that are.
-_OFTEN = 0.05
 
 
 @dataclass(frozen=True)
@@ -31,23 +29,23 @@ class Copied:
         Values that just two real rows share: chance makes rows alike, or somebody who stands there twice.
     expected : (float, float)
         Members and controls that chance would repeat for each of these pairs.
+    likely : float
+        Members that chance would repeat, if each column were alike by chance where all others are; told where members
+        are repeated, and controls are not.
     """
 
     hits: tuple[int, int]
     rows: tuple[int, int]
     pairs: int = 0
     expected: tuple[float, float] = (0.0, 0.0)
+    likely: float = 0.0
 
     @property
-    def by_chance(self) -> bool:
-        """Whether rows of this table can be alike by chance: two real rows are, or a control is repeated."""
-        return self.pairs > 0 or self.hits[1] > 0
+    def surprise(self) -> float:
+        """How likely so many repeated members are, where chance makes `likely`."""
+        from scipy.stats import poisson
 
-    @property
-    def excused(self) -> bool:
-        """Whether no more members are repeated than pairs of real rows let expect, where these are no rarity."""
-        likely = self.pairs * self.expected[0]
-        return self.hits[0] <= likely and likely >= _OFTEN * self.rows[0]
+        return float(poisson.sf(self.hits[0] - 1, self.likely))
 
     @property
     def chance(self) -> float:
@@ -110,7 +108,26 @@ class RealValues:
         hits, there = ((int(v[member].sum()), int(v[~member].sum())) for v in (hit, unique))
         # Good and Turing: of so many rows, the chance of one that is there once is told by how many are there twice.
         each = 2 * self._synthetic / (real * max(1, sum(there)))
-        return Copied(hits, there, int((counts == 2).sum()), (each * there[0], each * there[1]))
+        expected = each * there[0], each * there[1]
+        likely = self._likely(places, counts[place] == 1) if hits[0] > 0 == hits[1] else 0.0
+        return Copied(hits, there, int((counts == 2).sum()), expected, likely)
+
+    def _likely(self, places: list[int], unique: np.ndarray) -> float:
+        """Return how many members synthetic rows would repeat by chance, as rows do that are alike but for one column.
+
+        Rows that are unlike all others may be alike in all columns but one: how many are, times how often that column
+        is alike, is how often all are, or less. Whoever stands there twice has no say.
+        """
+        hashes = self._hashes[: len(unique)][unique][:, places]
+        every = hashes.sum(axis=1, dtype=np.uint64)
+        shares = [_alike(every - hashes[:, i]) * _alike(hashes[:, i]) for i in range(len(places))]
+        return self._members * self._synthetic * max(shares)
+
+
+def _alike(keys: np.ndarray) -> float:
+    """Return the share of pairs of rows that are alike."""
+    counts = np.unique(keys, return_counts=True)[1].astype(float)
+    return float((counts * (counts - 1)).sum()) / max(1.0, len(keys) * (len(keys) - 1.0))
 
 
 def near_copies(rows: AttackedRows) -> Copied:

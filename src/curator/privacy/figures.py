@@ -144,9 +144,9 @@ def _exact(where: str, copied: Copied, bounds: PrivacyBounds, levels: tuple[floa
     """Return what exact copies there are beyond chance, in all columns or in those of a block.
 
     Rows of few values are repeated by chance, as holdout rows are too: members must be repeated no more often. Where no
-    holdout row is repeated, pairs of equal real rows tell what chance does; without any, one copy is enough. The gate
-    stays shut where chance does not explain what there is, shown or not: by the second of the levels, where the first
-    is what refuses.
+    holdout row is repeated, equal pairs of real rows tell what chance does; without any, rows that are alike in all
+    columns but one, and where these are none as well, one copy is enough. The gate stays shut where chance does not
+    explain what there is, shown or not: by the second of the levels, where the first is what refuses.
     """
     alpha, doubt = levels
     found = _excess("copies", where, copied, bounds.copies, alpha)
@@ -155,9 +155,10 @@ def _exact(where: str, copied: Copied, bounds: PrivacyBounds, levels: tuple[floa
         return replace(found, value=0.0, low=0.0, high=0.0, floor=0.0, core=True)
     if copied.hits[1] > 0:
         return replace(found, core=excess_estimate(copied.hits, copied.rows, doubt).floor > bounds.copies)
-    if found.value is not None and (not copied.by_chance or copied.chance < alpha):
+    shown = copied.chance if copied.pairs else copied.surprise
+    if found.value is not None and shown < alpha:
         found = replace(found, floor=found.value)
-    return replace(found, core=not copied.excused)
+    return replace(found, core=copied.surprise < doubt)
 
 
 def _excess(name: str, where: str, copied: Copied, bound: float | None, alpha: float) -> PrivacyFigure:
