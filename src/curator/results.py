@@ -72,7 +72,7 @@ def results(
         "data_hash": table.content_hash,
         "policy": setup.recipe.output.policy,
         "verdict": {k: v for k, v in asdict(certification.verdict).items() if k != "slices"},
-        "remarks": _remarks(setup, certification, composition["broken_gates"]),
+        "remarks": _remarks(setup, certification, composition),
         "slices": [asdict(s) for s in certification.verdict.slices],
         "selected": {
             "trial": _number(selected), "name": selected.name, "plan": asdict(selected.plan), "delta": selected.delta,
@@ -167,7 +167,7 @@ def _number(trial: Trial) -> int | None:
     return trial.number if trial.number >= 0 else None
 
 
-def _remarks(setup: Setup, certification: Certification, broken: Sequence[str]) -> list[str]:
+def _remarks(setup: Setup, certification: Certification, composition: Mapping[str, Any]) -> list[str]:
     """Say what a reader must know beside the verdict: a gain that tuning, or a threshold, would give as well."""
     metric, remarks = setup.metric, []
     if setup.table.provenance.origin == UNKNOWN:
@@ -177,7 +177,11 @@ def _remarks(setup: Setup, certification: Certification, broken: Sequence[str]) 
             f"searched and certified on {len(setup.table)} of {setup.table.total} rows: the verdict is about training "
             "on that many, and with more real rows synthetic ones usually help less; data.budget says how many are used"
         )
-    remarks += [f"left out, for it breaks a gate: {sentence}" for sentence in broken[:5]]
+    remarks += [f"left out, for it breaks a gate: {sentence}" for sentence in composition["broken_gates"][:5]]
+    remarks += [
+        f"the plan keeps this gate where it was certified, and the dataset does not: {sentence}"
+        for sentence in composition.get("broken_as_emitted", [])[:5]
+    ]
     thin = certification.thin
     if thin:
         few = f"the holdout has too few rows of {', '.join(map(repr, thin[:5]))}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -161,6 +163,18 @@ def test_where_every_mix_breaks_a_gate_the_real_rows_are_left(tmp_path):
     assert run.results["verdict"]["emitted"] == "real_only"
     assert (run.data["origin"] == "real").all()
     assert run.results["composition"]["slices"][0]["synthetic_rows"] == 0
+
+
+def test_a_gate_that_the_dataset_alone_breaks_is_remarked_on(tmp_path, free, monkeypatch):
+    """Its candidates are others than those that were certified."""
+    limit = free.results["composition"]["slices"][0]["synthetic_weight_share"] - 0.05
+    monkeypatch.setattr(sys.modules["curator.curate"], "broken_gates", lambda *_: [])
+    run = _run(tmp_path, integrity={"max_slice_weight_share": limit})
+    (told,) = run.results["composition"]["broken_as_emitted"]
+    assert told.startswith("integrity.max_slice_weight_share: synthetic rows are ")
+    remark = f"the plan keeps this gate where it was certified, and the dataset does not: {told}"
+    assert remark in run.results["remarks"]
+    assert "broken_as_emitted" not in free.results["composition"]
 
 
 # --- found once -----------------------------------------------------------------------------------

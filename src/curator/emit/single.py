@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from curator.emit.composition import composition, count_rows
+from curator.emit.gates import broken_gates
 from curator.emit.ledger import candidate_ids, ledger, with_earlier
 from curator.emit.rarity import Rarity, further_rows
 from curator.mix import Mixture, mix
@@ -49,7 +50,10 @@ def emit_single(
         if earlier is not None and table.earlier is not None:
             found = with_earlier(found, table, earlier)
         found.to_parquet(part, index=False)
-    rare = rarity.of(mixture if mixed else None, further_rows(table, earlier))
+    further = further_rows(table, earlier)
+    rare = rarity.of(mixture if mixed else None, further)
+    # The plan kept the gates on the pool that was certified; this one has other candidates, and all real rows.
+    broken = broken_gates(setup, plan, rarity, further) if mixed else []
     labels = None
     if table.task != "regression":
         labels = to_plain(frame[table.target], "categorical").to_numpy(object)
@@ -59,7 +63,8 @@ def emit_single(
         mixture.drop_counts if mixed else {}, mixture.shortfall if mixed else {}, mixture.fed if mixed else {},
     )  # fmt: skip
     depth, counts = np.unique(frame["generation"].to_numpy()[once], return_counts=True)
-    return made_of | rare | {"generations": {int(d): int(n) for d, n in zip(depth, counts, strict=True)}}
+    generations = {int(d): int(n) for d, n in zip(depth, counts, strict=True)}
+    return made_of | rare | {"generations": generations} | ({"broken_as_emitted": broken} if broken else {})
 
 
 def _given(setup: Setup, rows: np.ndarray, weight: np.ndarray) -> pd.DataFrame:
