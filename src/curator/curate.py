@@ -170,6 +170,9 @@ class _Curation:
             earlier = judge_earlier(self.setup, selected.plan, mixed=mixed, pools=self.pools, workers=self.workers,
                                     progress=self.progress)  # fmt: skip
         broken = list(dict.fromkeys(gate for gates in refused.values() for gate in gates))
+        if earlier is None:
+            # Nothing was fed back: no stage of this run.
+            del self.seconds["earlier rows"]
         composition = self.emission(selected.plan, mixed=mixed, earlier=earlier) | {"broken_gates": broken}
         explanation |= earlier_results(earlier) | self.export(search, trials, selected, refused)
         self.write(ladders, trials, selected, near, certified, composition, explanation)
