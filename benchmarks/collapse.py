@@ -28,6 +28,7 @@ from curator.estimators import fit, make_estimator, predict
 from curator.evaluate import find_metric
 from curator.prepare import prepare
 from curator.recipe import EstimatorSpec
+from curator.run import Run
 from curator.synthesize import TARGET
 from curator.table import OrdinalRows, to_plain
 
@@ -216,7 +217,9 @@ def _months(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     frame, target = table_source("adult", given.data).read()
     frame = frame.sample(frac=1, random_state=2).reset_index(drop=True)
     count, size, judged = (3, 200, 800) if given.quick else (10, 300, 1500)
-    fed: pd.DataFrame | None = None
+    place = given.out / f"monthly{'-quick' if given.quick else ''}"
+    place.mkdir(parents=True, exist_ok=True)
+    last: Run | None = None
     seen: list[pd.DataFrame] = []
     for month in range(count):
         at = month * (size + judged)
@@ -224,11 +227,11 @@ def _months(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
         parts = frame.iloc[at : at + size], frame.iloc[at + size : at + size + judged]
         new, judges = (part.assign(age=part["age"] + drift).reset_index(drop=True) for part in parts)
         seen.append(new)
-        # Rows that arrive without provenance are real.
-        data = new if fed is None else pd.concat([fed, new], ignore_index=True)
-        recipe = {"name": "monthly", "data": {"target": target}, "search": {"seed": month, "trials": 20},
-                  "task": {"repeats": 1}, "output": {"explain": False}}  # fmt: skip
-        run = curate(recipe, data, out=given.out / f"monthly{'-quick' if given.quick else ''}" / f"{month:02d}")
+        new.to_csv(place / f"new-{month:02d}.csv", index=False)
+        sources = [str(place / f"new-{month:02d}.csv"), *([] if last is None else [str(last.data_path)])]
+        recipe = {"name": "monthly", "data": {"source": sources, "target": target}, "task": {"repeats": 1},
+                  "search": {"seed": month, "trials": 20}, "output": {"explain": False}}  # fmt: skip
+        last = run = curate(recipe, out=place / f"{month:02d}")
         fed = run.data
         real = pd.concat(seen, ignore_index=True)
         kept = fed.loc[fed["origin"] == "real", "row_id"].nunique()
