@@ -199,7 +199,8 @@ def test_another_simulation_or_foreign_files_are_not_overwritten(tmp_path, frame
 
 def test_a_damaged_generation_is_named(tmp_path, frame):
     naive(tmp_path, frame, policies=["replace"], generations=1)
-    (tmp_path / "found" / "generations" / "replace-shrinking-s0-g001" / "rows.parquet").write_bytes(b"no")
+    (folder,) = (tmp_path / "found" / "generations").glob("replace-shrinking-s0-g001-*")
+    (folder / "rows.parquet").write_bytes(b"no")
     with pytest.raises(CuratorError, match="is damaged"):
         naive(tmp_path, frame, policies=["replace"], generations=2)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -103,7 +104,9 @@ def compare(
     size = min(m, n // 2)
     pool = real.beside(made)
     with tempfile.TemporaryDirectory(prefix="curator-audit-") as place:
-        folder = Path(place) / "rows"
+        # Whatever machine it travels to, no other rows have the name.
+        digest = hashlib.sha256(pool.content.tobytes() + np.ascontiguousarray(pool.weight).tobytes()).hexdigest()
+        folder = Path(place) / f"rows-{digest[:16]}-{seed}"
         folder.mkdir()
         save_coded(pool, folder)
         pairs: list[tuple[np.ndarray, np.ndarray]] = []

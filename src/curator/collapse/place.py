@@ -42,12 +42,15 @@ class Place:
     path: Path
     fingerprint: str
 
-    generations = property(lambda self: self.path / "generations")
     runs = property(lambda self: self.path / "runs")
     results = property(lambda self: self.path / "collapse.json")
     table = property(lambda self: self.path / "collapse.csv")
     report = property(lambda self: self.path / "report.html")
     marker = property(lambda self: self.path / ".collapse.json")
+
+    def generation(self, name: str) -> Path:
+        """Return the folder of a generation; no folder of another simulation has the name, on whatever machine."""
+        return self.path / "generations" / f"{name}-{self.fingerprint[:12]}"
 
     @classmethod
     def of(cls, setup: Setup, world: World, out: str | os.PathLike[str] | None) -> Place:

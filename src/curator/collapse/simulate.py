@@ -292,11 +292,11 @@ def _simulate(
     setup: Setup, jobs: int | None, progress: Progress,
 ) -> None:  # fmt: skip
     """Make every generation of the naive chains, each as soon as the one before is there."""
-    first = place.generations / START
+    first = place.generation(START)
 
     def task(chain: Chain, number: int) -> GenerationTask:
-        last = first if number == 1 else place.generations / chain.name(number - 1)
-        folder = place.generations / chain.name(number)
+        last = first if number == 1 else place.generation(chain.name(number - 1))
+        folder = place.generation(chain.name(number))
         return GenerationTask(folder, last, chain, number, sources[chain.source], world, real_share)
 
     tasks = [task(chain, 1) for chain in chains]
@@ -333,7 +333,7 @@ def _curate(
     for chain in chains:
         data = world.table.frame
         for number in range(1, count + 1):
-            folder = place.generations / chain.name(number)
+            folder = place.generation(chain.name(number))
             seed = generation_seed(chain.seed, number)
             search = inner.search.model_copy(update={"seed": seed, "trials": trials})
             # What growth comes to is measured once.
@@ -363,7 +363,7 @@ def _emitted(data: pd.DataFrame, world: World) -> Generation:
 
 def _read(place: Place, chain: Chain | None, number: int) -> dict[str, Any] | None:
     """Return what is known of a generation, or of generation 0; None where its chain has ended before."""
-    folder = place.generations / (START if chain is None else chain.name(number))
+    folder = place.generation(START if chain is None else chain.name(number))
     if not (folder / ABOUT).is_file():
         return None
     about = read_json(folder / ABOUT)
