@@ -30,6 +30,10 @@ def test_what_helps_at_no_ratio_stops_at_none():
     assert turning_points(points(-0.1, -0.1, -0.1)) == {"best": 0.0, "stops": 0.0, "harms_from": 0.5}
 
 
+def test_a_gain_that_may_be_chance_is_no_help():
+    assert turning_points(points(0.005, 0.01, 0.015, reach=0.02)) == {"best": 2.0, "stops": 0.0, "harms_from": None}
+
+
 def test_a_loss_that_may_be_chance_is_no_harm():
     assert turning_points(points(-0.01, -0.015, reach=0.02))["harms_from"] is None
 
@@ -52,7 +56,7 @@ def growth():
 
 def test_words_tell_both_ways(growth):
     naive, curated = growth_words(growth).split("; ")
-    assert naive == "naive rows help at no size and do harm from 0.5 a real row on"
+    assert naive == "naive rows are shown to help at no size and do harm from 0.5 a real row on"
     assert curated == "curated rows stop helping at 1 a real row"
     assert growth_words(None) == ""
 

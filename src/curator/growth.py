@@ -37,9 +37,11 @@ def measure_growth(
     -------
     dict
         ``real``: points with ``rows`` and ``score``. ``naive`` and ``curated``: each with ``points`` (``rows``, the
-        synthetic ones included, their ``ratio`` to real ones, ``score`` and paired ``gain`` over real rows alone), the
-        ``best`` ratio, ``stops``, the least ratio whose gain is within one standard error of the best, and
-        ``harms_from``, the least ratio from which on every gain is below zero with its whole interval, or None.
+        synthetic ones included as far as there were enough, the ``ratio`` that was asked for, ``score`` and paired
+        ``gain`` over real rows alone), the ``best`` ratio, ``stops``, the least ratio whose gain is within one standard
+        error of the best (0 where that gain may be nothing), and ``harms_from``, the least ratio from which on every
+        gain is below zero with its whole interval, or None. The plan was chosen on these folds, so that the gains of
+        curated rows are a little flattered; the certificate's is not.
     """
     metric, folds = setup.metric, setup.splits.folds[: setup.recipe.task.folds]
     folders = [pools.folder(f) for f in folds]
@@ -54,7 +56,8 @@ def measure_growth(
     arms = [Arm("growth", p) for plans in ways.values() for p in plans]
     progress.stage("growth", len(arms) * len(folds))
     tasks = fit_tasks(arms, folders, setup.estimator, [metric], setup.recipe.output.labels, setup.seed)
-    done = [r.scores[metric.name] for r in run_fits(tasks, workers, lambda _: progress.advance())]
+    fits = run_fits(tasks, workers, lambda _: progress.advance())
+    done, sizes = [r.scores[metric.name] for r in fits], [r.rows["real"] + r.rows["synthetic"] for r in fits]
     before = reference.scores[metric.name][: len(folds)]
     n_train, n_valid = setup.splits.fold_sizes
     found: dict[str, Any] = {"real": list(worth["curve"])}
@@ -65,8 +68,9 @@ def measure_growth(
             scores = done[at : at + len(folds)]
             gains = [metric.gain(s, r) for s, r in zip(scores, before, strict=True)]
             gains = [g for g in gains if math.isfinite(g)] or [math.nan]
+            rows = round(sum(sizes[at : at + len(folds)]) / len(folds))
             points.append({
-                "ratio": dose, "rows": round(n_train * (1 + dose)), "score": float(sum(scores) / len(scores)),
+                "ratio": dose, "rows": rows, "score": float(sum(scores) / len(scores)),
                 "gain": nadeau_bengio(gains, n_train, n_valid), "error": standard_error(gains),
             })  # fmt: skip
         found[name] = {"points": points, **turning_points(points)}
@@ -81,14 +85,16 @@ def turning_points(points: Sequence[Mapping[str, Any]]) -> dict[str, float | Non
     points : sequence of mappings
         In ascending ``ratio``, each with its ``gain`` (an interval) and the standard ``error`` of that.
     """
-    zero = {"ratio": 0.0, "mean": 0.0, "high": 0.0, "error": 0.0}
+    zero = {"ratio": 0.0, "mean": 0.0, "low": 0.0, "high": 0.0, "error": 0.0}
     line = [zero] + [
-        {"ratio": p["ratio"], "mean": p["gain"].mean, "high": p["gain"].high, "error": p["error"]} for p in points
+        {"ratio": p["ratio"], "mean": p["gain"].mean, "low": p["gain"].low, "high": p["gain"].high, "error": p["error"]}
+        for p in points
     ]
     known = [p for p in line if math.isfinite(p["mean"])]
     best = max(known, key=lambda p: (p["mean"], -p["ratio"]))
     error = best["error"] if math.isfinite(best["error"]) else 0.0
-    stops = next(p["ratio"] for p in known if p["mean"] >= best["mean"] - error)
+    # A gain that may be nothing is no help that could stop.
+    stops = next(p["ratio"] for p in known if p["mean"] >= best["mean"] - error) if best["low"] > 0 else 0.0
     harmful = None
     for p in reversed(line[1:]):
         if not p["high"] < 0:

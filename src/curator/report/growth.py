@@ -46,5 +46,5 @@ def growth_words(growth: Mapping[str, Any] | None) -> str:
 
 def _turning(way: Mapping[str, Any]) -> str:
     harm = f"do harm from {way['harms_from']:g} a real row on" if way["harms_from"] else ""
-    help_ = f"stop helping at {way['stops']:g} a real row" if way["stops"] else "help at no size"
+    help_ = f"stop helping at {way['stops']:g} a real row" if way["stops"] else "are shown to help at no size"
     return f"{help_} and {harm}" if harm else help_
