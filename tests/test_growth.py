@@ -31,7 +31,7 @@ def test_what_helps_at_no_ratio_stops_at_none():
 
 
 def test_a_gain_that_may_be_chance_is_no_help():
-    assert turning_points(points(0.005, 0.01, 0.015, reach=0.02)) == {"best": 2.0, "stops": 0.0, "harms_from": None}
+    assert turning_points(points(0.005, 0.01, 0.015)) == {"best": 2.0, "stops": 0.0, "harms_from": None}
 
 
 def test_a_loss_that_may_be_chance_is_no_harm():

@@ -17,6 +17,9 @@ from curator.score.candidates import SLICES
 from curator.space import spread
 from curator.worth import DOSES
 
+# Standard errors that a gain must be beyond nothing to be called one: one-sided 5 %.
+HELP = 1.645
+
 
 def measure_growth(
     setup: Setup, plan: MixPlan, worth: Mapping[str, Any], reference: ArmResult, pools: Pools, workers: Workers,
@@ -39,7 +42,7 @@ def measure_growth(
         ``real``: points with ``rows`` and ``score``. ``naive`` and ``curated``: each with ``points`` (``rows``, the
         synthetic ones included as far as there were enough, the ``ratio`` that was asked for, ``score`` and paired
         ``gain`` over real rows alone), the ``best`` ratio, ``stops``, the least ratio whose gain is within one standard
-        error of the best (0 where that gain may be nothing), and ``harms_from``, the least ratio from which on every
+        error of the best (0 where that gain is not beyond 1.645 of them), and ``harms_from``, the least ratio from which on every
         gain is below zero with its whole interval, or None. The plan was chosen on these folds, so that the gains of
         curated rows are a little flattered; the certificate's is not.
     """
@@ -85,16 +88,16 @@ def turning_points(points: Sequence[Mapping[str, Any]]) -> dict[str, float | Non
     points : sequence of mappings
         In ascending ``ratio``, each with its ``gain`` (an interval) and the standard ``error`` of that.
     """
-    zero = {"ratio": 0.0, "mean": 0.0, "low": 0.0, "high": 0.0, "error": 0.0}
+    zero = {"ratio": 0.0, "mean": 0.0, "high": 0.0, "error": 0.0}
     line = [zero] + [
-        {"ratio": p["ratio"], "mean": p["gain"].mean, "low": p["gain"].low, "high": p["gain"].high, "error": p["error"]}
-        for p in points
+        {"ratio": p["ratio"], "mean": p["gain"].mean, "high": p["gain"].high, "error": p["error"]} for p in points
     ]
     known = [p for p in line if math.isfinite(p["mean"])]
     best = max(known, key=lambda p: (p["mean"], -p["ratio"]))
     error = best["error"] if math.isfinite(best["error"]) else 0.0
-    # A gain that may be nothing is no help that could stop.
-    stops = next(p["ratio"] for p in known if p["mean"] >= best["mean"] - error) if best["low"] > 0 else 0.0
+    # A gain that may be nothing is no help that could stop; corrected intervals of one round of folds would hide most.
+    helps = best["mean"] > HELP * error
+    stops = next(p["ratio"] for p in known if p["mean"] >= best["mean"] - error) if helps else 0.0
     harmful = None
     for p in reversed(line[1:]):
         if not p["high"] < 0:
