@@ -208,8 +208,8 @@ def monthly(given: argparse.Namespace) -> list[Figure]:
     figures = [Figure("monthly", name, worst, "", 0.01, note)]
     ratio = float(np.mean([m["ratio"] for m in months]))
     figures.append(Figure("monthly", "mean log loss / real rows alone", ratio, "", None, f"mixes in {mixed} months"))
-    same = max(m["same"] for m in months)
-    figures.append(Figure("monthly", "new rows taken for old ones, share of the last month's table", same, "", None,
+    same = float(max(m["same"] for m in months))
+    figures.append(Figure("monthly", "new rows of all months that count as old ones", same, "", None,
                           "equal in every column"))  # fmt: skip
     return figures
 
@@ -239,7 +239,7 @@ def _months(given: argparse.Namespace) -> Iterator[dict[str, Any]]:
         one, other = (_loss(rows, weight, judges, target, recipe, real) for rows, weight in (
             (fed, fed["sample_weight"].to_numpy(float)), (real, np.ones(len(real)))))  # fmt: skip
         yield {"worse": one - other, "ratio": one / other, "mix": run.results["verdict"]["emitted"] == "mix",
-               "same": 1 - kept / len(real)}  # fmt: skip
+               "same": len(real) - kept}  # fmt: skip
 
 
 def _loss(

@@ -42,9 +42,9 @@ def measure_growth(
         ``real``: points with ``rows`` and ``score``. ``naive`` and ``curated``: each with ``points`` (``rows``, the
         synthetic ones included as far as there were enough, the ``ratio`` that was asked for, ``score`` and paired
         ``gain`` over real rows alone), the ``best`` ratio, ``stops``, the least ratio whose gain is within one standard
-        error of the best (0 where that gain is not beyond 1.645 of them), and ``harms_from``, the least ratio from which on every
-        gain is below zero with its whole interval, or None. The plan was chosen on these folds, so that the gains of
-        curated rows are a little flattered; the certificate's is not.
+        error of the best (0 where that gain is not beyond 1.645 of them), and ``harms_from``, the least ratio from
+        which on every gain is below zero with its whole interval, or None. The plan was chosen on these folds, so that
+        the gains of curated rows are a little flattered; the certificate's is not.
     """
     metric, folds = setup.metric, setup.splits.folds[: setup.recipe.task.folds]
     folders = [pools.folder(f) for f in folds]
