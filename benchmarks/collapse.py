@@ -34,7 +34,7 @@ from curator.table import OrdinalRows, to_plain
 
 OTHERS = ("bank_full", "online_shoppers", "page_blocks")
 ROWS, UNSEEN, GENERATIONS = 3000, 8000, 10
-# What METHODS of the field and simulations give: medians by generation.
+# What simulations of others give: medians by generation.
 VARIANCE = {10: 0.87, 50: 0.61, 100: 0.38}
 ALIVE = {10: 0.59, 50: 0.25}
 
