@@ -62,6 +62,27 @@ class FolderTask:
         return replace(self, folder=store / self.folder.name)
 
 
+@dataclass(frozen=True)
+class ReadingTask:
+    """A task that reads one folder and writes none."""
+
+    folder: Path
+
+    @property
+    def reads(self) -> tuple[Path, ...]:
+        """The folder."""
+        return (self.folder,)
+
+    @property
+    def writes(self) -> tuple[Path, ...]:
+        """Nothing."""
+        return ()
+
+    def moved(self, store: Path) -> Self:
+        """Return the task as it is done in another place."""
+        return replace(self, folder=store / self.folder.name)
+
+
 T = TypeVar("T", bound=Task)
 R = TypeVar("R")
 Done = Callable[[int, R], Sequence[T] | None]

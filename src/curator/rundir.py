@@ -104,32 +104,18 @@ class RunDirectory:
         RunDirectoryError
             When another run, or something that is no run at all, is in the way, or when it is in use.
         """
-        from filelock import FileLock, Timeout
-
         self._refuse_foreign(fingerprint, fresh=fresh)
-        with full_disk_explained(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise RunDirectoryError(f"{self.path}: another process is working on this run; wait for it") from None
-        try:
-            with full_disk_explained(self.path):
-                if fresh:
-                    self._clear()
-                if self.complete:
-                    state: Literal["new", "resumed", "complete"] = "complete"
-                elif self.started.is_file():
-                    state = "resumed"
-                else:
-                    state = "new"
-                    write_json(self.started, {"fingerprint": fingerprint, "format": FORMAT_VERSION})
-                yield state
-        finally:
-            lock.release()
-            with contextlib.suppress(OSError):
-                (self.path / ".lock").unlink()
+        with held(self.path), full_disk_explained(self.path):
+            if fresh:
+                self._clear()
+            if self.complete:
+                state: Literal["new", "resumed", "complete"] = "complete"
+            elif self.started.is_file():
+                state = "resumed"
+            else:
+                state = "new"
+                write_json(self.started, {"fingerprint": fingerprint, "format": FORMAT_VERSION})
+            yield state
 
     def _refuse_foreign(self, fingerprint: str, *, fresh: bool) -> None:
         if not self.path.exists():
@@ -183,6 +169,32 @@ class RunDirectory:
         manifest = read_json(self.manifest)
         manifest["files"][str(path.relative_to(self.path))] = file_hash(path)
         write_json(self.manifest, manifest)
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Make a directory where there is none, and keep other processes from working in it.
+
+    Raises
+    ------
+    RunDirectoryError
+        When one does already.
+    """
+    from filelock import FileLock, Timeout
+
+    with full_disk_explained(path):
+        path.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise RunDirectoryError(f"{path}: another process is working on this run; wait for it") from None
+    try:
+        yield
+    finally:
+        lock.release()
+        with contextlib.suppress(OSError):
+            (path / ".lock").unlink()
 
 
 def file_hash(path: Path) -> str:

@@ -238,6 +238,17 @@ def with_jobs(population):
     return build
 
 
+def test_categories_of_a_single_row_are_told_apart_on_either_side(population):
+    def build(rows, seed):
+        streets = np.random.default_rng([seed, 3]).zipf(1.3, rows) % 5000
+        return population(rows, seed).assign(street=[f"s{i}" for i in streets])
+
+    recipe = {"data": {"target": "buys", "types": {"street": "categorical"}}, "task": {"estimator": TREE}}
+    for i in range(3):
+        found = audit(build(400, 70 + i), build(400, 90 + i), recipe=recipe, jobs=1)
+        assert not {"category_coverage", "rare_categories"} & set(found.decayed), found.sentence
+
+
 @pytest.mark.parametrize("shape", ["discrete", "rare categories", "weighted", "grouped"])
 def test_real_rows_of_any_shape_are_seldom_flagged(population, shape, monkeypatch):
     monkeypatch.setattr(chance, "DEALS", 30)

@@ -125,9 +125,9 @@ def audit(
     table = load(asked, None if against is None else _frame(against))
     if len(table) < _LEAST_REAL:
         raise DataError(f"{_name(against, 'the real table')}: has {len(table)} rows; an audit needs {_LEAST_REAL}")
-    coder = Coder(table)
     named = _name(dataset, "the dataset")
-    made = as_dataset(_frame(dataset), coder, named, asked.data.missing)
+    made = as_dataset(_frame(dataset), table, named, asked.data.missing)
+    coder = made.coder
     remarks = list(made.remarks)
     estimator = _ordinal(make_estimator(asked.task.estimator[0], table.task), remarks)
     learning = _Model(estimator, coder, seed)

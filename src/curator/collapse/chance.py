@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ import numpy as np
 from curator.collapse.coded import Coded, load_coded, save_coded
 from curator.collapse.figures import FIGURES, measure
 from curator.collapse.learning import Learning
-from curator.parallel import Workers
+from curator.parallel import ReadingTask, Workers
 from curator.progress import Progress
 
 # Deals of real rows and dataset together. A sound dataset is flagged where it falls short of all of them, by chance
@@ -28,36 +28,19 @@ Figures = Mapping[str, float]
 
 
 @dataclass(frozen=True, eq=False)
-class ComparisonTask:
-    """Some rows, and others to be compared with them; places among the rows in a folder.
+class ComparisonTask(ReadingTask):
+    """Some rows, and others to be compared with them; places among the coded rows in the folder.
 
     Attributes
     ----------
-    folder : Path
-        Holds the coded rows; `reads` and `moved` take it along.
     reference, made : int arrays
     """
 
-    folder: Path
     reference: np.ndarray
     made: np.ndarray
     learning: Learning
     seed: int
     cost: float = 1.0
-
-    @property
-    def reads(self) -> tuple[Path, ...]:
-        """The coded rows."""
-        return (self.folder,)
-
-    @property
-    def writes(self) -> tuple[Path, ...]:
-        """Nothing."""
-        return ()
-
-    def moved(self, store: Path) -> ComparisonTask:
-        """Return the task as it is done in another place."""
-        return replace(self, folder=store / self.folder.name)
 
 
 def compare_rows(task: ComparisonTask) -> dict[str, float]:

@@ -132,7 +132,14 @@ def load_coded(folder: Path) -> Coded:
 
 
 class Coder:
-    """Codes rows by what a real table holds.
+    """Codes rows by what a real table holds, and other rows where there are some that must be coded alike.
+
+    Parameters
+    ----------
+    table : Table
+    other : DataFrame, optional
+        Rows that the table's are compared with. What codes and scales come from must not tell the two apart: a category
+        that one row of either has is a category of its own.
 
     Attributes
     ----------
@@ -140,10 +147,14 @@ class Coder:
         The columns behind `Coded.words` and `Coded.numbers`.
     """
 
-    def __init__(self, table: Table) -> None:
+    def __init__(self, table: Table, other: pd.DataFrame | None = None) -> None:
+        import pandas as pd
+
         self.table = table
         self.classes = table.task != "regression"
         plain = self._with_target(table.frame)
+        if other is not None:
+            plain = pd.concat([plain, self._with_target(other)], ignore_index=True)
         words = [c.name for c in table.features if c.kind in CATEGORICAL_KINDS] + [TARGET] * self.classes
         self.word_names = tuple(c for c in plain.columns if c in words)
         self.number_names = tuple(c for c in plain.columns if c not in words)

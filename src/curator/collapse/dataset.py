@@ -38,6 +38,8 @@ class Dataset:
         Each row's generation, 0 for real ones; None where the dataset does not tell.
     own_weight : array of shape (m,)
         What rows weigh by the recipe's own weight column, curation aside.
+    coder : Coder
+        What has coded them; its `real` are the rows of the table, coded alike.
     lines, unusable : int
         Rows as they stand in the file, and those among them whose target the real table does not know.
     remarks : tuple of str
@@ -47,6 +49,7 @@ class Dataset:
     rows: Coded
     generation: np.ndarray | None
     own_weight: np.ndarray
+    coder: Coder
     lines: int
     unusable: int
     remarks: tuple[str, ...]
@@ -81,15 +84,15 @@ def read_frame(source: str | os.PathLike[str]) -> pd.DataFrame:
     return read_table(text, base=Path.cwd())[0]
 
 
-def as_dataset(frame: pd.DataFrame, coder: Coder, name: str, missing: tuple[str, ...] = ()) -> Dataset:
-    """Code a dataset's rows like those of the real table.
+def as_dataset(frame: pd.DataFrame, table: Table, name: str, missing: tuple[str, ...] = ()) -> Dataset:
+    """Code a dataset's rows, and those of the real table like them.
 
     Raises
     ------
     DataError
         When it lacks columns of the real table, or holds what they cannot hold.
     """
-    table, remarks = coder.table, list[str]()
+    remarks: list[str] = []
     frame = _with_whole_provenance(mark_missing(with_index(frame).rename(columns=str), missing))
     wanted = [*(c.name for c in table.features), table.target]
     lacking = [c for c in wanted if c not in frame]
@@ -106,7 +109,8 @@ def as_dataset(frame: pd.DataFrame, coder: Coder, name: str, missing: tuple[str,
     frame = _with_target(frame, table, name, remarks)
     _refuse_odd(frame, table, name)
     own, weight = _weights(frame, table, name, curated=curated)
-    about: dict[str, Any] = {"lines": lines, "unusable": lines - len(frame), "remarks": tuple(remarks)}
+    coder = Coder(table, frame)
+    about: dict[str, Any] = {"coder": coder, "lines": lines, "unusable": lines - len(frame), "remarks": tuple(remarks)}
     if curated and "row_id" in frame:
         return _by_row(frame, weight, own, coder, name, about)
     generation = frame["generation"].to_numpy(np.int64) if curated else None

@@ -19,7 +19,7 @@ import numpy as np
 from curator.curate import run_directory
 from curator.errors import RunDirectoryError
 from curator.prepare import Setup
-from curator.rundir import full_disk_explained, read_json, write_json, write_text
+from curator.rundir import held, read_json, write_json, write_text
 from curator.versions import decisive_versions
 
 if TYPE_CHECKING:
@@ -77,22 +77,13 @@ class Place:
         RunDirectoryError
             When something else is there, or it is in use.
         """
-        from filelock import FileLock, Timeout
-
         if self.path.exists() and not self.path.is_dir():
             raise RunDirectoryError(f"{self.path}: is a file, not a folder; choose another place with --out")
         # Of what was being written when a simulation was killed, its part is left.
         found = {p.name.removesuffix(".part") for p in self.path.iterdir()} if self.path.is_dir() else set()
         if found - set(_OWN) or (found - {".lock", ".collapse.json"} and not self.marker.is_file()):
             raise RunDirectoryError(f"{self.path}: holds files of something else; choose an empty folder with --out")
-        with full_disk_explained(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self.path / ".lock")
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise RunDirectoryError(f"{self.path}: another process is working on it; wait for it") from None
-        try:
+        with held(self.path):
             if fresh:
                 self._clear()
             for part in sorted(self.path.glob("*.part")):
@@ -105,9 +96,6 @@ class Place:
                 )
             write_json(self.marker, {"fingerprint": self.fingerprint})
             yield
-        finally:
-            lock.release()
-            (self.path / ".lock").unlink(missing_ok=True)
 
     def _clear(self) -> None:
         for name in _OWN:

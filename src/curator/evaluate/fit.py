@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +16,7 @@ from curator.errors import CuratorError, reason_of
 from curator.estimators import Estimator, Prediction, fit, predict
 from curator.evaluate.metrics import Metric, find_metric
 from curator.mix import Mixture, mix
+from curator.parallel import ReadingTask
 from curator.records import LabelForm, MixPlan
 from curator.score.candidates import BALANCING
 from curator.score.pool import Pool, load_pool
@@ -51,10 +52,9 @@ class Arm:
 
 
 @dataclass(frozen=True)
-class FitTask:
-    """An arm on a fold, for any process."""
+class FitTask(ReadingTask):
+    """An arm on a fold, whose pool is in the folder, for any process."""
 
-    folder: Path
     arm: Arm
     estimator: Estimator
     metrics: tuple[str, ...]
@@ -65,23 +65,9 @@ class FitTask:
     slices: SliceRows = ()
 
     @property
-    def reads(self) -> tuple[Path, ...]:
-        """The pool."""
-        return (self.folder,)
-
-    @property
-    def writes(self) -> tuple[Path, ...]:
-        """Nothing."""
-        return ()
-
-    @property
     def cost(self) -> float:
         """Roughly the rows to train on, in real rows."""
         return 1.0 + self.arm.plan.ratio * (2.0 if self.arm.plan.labels == "relabel" else 1.0)
-
-    def moved(self, store: Path) -> FitTask:
-        """Return the task as it is done in another place."""
-        return replace(self, folder=store / self.folder.name)
 
     def digest(self) -> str:
         """Identify the fit among those on its pool."""
