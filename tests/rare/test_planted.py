@@ -1,4 +1,4 @@
-"""A planted edge case: half a percent of the rows, the other way round. Found, and hurt by what people do."""
+"""A planted edge case: half a percent of the rows, the other way round. Found, hurt by what people do, and curated."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ def test_the_region_is_found(noise, seed):
     frame, region = planted(5000, seed, noise=noise)
     assert 0.002 < region.mean() < 0.01
     overlaps = [(m & region).sum() / (m | region).sum() for m in regions(frame, seed)]
-    # Bounds lie at quantiles of a column: what is found may be a little wider than the region.
-    assert max(overlaps, default=0) >= 0.45
+    # Bounds that lie at quantiles of a column are drawn in by the losses of a few rows.
+    assert max(overlaps, default=0) >= 0.6
 
 
 @pytest.mark.integration
@@ -104,3 +104,10 @@ def test_what_people_do_without_a_guard_hurts_it(table, unseen, tmp_path, monkey
     )  # fmt: skip
     assert (data["origin"] == "gaussian_copula").sum() > 4 * len(table)
     assert recall(data, data["sample_weight"], unseen) <= recall(table, None, unseen) - 0.2
+
+
+@pytest.mark.integration
+def test_the_curated_dataset_makes_it_stronger(table, unseen, tmp_path):
+    data = run(table, tmp_path / "run", search={"trials": 10})
+    assert (data["origin"] != "real").sum() > len(table)
+    assert recall(data, data["sample_weight"], unseen) >= recall(table, None, unseen) + 0.3

@@ -1,18 +1,23 @@
 """Rare cases: slices that must not get worse, and weights that make rare classes count."""
 
 from curator.rare.discover import discover_slices, with_losses
+from curator.rare.regions import high_loss_regions
+from curator.rare.rules import AllOf, Term
 from curator.rare.slices import LEAST_GUARDED_ROWS, LEAST_HOLDOUT_ROWS, Slice, declared_slices
 from curator.rare.weights import class_shares, class_weights, hard_weights, odds_weights
 
 __all__ = [
     "LEAST_GUARDED_ROWS",
     "LEAST_HOLDOUT_ROWS",
+    "AllOf",
     "Slice",
+    "Term",
     "class_shares",
     "class_weights",
     "declared_slices",
     "discover_slices",
     "hard_weights",
+    "high_loss_regions",
     "odds_weights",
     "with_losses",
 ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
@@ -62,11 +63,40 @@ def high_loss_regions(rows: pd.DataFrame, categorical: Collection[str], losses: 
             continue
         chance = _errors(capped, n, looked_at) * spread / n**0.5
         if capped[inside].mean() - usual >= chance and losses[inside].mean() >= LEAST_LIFT * mean:
-            found.append(rule)
+            found.append(_drawn_in(rule, rows[inside], capped[inside] - usual, least))
             taken |= member
         if len(found) == MOST_REGIONS:
             break
     return found
+
+
+def _drawn_in(rule: AllOf, rows: pd.DataFrame, excess: np.ndarray, least: int) -> AllOf:
+    """Return a region with its bounds, which lie at quantiles of whole columns, drawn in to where losses are high.
+
+    Each bound goes to where the rows that it leaves have most `excess` in all, as long as there are enough of them.
+    """
+    terms = list(rule.terms)
+    for k in range(len(terms)):
+        for end in ("low", "high"):
+            inside = AllOf(tuple(terms)).marks(rows, excess)
+            terms[k] = _with_bound(terms[k], end, rows[terms[k].column][inside], excess[inside], least)
+    return AllOf(tuple(terms))
+
+
+def _with_bound(term: Term, end: Literal["low", "high"], own: pd.Series, excess: np.ndarray, least: int) -> Term:
+    """Return a condition with one bound, where it has that, moved to where the rows that are left have most excess."""
+    if not np.isfinite(term.low if end == "low" else term.high):
+        return term
+    values = own.to_numpy(float) if end == "low" else -own.to_numpy(float)
+    order = np.argsort(values, kind="stable")
+    values, left = values[order], np.cumsum(excess[order][::-1])[::-1]
+    # A bound lies between two values: rows of one value stay together.
+    may = np.flatnonzero((np.diff(values) > 0) & (np.arange(len(values) - 1, 0, -1) >= least)) + 1
+    if len(may) == 0 or left[may].max() <= left[0]:
+        return term
+    first = int(may[np.argmax(left[may])])
+    bound = float(values[first - 1] + values[first]) / 2
+    return replace(term, low=bound) if end == "low" else replace(term, high=-bound)
 
 
 def _errors(losses: np.ndarray, n: int, looked_at: int) -> float:

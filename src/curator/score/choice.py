@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from curator.parallel import FolderTask
+from curator.rare import AllOf, Term
 from curator.score.candidates import ABOUT, TrainingRows, damaged, write_arrays
 from curator.score.teacher import Choice, Faculty, Teacher
 
@@ -39,7 +40,8 @@ def choose_teacher(task: ChoiceTask) -> None:
         return
     started, known = time.perf_counter(), task.known
     choice = task.teacher().choose(known.rows, known.y, known.weight, known.group)
-    about = {"weights": dict(choice.weights), "seconds": time.perf_counter() - started}
+    regions = [[asdict(term) for term in region.terms] for region in choice.regions]
+    about = {"weights": dict(choice.weights), "regions": regions, "seconds": time.perf_counter() - started}
     write_arrays(task.folder, {"out_of_fold": choice.out_of_fold}, about)
 
 
@@ -69,6 +71,7 @@ def hardness(task: ChoiceTask) -> np.ndarray:
 def _load_choice(folder: Path) -> Choice:
     try:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        return Choice(about["weights"], np.load(folder / "out_of_fold.npy", allow_pickle=False))
+        regions = tuple(AllOf(tuple(Term(**term) for term in terms)) for terms in about["regions"])
+        return Choice(about["weights"], np.load(folder / "out_of_fold.npy", allow_pickle=False), regions)
     except (OSError, ValueError, KeyError) as error:
         raise damaged(folder, error) from None

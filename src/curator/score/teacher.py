@@ -8,14 +8,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from curator.errors import CuratorError, reason_of
 from curator.estimators import Estimator, predict
+from curator.rare import AllOf, high_loss_regions
 from curator.records import TaskType
+from curator.score.regional import corrected, corrected_by_others, first_region, fit_correction, is_better, losses_of
 from curator.table import ENCODERS, Encoding
 from curator.versions import check_same_code
 
@@ -118,10 +120,11 @@ def library(task: TaskType) -> list[Member]:
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """Which models make a teacher, with the share of each, and what they say of rows that they have not seen."""
+    """Which models make a teacher, with the share of each; where it is put right; what it says of rows not seen."""
 
     weights: Mapping[str, float]
     out_of_fold: np.ndarray
+    regions: tuple[AllOf, ...] = ()
 
 
 class Teacher:
@@ -130,9 +133,11 @@ class Teacher:
     Attributes
     ----------
     out_of_fold : array of shape (n, n_classes) or (n,)
-        For each training row, the ensemble's prediction by models that had not seen it.
+        For each training row, the ensemble's prediction by models (and corrections) that had not seen it.
     weights : dict of str to float
         Share of each chosen member.
+    corrections : tuple of Correction
+        Regions in which the ensemble is wrong, and what is made of its predictions there.
     """
 
     def __init__(
@@ -178,25 +183,58 @@ class Teacher:
             if len(running) == len(members) and len(y) >= RACE_FROM_ROWS:
                 running = self._worth_going_on(guesses[:, judge], y[judge], weight[judge])
         chosen = {running[i]: share for i, share in self._select(guesses[running], y, weight).items()}
-        out_of_fold = np.asarray(sum(share * guesses[i] for i, share in chosen.items()))
-        return Choice({members[i].name: float(share) for i, share in chosen.items()}, out_of_fold)
+        mean = np.asarray(sum(share * guesses[i] for i, share in chosen.items()))
+        shares = {members[i].name: float(share) for i, share in chosen.items()}
+        return self._put_right(Choice(shares, mean), rows, y, weight, group)
 
     def train(self, rows: pd.DataFrame, y: np.ndarray, weight: np.ndarray, choice: Choice) -> Teacher:
         """Train the chosen members on all rows."""
         self.weights, self.out_of_fold = choice.weights, choice.out_of_fold
+        place = first_region(rows, choice.regions)
+        self._train(rows[place < 0], y[place < 0], weight[place < 0], choice.weights)
+        self.corrections = tuple(
+            fit_correction(region, y[place == k], weight[place == k], self._ensemble(rows[place == k]))
+            for k, region in enumerate(choice.regions)
+        )
+        return self
+
+    def _train(self, rows: pd.DataFrame, y: np.ndarray, weight: np.ndarray, shares: Mapping[str, float]) -> None:
         self._encoders = {name: kind(self.categorical).fit(rows) for name, kind in ENCODERS.items()}
         self._members = []
         for member in self._faculty.members(self.task):
-            if member.name in choice.weights:
+            if member.name in shares:
                 encoder = self._encoders[member.encoding]
                 model = self._fit(member, encoder.categorical, encoder.transform(rows), y, weight)
-                self._members.append((member, model, choice.weights[member.name]))
-        return self
+                self._members.append((member, model, shares[member.name]))
+
+    def _put_right(
+        self, choice: Choice, rows: pd.DataFrame, y: np.ndarray, weight: np.ndarray, group: np.ndarray | None
+    ) -> Choice:
+        """Return the choice with the regions in which predictions are better once they are corrected."""
+        out_of_fold = choice.out_of_fold
+        regions = high_loss_regions(rows, self.categorical, losses_of(y, out_of_fold))
+        place = first_region(rows, regions)
+        outside = place < 0
+        if not regions or (self.task != "regression" and len(np.unique(y[outside])) < 2):
+            return choice
+        self._train(rows[outside], y[outside], weight[outside], choice.weights)
+        found, kept = out_of_fold.copy(), []
+        for k, region in enumerate(regions):
+            own = place == k
+            parts, together = (y[own], weight[own]), None if group is None else group[own]
+            after = corrected_by_others(region, *parts, self._ensemble(rows[own]), together)
+            if is_better(*parts, out_of_fold[own], after):
+                found[own] = after
+                kept.append(region)
+        return replace(choice, out_of_fold=found, regions=tuple(kept))
 
     def predict(self, rows: pd.DataFrame) -> np.ndarray:
         """Return class probabilities, shape (m, n_classes), or values, shape (m,)."""
         if len(rows) == 0:
             return np.empty((0,) if self.task == "regression" else (0, self.n_classes))
+        return corrected(self._ensemble(rows), rows, self.corrections)
+
+    def _ensemble(self, rows: pd.DataFrame) -> np.ndarray:
         encoded = {name: encoder.transform(rows) for name, encoder in self._encoders.items()}
         total: np.ndarray = sum(share * self._guess(m, model, encoded[m.encoding]) for m, model, share in self._members)  # type: ignore[assignment]
         return total

@@ -1,0 +1,157 @@
+"""What a teacher gets wrong in one region of the table, put right there.
+
+An ensemble chosen by its mean loss may be wrong wherever few rows say so: the edge cases that it is too smooth to see.
+Labels from such a teacher would teach the opposite of what the table holds. Its losses on rows that it has not seen
+tell where that is. Predictions there are then those of models that have seen the other rows alone, calibrated by the
+region's own: these are new to such models, however many they are, while a model that has seen some of them may be right
+by now. After Kim, Ghorbani and Zou, "Multiaccuracy: black-box post-processing for fairness in classification" (AIES
+2019), with regions found by SliceLine's score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from curator.rare import AllOf
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Standard deviations of the prior: of the slope around 1, and of each class's shift in log odds around 0.
+_SLOPE_SD, _SHIFT_SD = 1.0, 1.0
+# Probabilities nearer to 0 than this are as good as it: a teacher that is wrong where it is sure is not surer.
+_LEAST_CHANCE = 1e-3
+_FOLDS = 5
+_LEAST_ERRORS, _LEAST_SHARE = 2.0, 0.25
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A region, and what is made of predictions there.
+
+    At classification, log probabilities times `slope`, plus a `shift` a class, renormalised: a slope below 0 turns
+    labels round. At regression, the distance from `centre` times `slope`, plus `shift`.
+    """
+
+    region: AllOf
+    slope: float
+    shift: tuple[float, ...]
+    centre: float = 0.0
+
+    def of(self, prediction: np.ndarray) -> np.ndarray:
+        """Return predictions within the region as they should be; shape as given, (m, n_classes) or (m,)."""
+        if prediction.ndim == 1:
+            moved: np.ndarray = self.centre + self.slope * (prediction - self.centre) + self.shift[0]
+            return moved
+        return _softmax(self.slope * _logs(prediction) + np.asarray(self.shift))
+
+
+def first_region(rows: pd.DataFrame, regions: Sequence[AllOf]) -> np.ndarray:
+    """Return the place of the first region that each row is in, -1 where it is in none; shape (n,)."""
+    found = np.full(len(rows), -1)
+    for place, region in enumerate(regions):
+        found[(found < 0) & region.marks(rows, found)] = place
+    return found
+
+
+def corrected(prediction: np.ndarray, rows: pd.DataFrame, corrections: Sequence[Correction]) -> np.ndarray:
+    """Return predictions with each row's region, the first that it is in, put right; shape as given."""
+    found = np.array(prediction)
+    place = first_region(rows, [c.region for c in corrections])
+    for k, correction in enumerate(corrections):
+        found[place == k] = correction.of(found[place == k])
+    return found
+
+
+def fit_correction(region: AllOf, y: np.ndarray, weight: np.ndarray, prediction: np.ndarray) -> Correction:
+    """Return what is to be made of predictions within a region.
+
+    Parameters
+    ----------
+    y, weight : arrays of shape (n,)
+        Of the region's rows.
+    prediction : array of shape (n, n_classes) or (n,)
+        By models that have seen no row of the region, as those whose predictions are to be corrected.
+    """
+    share = weight / weight.mean() if weight.sum() > 0 else np.ones(len(y))
+    return (_shifted if prediction.ndim == 1 else _recalibrated)(region, y, share, prediction)
+
+
+def corrected_by_others(
+    region: AllOf, y: np.ndarray, weight: np.ndarray, prediction: np.ndarray, group: np.ndarray | None
+) -> np.ndarray:
+    """Return each row's prediction, corrected by what other rows of the region (and other groups) say."""
+    blocks = np.arange(len(y)) if group is None else np.unique(group, return_inverse=True)[1]
+    fold = np.random.default_rng(0).permutation(int(blocks.max(initial=-1)) + 1)[blocks] % _FOLDS
+    found = np.array(prediction)
+    for k in range(_FOLDS):
+        own, rest = fold == k, fold != k
+        if own.any() and rest.any():
+            found[own] = fit_correction(region, y[rest], weight[rest], prediction[rest]).of(prediction[own])
+    return found
+
+
+def is_better(y: np.ndarray, weight: np.ndarray, before: np.ndarray, after: np.ndarray) -> bool:
+    """Whether predictions of rows that were not seen have become much better.
+
+    By two standard errors, and by a quarter of their loss at least: the correction takes the region's rows away from
+    what the other models learn from, which a region that is merely harder than others does not repay.
+    """
+    if len(y) < 2 or not weight.sum() > 0:
+        return False
+    share = weight / weight.sum()
+    loss, gains = losses_of(y, before), losses_of(y, before) - losses_of(y, after)
+    mean = float((share * gains).sum())
+    error = float(np.sqrt((share**2 * (gains - mean) ** 2).sum() * len(gains) / (len(gains) - 1)))
+    return mean > max(_LEAST_ERRORS * error, _LEAST_SHARE * float((share * loss).sum()))
+
+
+def _recalibrated(region: AllOf, y: np.ndarray, weight: np.ndarray, prediction: np.ndarray) -> Correction:
+    """Return the most likely slope and shifts, given the priors around no correction at all."""
+    from scipy.optimize import minimize
+
+    logs, classes = _logs(prediction), prediction.shape[1]
+    target = np.eye(classes)[y]
+
+    def cost(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        chance = _softmax(theta[0] * logs + theta[1:])
+        off = weight[:, None] * (chance - target)
+        loss = -(weight * np.log(np.clip(chance[np.arange(len(y)), y], 1e-300, None))).sum()
+        prior = ((theta[0] - 1) / _SLOPE_SD) ** 2 / 2 + float(((theta[1:] / _SHIFT_SD) ** 2).sum()) / 2
+        slope = float((off * logs).sum()) + (theta[0] - 1) / _SLOPE_SD**2
+        return float(loss + prior), np.concatenate([[slope], off.sum(axis=0) + theta[1:] / _SHIFT_SD**2])
+
+    best = minimize(cost, np.concatenate([[1.0], np.zeros(classes)]), jac=True, method="L-BFGS-B").x
+    return Correction(region, float(best[0]), tuple(float(v) for v in best[1:]))
+
+
+def _shifted(region: AllOf, y: np.ndarray, weight: np.ndarray, prediction: np.ndarray) -> Correction:
+    """Return the line through the region's errors, held back as by one row that has none and by one unit of slope."""
+    errors = y - prediction
+    centre = float(np.average(prediction, weights=weight))
+    distance = prediction - centre
+    noise = float(np.average((errors - np.average(errors, weights=weight)) ** 2, weights=weight))
+    spread = float((weight * distance**2).sum())
+    steeper = float((weight * distance * errors).sum()) / (spread + noise / _SLOPE_SD**2) if spread > 0 else 0.0
+    shift = float((weight * errors).sum()) / (float(weight.sum()) + 1.0)
+    return Correction(region, 1.0 + steeper, (shift,), centre)
+
+
+def losses_of(y: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """Return each row's log loss, or squared error; shape (n,)."""
+    if prediction.ndim == 1:
+        return np.asarray((y - prediction) ** 2)
+    return np.asarray(-np.log(np.clip(prediction[np.arange(len(y)), y], _LEAST_CHANCE, None)))
+
+
+def _logs(prediction: np.ndarray) -> np.ndarray:
+    return np.asarray(np.log(np.clip(prediction, _LEAST_CHANCE, None)))
+
+
+def _softmax(values: np.ndarray) -> np.ndarray:
+    high = np.exp(values - values.max(axis=1, keepdims=True))
+    return np.asarray(high / high.sum(axis=1, keepdims=True))
