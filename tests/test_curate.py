@@ -66,7 +66,7 @@ def regression(**data):
 def a_mix_is_selected(monkeypatch):
     """Select the trial with the most synthetic rows, so that there are some to look at."""
 
-    def select(trials, folds=None, mean=None):
+    def select(trials, folds=None, mean=None, anchor=None):
         most = max((t for t in trials if t.state == "complete"), key=lambda t: t.plan.ratio)
         return most, most
 
@@ -96,7 +96,7 @@ def test_every_kind_of_column_comes_back_as_it_was(a_mix_is_selected, tmp_path):
 
 @pytest.mark.parametrize("kind", ["binary", "regression"])
 def test_every_kind_of_weight_can_be_searched(monkeypatch, tmp_path, kind):
-    def select(trials, folds=None, mean=None):
+    def select(trials, folds=None, mean=None, anchor=None):
         most = max(trials, key=lambda t: min(t.plan.hardness, 4 * t.plan.importance, t.plan.ratio))
         return most, most
 
@@ -464,7 +464,7 @@ def harmful_source(monkeypatch):
 @pytest.fixture
 def a_harmful_mix_is_selected(monkeypatch, harmful_source):
     harmful = Trial(0, "trial", MixPlan((("harmful", 3.0),)), {}, (0.1,) * 3, (0.1, 0.2, 0.1), "complete")
-    monkeypatch.setattr(selection, "select", lambda trials, folds, mean: (harmful, harmful))
+    monkeypatch.setattr(selection, "select", lambda *_: (harmful, harmful))
 
 
 def test_a_slice_that_gets_worse_blocks_the_mix(tmp_path, a_harmful_mix_is_selected):

@@ -574,25 +574,53 @@ def _plan(ratio, weight=1.0, exponent=0.0):
     return MixPlan((("a", ratio),) if ratio else (), synthetic_weight=weight, rare_exponent=exponent)
 
 
-def test_the_least_mass_within_one_standard_error_of_the_best():
-    best = a_trial(0, [0.10, 0.12, 0.08, 0.10], _plan(5.0))
+def test_the_anchor_stands_until_the_best_is_two_standard_errors_ahead():
+    best = a_trial(0, [0.10, 0.12, 0.08, 0.10], _plan(1.0))
     error = standard_error(best.deltas)
     # Against a trial whose folds all come to the same, the paired difference varies as the best does.
-    near = a_trial(1, [0.1 - 0.9 * error] * 4, _plan(2.0))
-    light = a_trial(2, [0.1 - 0.9 * error] * 4, _plan(2.0, 0.25))
-    far = a_trial(3, [0.1 - 1.1 * error] * 4, _plan(0.25))
-    assert select([best, near, light, far]) == (light, best)
-    assert select([best, near, far]) == (near, best)
-    assert select([best, far]) == (best, best)
-    assert near_best([far, light, best, near]) == [best, light, near]
+    near = a_trial(1, [0.1 - 1.9 * error] * 4, _plan(5.0))
+    far = a_trial(2, [0.1 - 2.1 * error] * 4, _plan(5.0))
+    assert select([best, near, far], anchor=near) == (near, best)
+    assert select([best, near, far], anchor=far) == (best, best)
+    assert select([best, near], anchor=best) == (best, best)
+
+
+def test_real_rows_are_the_anchor_where_there_is_no_other():
+    real = a_trial(0, [0.0] * 4, MixPlan())
+    shy, clear = (a_trial(1, [d, 0.1, 0.2, 0.3], _plan(5.0)) for d in (-0.2, 0.3))
+    assert select([real, shy]) == (real, shy)
+    assert select([real, clear]) == (clear, clear)
+    assert select([clear, shy]) == (clear, clear), "without real rows nothing is given up"
+
+
+def test_an_anchor_that_harms_a_slice_is_none():
+    real = a_trial(0, [0.0] * 4, MixPlan())
+    best = a_trial(1, [0.1, 0.3, -0.2, 0.1], _plan(1.0))
+    anchor = replace(a_trial(2, [0.1] * 4, _plan(5.0)), harm=(0.01,))
+    assert select([real, best, anchor], anchor=anchor) == (real, best)
+
+
+def test_where_the_anchor_is_given_up_real_rows_that_are_as_good_as_the_best_are_taken():
+    real = a_trial(0, [0.0] * 4, MixPlan())
+    best = a_trial(1, [0.03, -0.03, 0.02, 0.0], _plan(1.0))
+    bad = a_trial(2, [-0.5] * 4, _plan(5.0))
+    assert select([real, best, bad], anchor=bad) == (real, best)
+    better = a_trial(3, [0.03, 0.01, 0.02, 0.03], _plan(1.0))
+    assert select([real, better, bad], anchor=bad) == (better, better)
+
+
+def test_near_the_best_is_what_is_within_one_standard_error():
+    best = a_trial(0, [0.10, 0.12, 0.08, 0.10], _plan(5.0))
+    error = standard_error(best.deltas)
+    near, far = (a_trial(i, [0.1 - k * error] * 4, _plan(2.0, 1 / i)) for i, k in ((1, 0.9), (2, 1.1)))
+    assert near_best([far, best, near]) == [best, near]
 
 
 def test_a_trial_that_is_behind_on_every_fold_is_behind_however_much_folds_vary():
     best = a_trial(0, [0.5, 0.1, 0.0, -0.1], _plan(5.0))
     behind = a_trial(1, [0.48, 0.08, -0.02, -0.12], _plan(2.0))
     mixed = a_trial(2, [0.40, 0.12, 0.05, -0.12], _plan(3.0))
-    assert select([best, behind]) == (best, best)
-    assert select([best, behind, mixed]) == (mixed, best)
+    assert near_best([best, behind, mixed]) == [best, mixed]
 
 
 def test_pruned_trials_are_not_selected():
@@ -651,10 +679,10 @@ class TestFixedSettings:
 
 def test_repetitions_are_no_more_rows():
     """The rule is as wide with four repetitions as with one: they are the same rows again."""
-    best = Trial(0, "a", MixPlan((("a", 4.0),)), {}, (0.1,) * 20, (0.02, 0.08) * 10, "complete")
+    best = Trial(0, "a", MixPlan((("a", 4.0),)), {}, (0.1,) * 20, (0.03, 0.07) * 10, "complete")
     light = Trial(1, "b", MixPlan((("a", 1.0),)), {}, (0.1,) * 20, (0.04, 0.04) * 10, "complete")
-    assert select([best, light])[0] is best
-    assert select([best, light], folds=5)[0] is light
+    assert select([best, light], anchor=light)[0] is best
+    assert select([best, light], folds=5, anchor=light)[0] is light
 
 
 def test_the_usual_ratio_is_a_whole_number_of_steps_that_falls_to_five(make_recipe, make_frame):

@@ -29,12 +29,20 @@ TUNING_DRAWS = 20
 CLLM_LEAST_AGREEMENT = 0.2
 
 
+def relabelled_arm(setup: Setup) -> str:
+    """Return the name of the mix that the teacher labels, the strongest of the ladder on most tables."""
+    return f"relabelled_{_most_added(setup):g}x"
+
+
+def _most_added(setup: Setup) -> float:
+    return min(5.0, setup.max_ratio)
+
+
 def ladder_arms(setup: Setup) -> list[tuple[Arm, str]]:
     """Return every arm with the reason why it does not apply, empty when it does."""
     task, metric = setup.table.task, setup.metric
     sources = [s.name for s in setup.sources if s.name != SLICES]
-    total = min(5.0, setup.max_ratio)
-    mixed = spread(sources, total)
+    mixed = spread(sources, _most_added(setup))
     no_classes = "needs classes" if task == "regression" else ""
     balanced = no_classes or ("" if setup.balancing else "classes are of equal size")
     threshold = no_classes or ("" if metric.needs == "label" else f"{metric.name} does not depend on a threshold")
@@ -53,7 +61,7 @@ def ladder_arms(setup: Setup) -> list[tuple[Arm, str]]:
         (Arm("real_tuned"), twice),
         *((Arm(f"{s}_naive_1x", MixPlan(((s, 1.0),))), "") for s in sources),
         (Arm("filtered", MixPlan(mixed, "filter", thresholds=(("agreement", CLLM_LEAST_AGREEMENT),))), ""),
-        (Arm(f"relabelled_{total:g}x", MixPlan(mixed, "relabel")), ""),
+        (Arm(relabelled_arm(setup), MixPlan(mixed, "relabel")), ""),
     ]
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from curator.evaluate import FitResult, FitTask, run_fits, slice_metric
-from curator.ladder import untuned
+from curator.ladder import relabelled_arm, untuned
 from curator.parallel import Workers
 from curator.pools import Pools
 from curator.prepare import Setup
@@ -95,7 +95,7 @@ class Search:
         folds = self._setup.recipe.task.folds
         mean = self._mean(every)
         mean = None if mean is not None and mean.plan in refused else mean
-        return select(every, folds, mean)[0], near_best(every, folds)
+        return select(every, folds, mean, self._anchor(every))[0], near_best(every, folds)
 
     def best_mix(self, trials: Sequence[Trial], refused: Container[MixPlan] = ()) -> Trial | None:
         """Return what would be selected if it had to have synthetic rows; None where no such plan was tried."""
@@ -106,7 +106,12 @@ class Search:
         ]
         # Where each of them harms a slice, the harm is not what a reader of synthetic rows alone asks about.
         mixes = [t for t in every if t.feasible] or [replace(t, harm=()) for t in every]
-        return select(mixes, self._setup.recipe.task.folds, None)[0] if mixes else None
+        return select(mixes, self._setup.recipe.task.folds, None, self._anchor(mixes))[0] if mixes else None
+
+    def _anchor(self, trials: Sequence[Trial]) -> Trial | None:
+        """Return the ladder's relabelled mix, as the recipe lets it be; None where it has no place there."""
+        name = relabelled_arm(self._setup)
+        return next((t for t in trials if t.name == name and t.state == "complete"), None)
 
     def _outside(self, trials: Sequence[Trial]) -> list[Trial]:
         """Return the mixes of the ladder that no trial has, but that the recipe lets the search choose."""

@@ -200,7 +200,7 @@ class Writer:
 def curated(patch: pytest.MonkeyPatch, folder: Path, plan: MixPlan, frame: pd.DataFrame, **asked: Any) -> Emitted:
     """A whole run whose search ends with this plan."""
     found = Trial(0, "trial", plan, {}, (0.1, 0.1), (0.1, 0.2), "complete")
-    patch.setattr(selection, "select", lambda trials, folds, mean: (found, found))
+    patch.setattr(selection, "select", lambda *_: (found, found))
     given = {"jobs": 1, **{k: asked.pop(k) for k in ("jobs", "progress") if k in asked}}
     spec = recipe(**asked)
     run = curate(spec, frame, out=folder, **given)

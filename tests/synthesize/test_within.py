@@ -87,7 +87,7 @@ def fed(tmp_path_factory):
         "output": {"directory": str(folder), "policy": "always", "explain": False},
     }  # fmt: skip
 
-    def select(trials, folds=None, mean=None):
+    def select(trials, folds=None, mean=None, anchor=None):
         fed = [t for t in trials if dict(t.plan.ratios).get(SLICES)]
         most = max(fed or trials, key=lambda t: (t.plan.ratio, t.number))
         return most, most

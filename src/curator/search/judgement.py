@@ -13,6 +13,8 @@ from curator.search.study import STARTUP_TRIALS
 
 # What the recent past is, for judging whether more trials are worth their time.
 RECENT = 24
+# By so many standard errors another plan must be ahead of the anchor.
+GIVEN_UP = 2.0
 # Plans whose synthetic mass is within so many times the least are alike in that.
 ABOUT_THE_LEAST = 1.5
 # The trials that the best is told apart from.
@@ -20,32 +22,32 @@ _RIVALS = 8
 _LEAST_RIVALS = 4
 
 
-def select(trials: Sequence[Trial], folds: int | None = None, mean: Trial | None = None) -> tuple[Trial, Trial]:
+def select(
+    trials: Sequence[Trial], folds: int | None = None, mean: Trial | None = None, anchor: Trial | None = None
+) -> tuple[Trial, Trial]:
     """Return the selected trial and the raw best.
 
-    Among trials within one standard error of the best, those with about the least synthetic mass (up to half as much
-    again), and of these the one that does best: the best of many noisy estimates looks better than it is, and less
-    synthetic data is less to go wrong; but the very least is itself a lucky draw. The error is that of the paired
-    difference to the best: trials share their folds, so that most of what moves one moves the other too, and a trial
-    that is behind on every fold is behind. `folds` is the number of folds of one repetition; more repetitions make no
-    more independent rows.
+    The best of many noisy estimates looks better than it is, the more so the fewer the rows. So there is an anchor, the
+    plan that does best over many tables, and what the folds say must be clear before it is given up: it is selected
+    unless the raw best is ahead of it by more than two standard errors. Then the raw best is, or real rows alone, where
+    they are within one standard error of it; these are also the anchor where there is no other. The error is that of
+    the paired difference: trials share their folds, so that most of what moves one moves the other too. `folds` is the
+    number of folds of one repetition; more repetitions make no more independent rows.
 
     `mean` is the trial of `average_plan`: where it is there, it is selected if it is within one standard error of the
-    best, too.
+    best.
     """
     near = near_best(trials, folds)
-    if mean is not None and mean.feasible and near[0].delta - mean.delta <= _paired_error(near[0], mean, folds):
-        return mean, near[0]
-    if len(near[0].gains) > 1:
-        return _on_the_front(trials, near, folds), near[0]
-    light = _light(near)
-    none = light[0].plan.mass == 0
-    merit = dict(zip((id(t) for t in light), merits(light), strict=True))
-    # Without synthetic rows, weights are all that one plan has more than another.
-    selected = min(
-        light, key=lambda t: (none and not t.plan.real_only, -merit[id(t)], -t.delta, t.plan.mass, t.number)
-    )
-    return selected, near[0]
+    best = near[0]
+    if mean is not None and mean.feasible and best.delta - mean.delta <= _paired_error(best, mean, folds):
+        return mean, best
+    if len(best.gains) > 1:
+        return _on_the_front(trials, near, folds), best
+    real = next((t for t in trials if t.plan.real_only and t.state == "complete"), None)
+    given = anchor if anchor is not None and anchor.feasible else real
+    if given is not None and best.delta - given.delta <= GIVEN_UP * _paired_error(best, given, folds):
+        return given, best
+    return next((t for t in near if t.plan.real_only), best), best
 
 
 def _light(trials: Sequence[Trial]) -> list[Trial]:
