@@ -86,6 +86,7 @@ def results(
         **({} if certification.calibration is None else {"calibration": dict(certification.calibration)}),
         "composition": dict(composition),
         "teacher": dict(read[splits.certification.key].teacher_weights),
+        "teacher_regions": list(read[splits.certification.key].teacher_regions),
         "nearest_rows": _nearest_rows(read.values()),
         "decisions": list(table.decisions),
         "columns": [asdict(c) for c in table.columns],

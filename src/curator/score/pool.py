@@ -192,6 +192,8 @@ class Pool:
         Index into `fed` of the slice that a candidate was made for; -1 where it was made for none.
     fed : tuple of str
         The slices that a source of their own feeds.
+    teacher_regions : tuple of str
+        Where the teacher was put right, in words.
     """
 
     X: np.ndarray
@@ -215,6 +217,7 @@ class Pool:
     fed: tuple[str, ...] = ()
     notes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     teacher_weights: Mapping[str, float] = field(default_factory=dict)
+    teacher_regions: tuple[str, ...] = ()
     seeds: Mapping[str, int] = field(default_factory=dict)
     neighbours: tuple[Mapping[str, Any], ...] = ()
     seconds: float = 0.0
@@ -264,7 +267,7 @@ def build_pool(task: PoolTask) -> None:
         "categorical": encoder.categorical,
         "scores": list(scored[0][1]),
         "notes": {t.source.name: p.notes for t, p in zip(task.parts, parts, strict=True)},
-        "teacher": judged[0][2]["teacher"],
+        "teacher": judged[0][2]["teacher"], "regions": judged[0][2]["regions"],
         "neighbours": [facts["neighbours"] for _, _, facts in judged],
         "seeds": {p.source.name: p.seed for p in task.parts if p.source.name != BALANCING},
         "fed": fed_slices(task.parts),
@@ -290,8 +293,8 @@ def _score_parts(task: PoolTask, parts: Sequence[Candidates]) -> None:
         space = every.apart()
         prediction, scores, density = score(task.known, made, teacher, space, seed, all_scorers())
         arrays = {"prediction": prediction, "density": density, **{f"score-{k}": v for k, v in scores.items()}}
-        write_arrays(folder, arrays,
-               {"scores": list(scores), "teacher": dict(teacher.weights), "neighbours": space.index.facts})  # fmt: skip
+        facts = {"teacher": dict(teacher.weights), "regions": [c.region.text for c in teacher.corrections]}
+        write_arrays(folder, arrays, {"scores": list(scores), **facts, "neighbours": space.index.facts})
 
 
 def slices_made_for(parts: Sequence[Candidates]) -> np.ndarray:
@@ -389,6 +392,7 @@ def _load_pool(folder: Path, written: int) -> Pool:  # noqa: ARG001  # part of t
         scores=scores,
         notes={k: tuple(v) for k, v in about["notes"].items()},
         teacher_weights=about["teacher"],
+        teacher_regions=tuple(about["regions"]),
         seeds=about["seeds"],
         fed=tuple(about["fed"]),
         neighbours=tuple(about["neighbours"]),
