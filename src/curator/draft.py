@@ -23,6 +23,8 @@ from curator.table.provenance import is_curated, may_be_curated
 from curator.table.read import read_table
 
 IMBALANCED_SHARE = 0.1
+# Sources whose rows lie between two real ones.
+_NEAR_COPIES = frozenset({"neighbours", "smote"})
 
 
 @dataclass(frozen=True)
@@ -131,8 +133,21 @@ def describe(setup: Setup) -> dict[str, Any]:
         ],
         "features": [c.name for c in table.features],
         "decisions": list(table.decisions),
+        "warnings": _warnings(setup.recipe),
         "minutes": estimated_minutes(table, setup.recipe),
     }
+
+
+def _warnings(recipe: Recipe) -> list[str]:
+    """Say what a run of the recipe will hardly come to."""
+    near = [s.name for s in recipe.synthesizers if s.name in _NEAR_COPIES]
+    if recipe.output.export == "hybrid" or not near:
+        return []
+    return [
+        f"output.export: synthetic_only with {' and '.join(near)}: rows made between two real ones are near copies of "
+        "them, which the privacy gate is all but sure to keep back; name sources that model the table, such as "
+        "gaussian_copula"
+    ]
 
 
 def in_words(about: Mapping[str, Any]) -> list[str]:
@@ -143,6 +158,7 @@ def in_words(about: Mapping[str, Any]) -> list[str]:
         f"{rows['table']} rows: {rows['development']} to learn in {about['folds']} folds, {rows['holdout']} held out",
         f"{len(features)} features: {', '.join(features[:12])}{' ...' if len(features) > 12 else ''}",
         *(f"- {decision}" for decision in about["decisions"]),
+        *(f"! {warning}" for warning in about["warnings"]),
         *(
             f"slice {s['name']!r}: {s['rows']} rows, {s['development']} to learn, {min(s['folds'])} to "
             f"{max(s['folds'])} of them judged in a fold, {s['holdout']} held out"

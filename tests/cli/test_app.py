@@ -120,6 +120,15 @@ def test_validate_fits_nothing_and_writes_nothing(folder):
     assert sorted(folder.rglob("*")) == before
 
 
+@pytest.mark.parametrize(("sources", "warned"), [("[neighbours, smote]", True), ("[gaussian_copula]", False)])
+def test_validate_warns_of_sources_that_the_privacy_gate_keeps_back(folder, sources, warned):
+    asked = ("validate", folder / "small.yaml", "--set", f"synthesizers={sources}")
+    export = ("--set", "output.export=synthetic_only")
+    assert not json.loads(call(*asked, "--json").stdout)["warnings"]
+    assert bool(json.loads(call(*asked, *export, "--json").stdout)["warnings"]) == warned
+    assert ("! output.export: synthetic_only with neighbours and smote" in call(*asked, *export).stdout) == warned
+
+
 def test_schema_is_json():
     assert json.loads(call("schema").stdout)["title"] == "curator recipe"
 
