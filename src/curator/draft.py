@@ -143,11 +143,12 @@ def _warnings(recipe: Recipe) -> list[str]:
     near = [s.name for s in recipe.synthesizers if s.name in _NEAR_COPIES]
     if recipe.output.export == "hybrid" or not near:
         return []
-    return [
-        f"output.export: synthetic_only with {' and '.join(near)}: rows made between two real ones are near copies of "
-        "them, which the privacy gate is all but sure to keep back; name sources that model the table, such as "
-        "gaussian_copula"
-    ]
+    which = " and ".join(near)
+    text = (
+        f"output.export: synthetic_only with {which}: rows made between two real ones are near copies of them, which "
+        "the privacy gate is all but sure to keep back; name sources that model the table, such as gaussian_copula"
+    )
+    return [text]
 
 
 def in_words(about: Mapping[str, Any]) -> list[str]:
