@@ -199,6 +199,7 @@ class Setup:
             table.categorical, table.task, table.classes,
             None if table.inclusion is None else table.inclusion[fold.train],
             None if self.groups is None else self.groups[fold.train],
+            dates=tuple(c.name for c in table.features if c.kind == "datetime"),
         )  # fmt: skip
         return PoolTask(
             store=store, key=fold.key, known=known, valid=plain.iloc[fold.valid].reset_index(drop=True),

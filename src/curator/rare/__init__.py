@@ -1,7 +1,7 @@
 """Rare cases: slices that must not get worse, and weights that make rare classes count."""
 
 from curator.rare.discover import discover_slices, with_losses
-from curator.rare.regions import high_loss_regions
+from curator.rare.regions import LEAST_SUPPORT, drawn_in, high_loss_regions
 from curator.rare.rules import AllOf, Term
 from curator.rare.slices import LEAST_GUARDED_ROWS, LEAST_HOLDOUT_ROWS, Slice, declared_slices
 from curator.rare.weights import class_shares, class_weights, hard_weights, odds_weights
@@ -9,6 +9,7 @@ from curator.rare.weights import class_shares, class_weights, hard_weights, odds
 __all__ = [
     "LEAST_GUARDED_ROWS",
     "LEAST_HOLDOUT_ROWS",
+    "LEAST_SUPPORT",
     "AllOf",
     "Slice",
     "Term",
@@ -16,6 +17,7 @@ __all__ = [
     "class_weights",
     "declared_slices",
     "discover_slices",
+    "drawn_in",
     "hard_weights",
     "high_loss_regions",
     "odds_weights",

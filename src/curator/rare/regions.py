@@ -28,7 +28,9 @@ _MOST_ROWS, _MOST_COLUMNS, _MOST_WORDS, _BEST_OF_EACH = 20_000, 60, 20, 5
 _CUTS = (0.02, 0.125, 0.25, 0.5, 0.75, 0.875, 0.98)
 
 
-def high_loss_regions(rows: pd.DataFrame, categorical: Collection[str], losses: np.ndarray) -> list[AllOf]:
+def high_loss_regions(
+    rows: pd.DataFrame, categorical: Collection[str], losses: np.ndarray, group: np.ndarray | None = None
+) -> list[AllOf]:
     """Return regions of one or two conditions that lose most, by SliceLine's score, at most three, best first.
 
     Sagadeeva and Boehm, "SliceLine: fast, linear-algebra-based slice finding for ML model debugging", SIGMOD 2021. With
@@ -42,15 +44,19 @@ def high_loss_regions(rows: pd.DataFrame, categorical: Collection[str], losses: 
         The columns that hold words.
     losses : array of shape (n,)
         Finite, at least 0; of rows that the model has not seen.
+    group : int array of shape (n,), optional
+        Rows of a group are taken to lose alike, so that they count as one for what is chance.
     """
     step = max(1, -(-len(rows) // _MOST_ROWS))
     rows, losses = rows.iloc[::step], losses[::step]
+    unit = np.arange(len(rows)) if group is None else np.unique(group[::step], return_inverse=True)[1]
     least = max(LEAST_SUPPORT, round(LEAST_SHARE * len(rows)))
     if len(rows) < 4 * least or losses.mean() <= 0:
         return []
-    mean = float(losses.mean())
-    capped = np.minimum(losses, LOSS_CAP * mean)
-    spread, usual = float(capped.std()), LEAST_LIFT * float(capped.mean())
+    mean, capped, usual = float(losses.mean()), _capped(losses), _usual(losses)
+    spread = float(capped.std())
+    if spread <= 1e-9 * usual:
+        return []
     found: list[AllOf] = []
     taken = np.zeros(len(rows), dtype=bool)
     rules, looked_at = _best_rules(_binned(rows, categorical), losses, least)
@@ -58,29 +64,39 @@ def high_loss_regions(rows: pd.DataFrame, categorical: Collection[str], losses: 
         member = rule.marks(rows, losses)
         # What is there already does not make a region that holds it one more.
         inside = member & ~taken
-        n = int(inside.sum())
-        if n < max(least, member.sum() / 2):
+        n = len(np.unique(unit[inside]))
+        if inside.sum() < max(least, member.sum() / 2) or n < LEAST_SUPPORT:
             continue
         chance = _errors(capped, n, looked_at) * spread / n**0.5
         if capped[inside].mean() - usual >= chance and losses[inside].mean() >= LEAST_LIFT * mean:
-            found.append(_drawn_in(rule, rows[inside], capped[inside] - usual, least))
+            found.append(rule)
             taken |= member
         if len(found) == MOST_REGIONS:
             break
     return found
 
 
-def _drawn_in(rule: AllOf, rows: pd.DataFrame, excess: np.ndarray, least: int) -> AllOf:
+def drawn_in(region: AllOf, rows: pd.DataFrame, losses: np.ndarray) -> AllOf:
     """Return a region with its bounds, which lie at quantiles of whole columns, drawn in to where losses are high.
 
-    Each bound goes to where the rows that it leaves have most `excess` in all, as long as there are enough of them.
+    Each bound goes to where the rows that it leaves lose most in all beyond what a region must. They are ten at least.
     """
-    terms = list(rule.terms)
+    excess = _capped(losses) - _usual(losses)
+    terms = list(region.terms)
     for k in range(len(terms)):
         for end in ("low", "high"):
-            inside = AllOf(tuple(terms)).marks(rows, excess)
-            terms[k] = _with_bound(terms[k], end, rows[terms[k].column][inside], excess[inside], least)
+            inside = AllOf(tuple(terms)).marks(rows, losses)
+            terms[k] = _with_bound(terms[k], end, rows[terms[k].column][inside], excess[inside], LEAST_SUPPORT)
     return AllOf(tuple(terms))
+
+
+def _capped(losses: np.ndarray) -> np.ndarray:
+    return np.asarray(np.minimum(losses, LOSS_CAP * losses.mean()))
+
+
+def _usual(losses: np.ndarray) -> float:
+    """Return what a region must lose at least to be one of high loss."""
+    return LEAST_LIFT * float(_capped(losses).mean())
 
 
 def _with_bound(term: Term, end: Literal["low", "high"], own: pd.Series, excess: np.ndarray, least: int) -> Term:

@@ -76,6 +76,8 @@ class TrainingRows:
         Rows that belong together.
     slices : bool array of shape (n, n_slices), optional
         Which rows are in which slice, for the source that makes candidates within them.
+    dates : tuple of str
+        The columns that hold dates, as numbers.
     """
 
     rows: pd.DataFrame
@@ -87,6 +89,7 @@ class TrainingRows:
     inclusion: np.ndarray | None = None
     group: np.ndarray | None = None
     slices: np.ndarray | None = None
+    dates: tuple[str, ...] = ()
 
     @property
     def has_classes(self) -> bool:
@@ -123,7 +126,8 @@ class TrainingRows:
         """Return the SHA-256 of everything here."""
         import pandas as pd
 
-        found = hashlib.sha256(repr((list(self.rows.columns), self.categorical, self.task, self.classes)).encode())
+        what = (list(self.rows.columns), self.categorical, self.dates, self.task, self.classes)
+        found = hashlib.sha256(repr(what).encode())
         found.update(pd.util.hash_pandas_object(self.rows, index=False).to_numpy().tobytes())
         found.update(np.ascontiguousarray(self.y).tobytes())
         found.update(np.ascontiguousarray(self.weight, dtype=float).tobytes())

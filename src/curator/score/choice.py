@@ -31,7 +31,7 @@ class ChoiceTask(FolderTask):
     def teacher(self) -> Teacher:
         """Return a teacher that has learned nothing yet."""
         known = self.known
-        return Teacher(known.task, len(known.classes), known.categorical, self.seed, self.faculty)
+        return Teacher(known.task, len(known.classes), known.categorical, self.seed, self.faculty, known.dates)
 
 
 def choose_teacher(task: ChoiceTask) -> None:
@@ -73,5 +73,5 @@ def _load_choice(folder: Path) -> Choice:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         regions = tuple(AllOf(tuple(Term(**term) for term in terms)) for terms in about["regions"])
         return Choice(about["weights"], np.load(folder / "out_of_fold.npy", allow_pickle=False), regions)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise damaged(folder, error) from None

@@ -2,7 +2,7 @@
 
 An ensemble chosen by its mean loss may be wrong wherever few rows say so: the edge cases that it is too smooth to see.
 Labels from such a teacher would teach the opposite of what the table holds. Its losses on rows that it has not seen
-tell where that is. Predictions there are then those of models that have seen the other rows alone, calibrated by the
+tell where that is. Predictions there are then those of models that have seen the other rows alone, corrected by the
 region's own: these are new to such models, however many they are, while a model that has seen some of them may be right
 by now. After Kim, Ghorbani and Zou, "Multiaccuracy: black-box post-processing for fairness in classification" (AIES
 2019), with regions found by SliceLine's score.
@@ -10,18 +10,18 @@ by now. After Kim, Ghorbani and Zou, "Multiaccuracy: black-box post-processing f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from curator.rare import AllOf
+from curator.rare import LEAST_SUPPORT, AllOf
 
 if TYPE_CHECKING:
     import pandas as pd
 
-# Standard deviations of the prior: of the slope around 1, and of each class's shift in log odds around 0.
+# Standard deviations of the prior with two classes: of the slope around 1, and of each class's shift around 0.
 _SLOPE_SD, _SHIFT_SD = 1.0, 1.0
 # Probabilities nearer to 0 than this are as good as it: a teacher that is wrong where it is sure is not surer.
 _LEAST_CHANCE = 1e-3
@@ -31,23 +31,10 @@ _LEAST_ERRORS, _LEAST_SHARE = 2.0, 0.25
 
 @dataclass(frozen=True)
 class Correction:
-    """A region, and what is made of predictions there.
-
-    At classification, log probabilities times `slope`, plus a `shift` a class, renormalised: a slope below 0 turns
-    labels round. At regression, the distance from `centre` times `slope`, plus `shift`.
-    """
+    """A region, and what is made of predictions there: of shape (m, n_classes) or (m,), and returned so."""
 
     region: AllOf
-    slope: float
-    shift: tuple[float, ...]
-    centre: float = 0.0
-
-    def of(self, prediction: np.ndarray) -> np.ndarray:
-        """Return predictions within the region as they should be; shape as given, (m, n_classes) or (m,)."""
-        if prediction.ndim == 1:
-            moved: np.ndarray = self.centre + self.slope * (prediction - self.centre) + self.shift[0]
-            return moved
-        return _softmax(self.slope * _logs(prediction) + np.asarray(self.shift))
+    of: Callable[[np.ndarray], np.ndarray]
 
 
 def first_region(rows: pd.DataFrame, regions: Sequence[AllOf]) -> np.ndarray:
@@ -67,8 +54,12 @@ def corrected(prediction: np.ndarray, rows: pd.DataFrame, corrections: Sequence[
     return found
 
 
-def fit_correction(region: AllOf, y: np.ndarray, weight: np.ndarray, prediction: np.ndarray) -> Correction:
+def fit_correction(y: np.ndarray, weight: np.ndarray, prediction: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """Return what is to be made of predictions within a region.
+
+    Of two classes, log odds are given another slope, below 0 where labels are the other way round, and a shift. Of
+    several, what was one class becomes what the region's rows are where the ensemble says it. Numbers are moved along a
+    line. Each is held back toward no correction at all.
 
     Parameters
     ----------
@@ -78,11 +69,13 @@ def fit_correction(region: AllOf, y: np.ndarray, weight: np.ndarray, prediction:
         By models that have seen no row of the region, as those whose predictions are to be corrected.
     """
     share = weight / weight.mean() if weight.sum() > 0 else np.ones(len(y))
-    return (_shifted if prediction.ndim == 1 else _recalibrated)(region, y, share, prediction)
+    if prediction.ndim == 1:
+        return _along_a_line(y, share, prediction)
+    return (_recalibrated if prediction.shape[1] == 2 else _exchanged)(y, share, prediction)
 
 
 def corrected_by_others(
-    region: AllOf, y: np.ndarray, weight: np.ndarray, prediction: np.ndarray, group: np.ndarray | None
+    y: np.ndarray, weight: np.ndarray, prediction: np.ndarray, group: np.ndarray | None = None
 ) -> np.ndarray:
     """Return each row's prediction, corrected by what other rows of the region (and other groups) say."""
     blocks = np.arange(len(y)) if group is None else np.unique(group, return_inverse=True)[1]
@@ -91,27 +84,43 @@ def corrected_by_others(
     for k in range(_FOLDS):
         own, rest = fold == k, fold != k
         if own.any() and rest.any():
-            found[own] = fit_correction(region, y[rest], weight[rest], prediction[rest]).of(prediction[own])
+            found[own] = fit_correction(y[rest], weight[rest], prediction[rest])(prediction[own])
     return found
 
 
-def is_better(y: np.ndarray, weight: np.ndarray, before: np.ndarray, after: np.ndarray) -> bool:
+def is_better(
+    y: np.ndarray, weight: np.ndarray, before: np.ndarray, after: np.ndarray, group: np.ndarray | None = None
+) -> bool:
     """Whether predictions of rows that were not seen have become much better.
 
     By two standard errors, and by a quarter of their loss at least: the correction takes the region's rows away from
-    what the other models learn from, which a region that is merely harder than others does not repay.
+    what the other models learn from, which a region that is merely a little harder than others does not repay. Rows of
+    a group are one; with fewer than ten rows (or groups) that weigh anything nothing is known.
     """
-    if len(y) < 2 or not weight.sum() > 0:
+    if not weight.sum() > 0:
         return False
-    share = weight / weight.sum()
-    loss, gains = losses_of(y, before), losses_of(y, before) - losses_of(y, after)
+    unit = np.arange(len(y)) if group is None else np.unique(group, return_inverse=True)[1]
+    loss, gain = losses_of(y, before), losses_of(y, before) - losses_of(y, after)
+    held = np.bincount(unit, weights=weight)
+    gains = np.bincount(unit, weights=weight * gain)[held > 0] / held[held > 0]
+    share = held[held > 0] / held.sum()
+    effective = 1 / float((share**2).sum())
+    if effective < LEAST_SUPPORT - 1e-6:
+        return False
     mean = float((share * gains).sum())
-    error = float(np.sqrt((share**2 * (gains - mean) ** 2).sum() * len(gains) / (len(gains) - 1)))
-    return mean > max(_LEAST_ERRORS * error, _LEAST_SHARE * float((share * loss).sum()))
+    error = float(np.sqrt((share**2 * (gains - mean) ** 2).sum() * effective / (effective - 1)))
+    return mean > max(_LEAST_ERRORS * error, _LEAST_SHARE * float(np.average(loss, weights=weight)))
 
 
-def _recalibrated(region: AllOf, y: np.ndarray, weight: np.ndarray, prediction: np.ndarray) -> Correction:
-    """Return the most likely slope and shifts, given the priors around no correction at all."""
+def losses_of(y: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """Return each row's log loss, or squared error; shape (n,)."""
+    if prediction.ndim == 1:
+        return np.asarray((y - prediction) ** 2)
+    return np.asarray(-np.log(np.clip(prediction[np.arange(len(y)), y], _LEAST_CHANCE, None)))
+
+
+def _recalibrated(y: np.ndarray, weight: np.ndarray, prediction: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Return the most likely slope and shifts of log odds, given the priors around no correction at all."""
     from scipy.optimize import minimize
 
     logs, classes = _logs(prediction), prediction.shape[1]
@@ -126,10 +135,22 @@ def _recalibrated(region: AllOf, y: np.ndarray, weight: np.ndarray, prediction: 
         return float(loss + prior), np.concatenate([[slope], off.sum(axis=0) + theta[1:] / _SHIFT_SD**2])
 
     best = minimize(cost, np.concatenate([[1.0], np.zeros(classes)]), jac=True, method="L-BFGS-B").x
-    return Correction(region, float(best[0]), tuple(float(v) for v in best[1:]))
+    return lambda given: _softmax(best[0] * _logs(given) + best[1:])
 
 
-def _shifted(region: AllOf, y: np.ndarray, weight: np.ndarray, prediction: np.ndarray) -> Correction:
+def _exchanged(y: np.ndarray, weight: np.ndarray, prediction: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what the rows are of which the ensemble says a class, beside one row that is of that class.
+
+    A class that no row of the region has, and that the ensemble does not expect there, stays as unlikely as it is.
+    """
+    classes = prediction.shape[1]
+    counts = np.eye(classes)
+    np.add.at(counts.T, y, weight[:, None] * prediction)
+    becomes = counts / counts.sum(axis=1, keepdims=True)
+    return lambda given: np.asarray(given @ becomes)
+
+
+def _along_a_line(y: np.ndarray, weight: np.ndarray, prediction: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
     """Return the line through the region's errors, held back as by one row that has none and by one unit of slope."""
     errors = y - prediction
     centre = float(np.average(prediction, weights=weight))
@@ -138,14 +159,7 @@ def _shifted(region: AllOf, y: np.ndarray, weight: np.ndarray, prediction: np.nd
     spread = float((weight * distance**2).sum())
     steeper = float((weight * distance * errors).sum()) / (spread + noise / _SLOPE_SD**2) if spread > 0 else 0.0
     shift = float((weight * errors).sum()) / (float(weight.sum()) + 1.0)
-    return Correction(region, 1.0 + steeper, (shift,), centre)
-
-
-def losses_of(y: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """Return each row's log loss, or squared error; shape (n,)."""
-    if prediction.ndim == 1:
-        return np.asarray((y - prediction) ** 2)
-    return np.asarray(-np.log(np.clip(prediction[np.arange(len(y)), y], _LEAST_CHANCE, None)))
+    return lambda given: np.asarray(given + steeper * (given - centre) + shift)
 
 
 def _logs(prediction: np.ndarray) -> np.ndarray:

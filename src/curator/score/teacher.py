@@ -15,9 +15,17 @@ import numpy as np
 
 from curator.errors import CuratorError, reason_of
 from curator.estimators import Estimator, predict
-from curator.rare import AllOf, high_loss_regions
+from curator.rare import AllOf, drawn_in, high_loss_regions
 from curator.records import TaskType
-from curator.score.regional import corrected, corrected_by_others, first_region, fit_correction, is_better, losses_of
+from curator.score.regional import (
+    Correction,
+    corrected,
+    corrected_by_others,
+    first_region,
+    fit_correction,
+    is_better,
+    losses_of,
+)
 from curator.table import ENCODERS, Encoding
 from curator.versions import check_same_code
 
@@ -141,9 +149,11 @@ class Teacher:
     """
 
     def __init__(
-        self, task: TaskType, n_classes: int, categorical: tuple[str, ...], seed: int, faculty: Faculty | None = None
-    ) -> None:
+        self, task: TaskType, n_classes: int, categorical: tuple[str, ...], seed: int, faculty: Faculty | None = None,
+        dates: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
         self.task, self.n_classes, self.categorical, self.seed = task, n_classes, categorical, seed
+        self._dates = dates
         self._faculty = faculty or Faculty()
 
     def fit(self, rows: pd.DataFrame, y: np.ndarray, weight: np.ndarray, group: np.ndarray | None = None) -> Teacher:
@@ -193,7 +203,9 @@ class Teacher:
         place = first_region(rows, choice.regions)
         self._train(rows[place < 0], y[place < 0], weight[place < 0], choice.weights)
         self.corrections = tuple(
-            fit_correction(region, y[place == k], weight[place == k], self._ensemble(rows[place == k]))
+            Correction(
+                region, fit_correction(y[place == k], weight[place == k], self._ensemble(rows[place == k]))
+            )
             for k, region in enumerate(choice.regions)
         )
         return self
@@ -211,22 +223,37 @@ class Teacher:
         self, choice: Choice, rows: pd.DataFrame, y: np.ndarray, weight: np.ndarray, group: np.ndarray | None
     ) -> Choice:
         """Return the choice with the regions in which predictions are better once they are corrected."""
-        out_of_fold = choice.out_of_fold
-        regions = high_loss_regions(rows, self.categorical, losses_of(y, out_of_fold))
-        place = first_region(rows, regions)
-        outside = place < 0
-        if not regions or (self.task != "regression" and len(np.unique(y[outside])) < 2):
-            return choice
-        self._train(rows[outside], y[outside], weight[outside], choice.weights)
-        found, kept = out_of_fold.copy(), []
-        for k, region in enumerate(regions):
-            own = place == k
-            parts, together = (y[own], weight[own]), None if group is None else group[own]
-            after = corrected_by_others(region, *parts, self._ensemble(rows[own]), together)
-            if is_better(*parts, out_of_fold[own], after):
-                found[own] = after
-                kept.append(region)
-        return replace(choice, out_of_fold=found, regions=tuple(kept))
+        before = choice.out_of_fold
+        losses = losses_of(y, before)
+        # A region of the past is of no use.
+        known = rows.drop(columns=[*self._dates])
+        found = high_loss_regions(known, self.categorical, losses, group)
+        regions: tuple[AllOf, ...] = ()
+        kept = tuple(drawn_in(region, known, losses) for region in found)
+        while kept != regions:
+            # Rows that two regions share are the first one's, so that each is judged among those that stay with it.
+            regions, after = kept, before.copy()
+            place = first_region(rows, regions)
+            if not self._can_learn_outside(y, place):
+                return choice
+            try:
+                self._train(rows[place < 0], y[place < 0], weight[place < 0], choice.weights)
+            except CuratorError:  # a model of one's own may need the rows that it is not given
+                return choice
+            for k in range(len(regions)):
+                own = place == k
+                parts, together = (y[own], weight[own]), None if group is None else group[own]
+                by_others = corrected_by_others(*parts, self._ensemble(rows[own]), together)
+                if is_better(*parts, before[own], by_others, together):
+                    after[own] = by_others
+                else:
+                    kept = tuple(r for r in kept if r != regions[k])
+        return replace(choice, out_of_fold=after, regions=regions) if regions else choice
+
+    def _can_learn_outside(self, y: np.ndarray, place: np.ndarray) -> bool:
+        """Whether the rows outside of all regions have every class, or are some at least."""
+        outside = y[place < 0]
+        return len(outside) > 0 and (self.task == "regression" or len(np.unique(outside)) == len(np.unique(y)))
 
     def predict(self, rows: pd.DataFrame) -> np.ndarray:
         """Return class probabilities, shape (m, n_classes), or values, shape (m,)."""

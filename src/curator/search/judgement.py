@@ -29,10 +29,9 @@ def select(
 
     The best of many noisy estimates looks better than it is, the more so the fewer the rows. So there is an anchor, the
     plan that does best over many tables, and what the folds say must be clear before it is given up: it is selected
-    unless the raw best is ahead of it by more than two standard errors. Then the raw best is, or real rows alone, where
-    they are within one standard error of it; these are also the anchor where there is no other. The error is that of
-    the paired difference: trials share their folds, so that most of what moves one moves the other too. `folds` is the
-    number of folds of one repetition; more repetitions make no more independent rows.
+    unless it is behind the raw best by more than two standard errors (of the mean, or of the trimmed one). Then the raw
+    best is, or real rows alone, where they are as near to it as `near_best` says; real rows are also the anchor where
+    there is no other. `folds` is the number of folds of one repetition; more repetitions make no more independent rows.
 
     `mean` is the trial of `average_plan`: where it is there, it is selected if it is within one standard error of the
     best.
@@ -45,7 +44,7 @@ def select(
         return _on_the_front(trials, near, folds), best
     real = next((t for t in trials if t.plan.real_only and t.state == "complete"), None)
     given = anchor if anchor is not None and anchor.feasible else real
-    if given is not None and best.delta - given.delta <= GIVEN_UP * _paired_error(best, given, folds):
+    if given is not None and not _behind(best, given, folds, GIVEN_UP):
         return given, best
     return next((t for t in near if t.plan.real_only), best), best
 
@@ -130,10 +129,10 @@ def average_plan(trials: Sequence[Trial], count: int, folds: int | None = None) 
     return mean.canonical(), len(plans)
 
 
-def _behind(best: Trial, other: Trial, folds: int | None) -> bool:
+def _behind(best: Trial, other: Trial, folds: int | None, errors: float = 1.0) -> bool:
     differences = np.subtract(best.deltas, other.deltas).tolist()
     middle, error = trimmed_mean(differences, folds)
-    return best.delta - other.delta > standard_error(differences, folds) or middle > error
+    return best.delta - other.delta > errors * standard_error(differences, folds) or middle > errors * error
 
 
 def _paired_error(one: Trial, other: Trial, folds: int | None = None) -> float:
