@@ -508,3 +508,18 @@ class Harmful(Noise):
         made = self.rows.sample(n, replace=True, random_state=seed, ignore_index=True)
         turned = made["__target__"].map({"yes": "no", "no": "yes"})
         return made.assign(__target__=made["__target__"].where(made["word"] == "common", turned))
+
+
+@pytest.mark.parametrize(("labels", "anchored"), [("search", True), ("keep", False)])
+def test_the_choice_starts_from_the_relabelled_mix(monkeypatch, tmp_path, labels, anchored):
+    told = []
+
+    def select(trials, folds=None, mean=None, anchor=None):
+        told.append(anchor)
+        return trials[0], trials[0]
+
+    monkeypatch.setattr(selection, "select", select)
+    curate(recipe(tmp_path, labels=labels, search={"trials": 3, "max_ratio": 2}), table(), jobs=1)
+    assert [None if a is None else (a.name, a.plan.labels, a.plan.ratio) for a in told] == [
+        ("relabelled_2x", "relabel", 2.0) if anchored else None
+    ]
