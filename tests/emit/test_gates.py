@@ -83,7 +83,7 @@ def _table(rows=240, seed=0):
     return pd.DataFrame({"x": x, "word": word, "y": np.where(x + rng.normal(size=rows) > 0.4, "yes", "no")})
 
 
-def _most(trials, folds=None, mean=None):
+def _most(trials, folds=None, mean=None, anchor=None):
     most = max((t for t in trials if t.state == "complete"), key=lambda t: (t.plan.ratio, t.plan.mass))
     return most, most
 
