@@ -272,4 +272,6 @@ def test_every_drawn_setting_can_be_fitted(name):
     X, _, signal, codes = encoded(estimator.encoding)
     y = (signal > 1).astype(int) if task == "binary" else signal
     for draw in tuning_draws(tuning_space(spec(name)), 3, 0):
-        fit(estimator.with_params({**draw, **QUICK.get(name, {})}), X, y, None, seed=0, categorical=codes)
+        model = fit(estimator.with_params({**draw, **QUICK.get(name, {})}), X, y, None, seed=0, categorical=codes)
+        found = predict(model, X, 2 if task == "binary" else 0)
+        assert np.isfinite(found.value if found.chance is None else found.chance).all()

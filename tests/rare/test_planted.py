@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from curator.guard import find_slices
 from curator.prepare import prepare
 from curator.progress import Silent
 from curator.records import MixPlan, Trial
+from curator.score.teacher import Teacher
 
 FEATURES = ["load", "speed", "site", "age"]
 # The region: one site of three, and the fastest of its rows.
@@ -104,6 +106,18 @@ def test_what_people_do_without_a_guard_hurts_it(table, unseen, tmp_path, monkey
     )  # fmt: skip
     assert (data["origin"] == "gaussian_copula").sum() > 4 * len(table)
     assert recall(data, data["sample_weight"], unseen) <= recall(table, None, unseen) - 0.2
+
+
+@pytest.mark.integration
+def test_the_teacher_has_its_labels_by_its_corrections_alone(table, unseen):
+    features, y = table[FEATURES], (table["y"] == "yes").to_numpy().astype(int)
+    teacher = Teacher("binary", 2, ("site",), 0)
+    choice = teacher.choose(features, y, np.ones(len(y)))
+    own = (unseen["y"] == "yes").to_numpy()
+    teachers = (teacher.train(features, y, np.ones(len(y)), c) for c in (choice, replace(choice, regions=())))
+    right = [float(((t.predict(unseen[FEATURES])[:, 1] > 0.5) == own).mean()) for t in teachers]
+    assert right[0] >= 0.9
+    assert right[1] <= 0.2
 
 
 @pytest.mark.integration

@@ -50,6 +50,8 @@ def show_run(run: Run, console: Console) -> None:
         console.print(f"More rows: {growth}", markup=False, highlight=False)
     transfer = transfer_words(results)
     if transfer:
+        # Beside the table above, which has plain signs.
+        transfer = transfer.replace("\N{MINUS SIGN}", "-")
         console.print(f"For other models: {transfer}", markup=False, highlight=False)
     privacy = privacy_words(results)
     if privacy:
