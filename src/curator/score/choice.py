@@ -11,6 +11,7 @@ import numpy as np
 
 from curator.parallel import FolderTask
 from curator.rare import AllOf, Term
+from curator.score.calibration import Calibration
 from curator.score.candidates import ABOUT, TrainingRows, damaged, write_arrays
 from curator.score.teacher import Choice, Faculty, Teacher
 
@@ -41,7 +42,10 @@ def choose_teacher(task: ChoiceTask) -> None:
     started, known = time.perf_counter(), task.known
     choice = task.teacher().choose(known.rows, known.y, known.weight, known.group)
     regions = [[asdict(term) for term in region.terms] for region in choice.regions]
-    about = {"weights": dict(choice.weights), "regions": regions, "seconds": time.perf_counter() - started}
+    about = {
+        "weights": dict(choice.weights), "regions": regions, "calibration": asdict(choice.calibration),
+        "seconds": time.perf_counter() - started,
+    }  # fmt: skip
     write_arrays(task.folder, {"out_of_fold": choice.out_of_fold}, about)
 
 
@@ -72,6 +76,9 @@ def _load_choice(folder: Path) -> Choice:
     try:
         about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
         regions = tuple(AllOf(tuple(Term(**term) for term in terms)) for terms in about["regions"])
-        return Choice(about["weights"], np.load(folder / "out_of_fold.npy", allow_pickle=False), regions)
+        fitted = about["calibration"]
+        calibration = Calibration(fitted["slope"], fitted["shift"], tuple(fitted["absent"]))
+        out_of_fold = np.load(folder / "out_of_fold.npy", allow_pickle=False)
+        return Choice(about["weights"], out_of_fold, regions, calibration)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise damaged(folder, error) from None

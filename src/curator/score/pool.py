@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 # Raised when the meaning of a cached folder changes, so that older ones are not taken for newer ones.
-CACHE_VERSION = 4
+CACHE_VERSION = 5
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -97,26 +97,40 @@ def is_better(
     what the other models learn from, which a region that is merely a little harder than others does not repay. Rows of
     a group are one; with fewer than ten rows (or groups) that weigh anything nothing is known.
     """
+    loss = losses_of(y, before)
+    gain = mean_gain(weight, loss - losses_of(y, after), group)
+    return gain is not None and gain.mean > max(
+        _LEAST_ERRORS * gain.error, _LEAST_SHARE * float(np.average(loss, weights=weight))
+    )
+
+
+class Gain(NamedTuple):
+    """A mean over rows, or groups, with its standard error."""
+
+    mean: float
+    error: float
+
+
+def mean_gain(weight: np.ndarray, gain: np.ndarray, group: np.ndarray | None = None) -> Gain | None:
+    """Return the weighted mean of rows' gains, shape (n,), rows of a group being one; None if too few weigh."""
     if not weight.sum() > 0:
-        return False
-    unit = np.arange(len(y)) if group is None else np.unique(group, return_inverse=True)[1]
-    loss, gain = losses_of(y, before), losses_of(y, before) - losses_of(y, after)
+        return None
+    unit = np.arange(len(gain)) if group is None else np.unique(group, return_inverse=True)[1]
     held = np.bincount(unit, weights=weight)
     gains = np.bincount(unit, weights=weight * gain)[held > 0] / held[held > 0]
     share = held[held > 0] / held.sum()
     effective = 1 / float((share**2).sum())
     if effective < LEAST_SUPPORT - 1e-6:
-        return False
+        return None
     mean = float((share * gains).sum())
-    error = float(np.sqrt((share**2 * (gains - mean) ** 2).sum() * effective / (effective - 1)))
-    return mean > max(_LEAST_ERRORS * error, _LEAST_SHARE * float(np.average(loss, weights=weight)))
+    return Gain(mean, float(np.sqrt((share**2 * (gains - mean) ** 2).sum() * effective / (effective - 1))))
 
 
-def losses_of(y: np.ndarray, prediction: np.ndarray) -> np.ndarray:
-    """Return each row's log loss, or squared error; shape (n,)."""
+def losses_of(y: np.ndarray, prediction: np.ndarray, *, least: float = _LEAST_CHANCE) -> np.ndarray:
+    """Return each row's log loss, probabilities below `least` counting as it, or squared error; shape (n,)."""
     if prediction.ndim == 1:
         return np.asarray((y - prediction) ** 2)
-    return np.asarray(-np.log(np.clip(prediction[np.arange(len(y)), y], _LEAST_CHANCE, None)))
+    return np.asarray(-np.log(np.clip(prediction[np.arange(len(y)), y], least, None)))
 
 
 def _recalibrated(y: np.ndarray, weight: np.ndarray, prediction: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:

@@ -17,6 +17,7 @@ from curator.errors import CuratorError, reason_of
 from curator.estimators import Estimator, predict
 from curator.rare import AllOf, drawn_in, high_loss_regions
 from curator.records import TaskType
+from curator.score.calibration import AS_IT_IS, Calibration, fit_calibration
 from curator.score.regional import (
     Correction,
     corrected,
@@ -128,11 +129,12 @@ def library(task: TaskType) -> list[Member]:
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """Which models make a teacher, with the share of each; where it is put right; what it says of rows not seen."""
+    """Which models make a teacher, with the share of each; how it is put right; what it says of rows not seen."""
 
     weights: Mapping[str, float]
     out_of_fold: np.ndarray
     regions: tuple[AllOf, ...] = ()
+    calibration: Calibration = AS_IT_IS
 
 
 class Teacher:
@@ -195,13 +197,15 @@ class Teacher:
         chosen = {running[i]: share for i, share in self._select(guesses[running], y, weight).items()}
         mean = np.asarray(sum(share * guesses[i] for i, share in chosen.items()))
         shares = {members[i].name: float(share) for i, share in chosen.items()}
-        return self._put_right(Choice(shares, mean), rows, y, weight, group)
+        calibration = fit_calibration(y, weight, mean, group)
+        choice = Choice(shares, calibration.of(mean), calibration=calibration)
+        return self._put_right(choice, rows, y, weight, group)
 
     def train(self, rows: pd.DataFrame, y: np.ndarray, weight: np.ndarray, choice: Choice) -> Teacher:
         """Train the chosen members on all rows."""
         self.weights, self.out_of_fold = choice.weights, choice.out_of_fold
         place = first_region(rows, choice.regions)
-        self._train(rows[place < 0], y[place < 0], weight[place < 0], choice.weights)
+        self._train(rows[place < 0], y[place < 0], weight[place < 0], choice)
         self.corrections = tuple(
             Correction(
                 region, fit_correction(y[place == k], weight[place == k], self._ensemble(rows[place == k]))
@@ -210,14 +214,15 @@ class Teacher:
         )
         return self
 
-    def _train(self, rows: pd.DataFrame, y: np.ndarray, weight: np.ndarray, shares: Mapping[str, float]) -> None:
+    def _train(self, rows: pd.DataFrame, y: np.ndarray, weight: np.ndarray, choice: Choice) -> None:
+        self._calibration = choice.calibration
         self._encoders = {name: kind(self.categorical).fit(rows) for name, kind in ENCODERS.items()}
         self._members = []
         for member in self._faculty.members(self.task):
-            if member.name in shares:
+            if member.name in choice.weights:
                 encoder = self._encoders[member.encoding]
                 model = self._fit(member, encoder.categorical, encoder.transform(rows), y, weight)
-                self._members.append((member, model, shares[member.name]))
+                self._members.append((member, model, choice.weights[member.name]))
 
     def _put_right(
         self, choice: Choice, rows: pd.DataFrame, y: np.ndarray, weight: np.ndarray, group: np.ndarray | None
@@ -237,7 +242,7 @@ class Teacher:
             if not self._can_learn_outside(y, place):
                 return choice
             try:
-                self._train(rows[place < 0], y[place < 0], weight[place < 0], choice.weights)
+                self._train(rows[place < 0], y[place < 0], weight[place < 0], choice)
             except CuratorError:  # a model of one's own may need the rows that it is not given
                 return choice
             for k in range(len(regions)):
@@ -264,7 +269,7 @@ class Teacher:
     def _ensemble(self, rows: pd.DataFrame) -> np.ndarray:
         encoded = {name: encoder.transform(rows) for name, encoder in self._encoders.items()}
         total: np.ndarray = sum(share * self._guess(m, model, encoded[m.encoding]) for m, model, share in self._members)  # type: ignore[assignment]
-        return total
+        return self._calibration.of(total)
 
     def _inner_folds(self, y: np.ndarray, group: np.ndarray | None = None) -> list[tuple[np.ndarray, np.ndarray]]:
         from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
