@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import platform
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -90,6 +91,21 @@ def main(name: str, cases: Mapping[str, Case], after: Callable[[], None] | None 
     close(figures)
 
 
+def grid_parser(name: str, *, seeds: int) -> argparse.ArgumentParser:
+    """Return the arguments of a benchmark that fills a CSV, cell by cell: tables, sizes, seeds."""
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}")
+    parser.add_argument("--only", action="append", metavar="TABLE",
+                        help="a table of --data, FILE.csv:TARGET, or openml:NAME[@VERSION]; repeatable")  # fmt: skip
+    parser.add_argument("--data", type=Path, help="a folder of tables")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks-out"), help="where the CSV goes")
+    parser.add_argument("--docs", action="store_true", help="write the figures into docs/benchmarks.md")
+    parser.add_argument("--rows", type=int, action="append", help="how many real rows the arms get; repeatable")
+    parser.add_argument("--seeds", type=int, default=seeds, help=f"by default {seeds}")
+    parser.add_argument("--trials", type=int, help="of each search; by default 100, with --quick 20")
+    parser.add_argument("--jobs", type=int, default=2)
+    return parser
+
+
 def close(figures: Sequence[Figure]) -> None:
     """Print the closing JSON line, and exit with 1 where a target is missed."""
     holds = all(f.holds for f in figures)
@@ -111,37 +127,28 @@ def line(f: Figure) -> str:
     return f"{f.case:<10} {f.name:<44} {f.value:>10.3f} {f.unit:<5}{target}{'  ' + f.note if f.note else ''}"
 
 
-def write_docs(name: str, figures: Sequence[Figure], commands: Mapping[str, str]) -> None:
-    """Put the figures into the benchmark's table; rows of cases that were not run stay as they are.
+def write_docs(name: str, figures: Sequence[Figure], commands: Mapping[str, str], docs: Path = DOCS) -> None:
+    """Put the figures into the benchmark's section, a table a case; cases that were not run stay as they are.
 
     Parameters
     ----------
     commands : mapping of str to str
-        By case, in the order of the table, what prints its figures.
+        By case, in the order of the section, what prints its figures.
     """
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
-    before, _, rest = DOCS.read_text(encoding="utf-8").partition(begin)
-    table, _, after = rest.partition(end)
-    rows: dict[str, list[str]] = {}
-    for row in table.splitlines():
-        case = row.strip("| ").split(" | ")[0]
-        if row.startswith("| ") and case in commands:
-            rows.setdefault(case, []).append(row)
+    before, _, rest = docs.read_text(encoding="utf-8").partition(begin)
+    written, _, after = rest.partition(end)
+    parts = re.split(r"^(?=\*\*)", written, flags=re.MULTILINE)
+    tables = {part.split("**")[1]: part.strip() for part in parts if part.strip()}
     machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
     when = f"{datetime.now(UTC):%Y-%m-%d}, {machine}"
     for case in {f.case for f in figures}:
-        command = commands[case]
-        rows[case] = [
-            f"| {f.case} | {f.name} | {f.value:.3g} {f.unit} | {f.bound}{'' if f.holds else ', **missed**'} "
-            f"| {f.note} | {when}: `{command}` |"
+        head = [f"**{case}**, {when}: `{commands[case]}`", "", "| figure | measured | target | note |"]
+        rows = [
+            f"| {f.name} | {f.value:.3g} {f.unit} | {f.bound}{'' if f.holds else ', **missed**'} | {f.note} |"
             for f in figures
             if f.case == case
         ]
-    body = [
-        begin,
-        "| case | figure | measured | target | note | when, where, how |",
-        "|---|---|---|---|---|---|",
-        *(row for case in commands for row in rows.get(case, [])),
-        end,
-    ]
-    DOCS.write_text(before + "\n".join(body) + after, encoding="utf-8")
+        tables[case] = "\n".join([*head, "|---|---|---|---|", *rows])
+    body = "\n\n".join(tables[case] for case in commands if case in tables)
+    docs.write_text(f"{before}{begin}\n{body}\n{end}{after}", encoding="utf-8")

@@ -25,7 +25,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.arms import ABLATIONS, CURATOR, CURATOR_TUNED, MODELS, REAL, RULES, TUNED, Cell, judge
-from benchmarks.common import Figure, close, line, write_docs
+from benchmarks.common import Figure, close, grid_parser, line, write_docs
 from benchmarks.tables import TableSource, table_source
 
 DEFAULT_TABLES = ("adult", "credit_g", "bank_full", "mammography", "sick", "phoneme", "online_shoppers", "page_blocks",
@@ -37,22 +37,13 @@ USED_FOR_DEFAULTS = frozenset({*DEFAULT_TABLES, "credit_default", "yeast"})
 
 def main() -> None:
     """Fill the CSV, and print what it says."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality")
-    parser.add_argument("--only", action="append", metavar="TABLE",
-                        help="a table of --data, FILE.csv:TARGET, or openml:NAME[@VERSION]; repeatable")
-    parser.add_argument("--quick", action="store_true", help="two tables, 300 rows, one seed, two models")
-    parser.add_argument("--data", type=Path, help="a folder of tables")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks-out"), help="where the CSV goes")
-    parser.add_argument("--docs", action="store_true", help="write the figures into docs/benchmarks.md")
-    parser.add_argument("--rows", type=int, action="append", help="rows that the arms get; by default 300 and 1,000")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser = grid_parser("quality", seeds=3)
+    parser.add_argument("--quick", action="store_true", help="two tables, 300 rows, one seed and two models")
     parser.add_argument("--models", action="append", choices=sorted(MODELS), help="by default boosting, linear, forest")
-    parser.add_argument("--trials", type=int, help="of each search; by default 100, with --quick 20")
     parser.add_argument("--naive", action="append", choices=["tvae", "ctgan", "copula_gan"],
                         help="a further synthesizer to add at 1x, minutes a cell; repeatable")
     parser.add_argument("--ablate", action="store_true", help="also search without each dimension in turn")
     parser.add_argument("--untuned", action="store_true", help="without the curator's run with a tuned estimator")
-    parser.add_argument("--jobs", type=int, default=2)
     given = parser.parse_args()
     given.trials = given.trials or (20 if given.quick else 100)
     names = given.only or (QUICK_TABLES if given.quick else DEFAULT_TABLES)
@@ -62,7 +53,7 @@ def main() -> None:
     seeds = range(1 if given.quick else given.seeds)
     given.out.mkdir(parents=True, exist_ok=True)
     path = given.out / "quality.csv"
-    for table, n, seed in itertools.product(tables, rows, seeds):
+    for seed, n, table in itertools.product(seeds, rows, tables):
         for model in models:
             _fill(Cell(table.name, n, seed, model), table, path, given)
         # What models of one table share is of no more use.

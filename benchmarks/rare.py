@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.arms import CURATOR, REAL, Cell, Judged, drawn
-from benchmarks.common import Figure, close, line, write_docs
+from benchmarks.common import Figure, close, grid_parser, line, write_docs
 from benchmarks.tables import TableSource, table_source
 from curator.curate import curate, read_recipe
 from curator.emit.survival import coverage
@@ -53,32 +53,24 @@ TOLERANCE = 0.01
 
 def main() -> None:
     """Fill the CSV, and print what it says."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.rare")
-    parser.add_argument("--only", action="append", metavar="TABLE", help="a table of --data; repeatable")
+    parser = grid_parser("rare", seeds=5)
     parser.add_argument("--quick", action="store_true", help="two tables, 500 rows, one seed, 20 trials")
-    parser.add_argument("--data", type=Path, help="a folder of tables")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks-out"), help="where the CSV goes")
-    parser.add_argument("--docs", action="store_true", help="write the figures into docs/benchmarks.md")
-    parser.add_argument("--rows", type=int, action="append", help="by default 500 and 2,000")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--trials", type=int, default=100)
     parser.add_argument("--feed", action="store_true", help="also run with rare.feed")
-    parser.add_argument("--jobs", type=int, default=2)
     given = parser.parse_args()
     tables = [table_source(name, given.data) for name in given.only or (TABLES[:2] if given.quick else TABLES)]
     given.out.mkdir(parents=True, exist_ok=True)
     path = given.out / "rare.csv"
-    seeds, trials = (1, 20) if given.quick else (given.seeds, given.trials)
+    seeds = 1 if given.quick else given.seeds
+    trials = given.trials or (20 if given.quick else 100)
     rows = given.rows or ([500] if given.quick else [500, 2000])
-    for table, n, seed in itertools.product(tables, rows, range(seeds)):
+    for seed, n, table in itertools.product(range(seeds), rows, tables):
         _fill(Cell(table.name, n, seed, "boosting"), table, path, given, trials)
     figures = summary(pd.read_csv(path))
     for figure in figures:
         print(line(figure))
     if given.docs:
         asked = "".join(f" --{k} {v}" for k in ("only", "rows") for v in getattr(given, k) or ())
-        asked += "".join(f" --{k} {getattr(given, k)}" for k, v in (("seeds", 5), ("trials", 100))
-                         if getattr(given, k) != v)  # fmt: skip
+        asked += "".join(f" --{k} {v}" for k, v, usual in (("seeds", seeds, 5), ("trials", trials, 100)) if v != usual)
         write_docs("rare", figures, {"rare": f"python -m benchmarks.rare --data DIR{asked}"})
     close(figures)
 
@@ -123,7 +115,8 @@ def _judged(
     out = []
     for arm, prediction in predictions.items():
         losses = judged.losses(prediction)
-        by_slice = {name: float(losses[inside].mean()) for name, (_, inside) in marks.items()}
+        shape = np.sqrt if judged.metric.root else np.asarray
+        by_slice = {name: float(shape(losses[inside].mean())) for name, (_, inside) in marks.items()}
         row = {"table": cell.table, "rows": cell.rows, "seed": cell.seed, "arm": arm, **judged.scores(prediction)}
         row["worst_slice"] = max(by_slice.values(), default=float("nan"))
         row |= {f"slice.{k}": by_slice[k] for k, (declared, _) in marks.items() if declared and k in by_slice}

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from benchmarks.common import Figure, write_docs
 from benchmarks.tables import TABLES, table_source
 
 
@@ -45,3 +46,18 @@ def test_tables_of_openml_are_asked_for_by_name_and_version(monkeypatch):
 def test_what_is_no_table_is_told(text):
     with pytest.raises(SystemExit, match=text.split(":")[0]):
         table_source(text, None)
+
+
+def test_figures_are_written_case_by_case(tmp_path):
+    docs = tmp_path / "benchmarks.md"
+    docs.write_text("before\n<!-- b: begin -->\n<!-- b: end -->\nafter\n<!-- c: begin -->\n<!-- c: end -->\n")
+    commands = {"one": "run one", "two": "run two"}
+    write_docs("b", [Figure("two", "size **in all**", 2, "s", 1.0, "x")], commands, docs)
+    write_docs("b", [Figure("one", "size", 1, "s", 1.0), Figure("one", "length", 5, "m")], commands, docs)
+    write_docs("b", [Figure("two", "size", 0.5, "s", 1.0, "better")], commands, docs)
+    text = docs.read_text()
+    assert text.startswith("before\n<!-- b: begin -->\n**one**, ")
+    assert text.endswith("| better |\n<!-- b: end -->\nafter\n<!-- c: begin -->\n<!-- c: end -->\n")
+    assert text.count("run one") == text.count("run two") == 1
+    assert "| size | 1 s | at most 1 |  |\n| length | 5 m |  |  |\n\n**two**" in text
+    assert "missed" not in text, "of figures that were written anew nothing is left"

@@ -1,4 +1,4 @@
-"""A teacher that is too sure, or not sure enough, is told so by rows that it has not seen; one that is right is left alone."""
+"""A teacher that is too sure is told so by rows that it has not seen; one that is right is left alone."""
 
 from __future__ import annotations
 
