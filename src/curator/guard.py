@@ -36,7 +36,7 @@ def find_slices(setup: Setup, progress: Progress) -> tuple[Slice, ...]:
     declared = with_losses(setup.slices, development, losses)
     if not setup.recipe.rare.discover:
         return tuple(declared)
-    return (*declared, *discover_slices(setup.table, development, losses, declared))
+    return (*declared, *discover_slices(setup.table, development, losses, declared, setup.groups))
 
 
 def _out_of_fold(setup: Setup, progress: Progress) -> np.ndarray:

@@ -249,6 +249,22 @@ def test_noise_has_no_regions_among_many_columns_either(make_table):
         assert not [s for s in discover_slices(table, np.arange(2000), losses) if s.kind == "loss"]
 
 
+def test_a_few_persons_of_many_rows_are_no_region(make_table):
+    # Twenty rows a person, alike in features and in luck: as rows they seem to lose much in places.
+    fooled = [0, 0]
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        person = np.repeat(np.arange(150), 20)
+        frame = pd.DataFrame({name: rng.random(150)[person] for name in ("speed", "load")})
+        table, _ = make_table(frame.assign(y=np.arange(3000) % 2))
+        losses = rng.exponential(0.2, 150)[person]
+        for k, groups in enumerate((None, person)):
+            found = discover_slices(table, np.arange(3000), losses, groups=groups)
+            fooled[k] += any(s.kind == "loss" for s in found)
+    assert fooled[0] >= 4
+    assert fooled[1] == 0
+
+
 def test_a_missing_value_is_a_condition_too(make_table):
     frame, _, losses = _planted()
     table, _ = make_table(frame)

@@ -26,7 +26,11 @@ SAME = 0.8
 
 
 def discover_slices(
-    table: Table, development: np.ndarray, losses: np.ndarray | None = None, declared: Sequence[Slice] = ()
+    table: Table,
+    development: np.ndarray,
+    losses: np.ndarray | None = None,
+    declared: Sequence[Slice] = (),
+    groups: np.ndarray | None = None,
 ) -> list[Slice]:
     """Return the slices that development rows show, at most ten, less those that repeat another.
 
@@ -37,6 +41,8 @@ def discover_slices(
         What each row loses out of fold with the real rows alone; NaN where that is not known.
     declared : sequence of Slice
         Those of the recipe, which are not found again.
+    groups : int array of shape (n_rows,), optional
+        Rows of a group count as one for what is chance in a region of high loss.
     """
     known = np.full(len(table), np.nan) if losses is None else losses
     found = [
@@ -47,7 +53,7 @@ def discover_slices(
             *_rare_words(table, development),
             *_number_tails(table, development),
             *_isolated(table, development),
-            *_high_losses(table, development, known),
+            *_high_losses(table, development, known, groups),
         )
     ]
     kept: list[Slice] = list(declared)
@@ -163,11 +169,13 @@ def _isolated(table: Table, development: np.ndarray) -> list[Slice]:
     return [Slice("isolated rows", where, "isolated", member, rule)] if member[development].any() else []
 
 
-def _high_losses(table: Table, development: np.ndarray, losses: np.ndarray) -> list[Slice]:
+def _high_losses(
+    table: Table, development: np.ndarray, losses: np.ndarray, groups: np.ndarray | None
+) -> list[Slice]:
     """Return regions in which the real rows alone lose most; see `high_loss_regions`."""
     rows = development[np.isfinite(losses[development])]
     # Of dates no condition is made: a region of high loss in the past is of no use.
     dates = {c.name for c in table.features if c.kind == "datetime"}
     known = table.plain.iloc[rows].drop(columns=[*dates])
-    rules = high_loss_regions(known, table.categorical, losses[rows])
+    rules = high_loss_regions(known, table.categorical, losses[rows], None if groups is None else groups[rows])
     return [_slice(f"high loss {k}", rule.text, "loss", table, rule) for k, rule in enumerate(rules, start=1)]
