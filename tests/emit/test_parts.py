@@ -118,6 +118,17 @@ def test_long_keys_keep_every_digit(soft):
     assert data["kind"].cat.ordered
 
 
+def test_least_shares_of_real_rows_are_counted_again_over_all_files(write):
+    """A plan of half a synthetic row a real one, each of half a real one's weight."""
+    plan, exact = MixPlan((("neighbours", 0.5),), "relabel", 0.5), (1 / 1.5, 1 / 1.25)
+    kept = {"min_real_share": exact[0] - 0.02, "min_real_weight_share": exact[1] - 0.02}
+    assert "broken_as_emitted" not in write(plan, integrity=kept).composition
+    asked = {"min_real_share": exact[0] + 0.02, "min_real_weight_share": exact[1] + 0.02}
+    rows, weight = write(plan, out="other", integrity=asked).composition["broken_as_emitted"]
+    assert rows.startswith("integrity.min_real_share: real rows are 66.")
+    assert weight.startswith("integrity.min_real_weight_share: real rows are 80.")
+
+
 @pytest.mark.parametrize("mixed", [True, False])
 def test_a_weight_column_is_in_the_weights(write, mixed):
     frame = narrow()

@@ -7,6 +7,7 @@ import numpy as np
 from curator.emit.rarity import Further, Rarity
 from curator.mix import mix
 from curator.prepare import Setup
+from curator.recipe import IntegritySpec
 from curator.records import MixPlan
 from curator.score.pool import load_pool
 
@@ -27,7 +28,6 @@ def broken_gates(setup: Setup, plan: MixPlan, rarity: Rarity, further: Further |
         return [f"integrity.max_generation: synthetic rows are of generation {depth}, {greatest}"]
     pool = load_pool(rarity.source.folder)
     mixture = mix(plan, pool, setup.recipe.output.labels, weights=setup.estimator.takes_weights)
-    found = []
     # Quotas are rounded for each source and class: that much is no breach.
     rounded = len(pool.sources) * max(1, pool.n_classes)
     real, synthetic = len(np.unique(mixture.real)), float(max(0, mixture.n_candidates - rounded))
@@ -35,13 +35,7 @@ def broken_gates(setup: Setup, plan: MixPlan, rarity: Rarity, further: Further |
     if further is not None:
         synthetic += further.candidates
         weight = weight[0], weight[1] + float(further.weight.sum())
-    shares = (
-        ("min_real_share", gates.min_real_share, real / (real + synthetic), "of the rows"),
-        ("min_real_weight_share", gates.min_real_weight_share, weight[0] / sum(weight), "of the weight"),
-    )
-    for name, least, share, what in shares:
-        if share < least - 1e-9:
-            found.append(f"integrity.{name}: real rows are {share:.1%} {what}, and {least:.1%} is the least")
+    found = broken_shares(gates, (real, synthetic), weight)
     composition = rarity.of(mixture, further)
     most = gates.max_slice_weight_share
     found += [
@@ -58,3 +52,22 @@ def broken_gates(setup: Setup, plan: MixPlan, rarity: Rarity, further: Further |
         if measured["alive"] < least - 1e-9
     ]
     return found
+
+
+def broken_shares(gates: IntegritySpec, rows: tuple[float, float], weight: tuple[float, float]) -> list[str]:
+    """Return, in sentences, which least shares real rows fall short of.
+
+    Parameters
+    ----------
+    rows, weight : tuple of float
+        Different rows, and what all weigh: the real ones, then the synthetic.
+    """
+    shares = (
+        ("min_real_share", gates.min_real_share, rows[0] / sum(rows), "of the rows"),
+        ("min_real_weight_share", gates.min_real_weight_share, weight[0] / sum(weight), "of the weight"),
+    )
+    return [
+        f"integrity.{name}: real rows are {share:.1%} {what}, and {least:.1%} is the least"
+        for name, least, share, what in shares
+        if share < least - 1e-9
+    ]

@@ -20,6 +20,7 @@ import numpy as np
 from curator.emit import real
 from curator.emit.arrow import synthetic_table, unwritable, with_provenance_columns
 from curator.emit.composition import Count, composition, count_rows
+from curator.emit.gates import broken_shares
 from curator.emit.ledger import candidate_ids, ledger, with_earlier
 from curator.emit.rarity import Rarity
 from curator.errors import CuratorError, DataError
@@ -159,7 +160,17 @@ def emit_parts(
     if setup.recipe.output.format == "csv":
         _write_csv(directory)
     made_of = composition(counts, decisions, shortfall, fed) | _about_rare(setup, plan, pools, mixed=mixed)
-    return made_of | {"generations": _generations(setup, counts)}
+    broken = _broken_shares(setup, counts, len(tasks)) if mixed else []
+    return made_of | {"generations": _generations(setup, counts)} | ({"broken_as_emitted": broken} if broken else {})
+
+
+def _broken_shares(setup: Setup, counts: list[Count], tasks: int) -> list[str]:
+    """Return which least shares of real rows the whole table's dataset misses, beyond the rounding of quotas."""
+    given = [c for c in counts if c.origin == setup.table.provenance.origin]
+    rows, weight = sum(c.distinct for c in given), sum(c.weight for c in given)
+    rounded = tasks * len(setup.sources) * max(1, len(setup.table.classes))
+    synthetic = max(0, sum(c.distinct for c in counts) - rows - rounded)
+    return broken_shares(setup.recipe.integrity, (rows, synthetic), (weight, sum(c.weight for c in counts) - weight))
 
 
 def _generations(setup: Setup, counts: list[Count]) -> dict[int, int]:
