@@ -171,7 +171,8 @@ def _certified(run: Run) -> dict[str, float]:
     verdict = run.results["verdict"]
     parts, ends = ("difference", "folds", "joined"), ("mean", "low", "high")
     found = {f"{part}_{end}": float(verdict[part][end]) for part in parts for end in ends}
-    return {**found, "emitted": float(verdict["emitted"] == "mix"), "margin": float(verdict["margin"])}
+    found |= {"leans": float(verdict["leans"]), "margin": float(verdict["margin"])}
+    return {**found, "emitted": float(verdict["emitted"] == "mix")}
 
 
 def least_mass(run: Run, setup: Setup) -> MixPlan:

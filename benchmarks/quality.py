@@ -19,6 +19,7 @@ import argparse
 import itertools
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -148,11 +149,34 @@ def summary(rows: pd.DataFrame) -> list[Figure]:
     out += _mean("curator / best arm of each cell", losses[CURATOR] / least, 1.03)
     for name in [name for name in RULES if name in losses]:
         out += _mean(f"{name}: loss / best arm of each cell", losses[name] / least, None)
-    covered = rows.loc[rows["arm"] == "(interval)", "covered"] if "covered" in rows else pd.Series(dtype=float)
-    if len(covered):
-        out.append(Figure("quality", "holdout intervals that cover", float(covered.mean()), "", 0.9,
-                          f"{len(covered)} runs", least=True))  # fmt: skip
-    return out
+    return out + _certificate(rows, losses, key)
+
+
+def _certificate(rows: pd.DataFrame, losses: pd.DataFrame, key: list[str]) -> list[Figure]:
+    """Return what the selected plan comes to under each policy, real rows standing elsewhere; and what is covered."""
+    told = rows[rows["arm"] == "(interval)"].set_index(key)
+    if told.empty:
+        return []
+    covered = told["covered"]
+    intervals = Figure("quality", "holdout intervals that cover", float(covered.mean()), "", 0.9,
+                       f"{len(covered)} runs", least=True)  # fmt: skip
+    told = told.reindex(losses.index)
+    selected = losses["selected"] / losses[REAL]
+    beyond_chance = rows[rows["arm"] == "selected"].set_index(key).reindex(losses.index)["worse_low"] > 0
+    emits = {
+        "certified": told["emitted"] == 1,
+        "best": told["leans"] == 1,
+        "always": selected.notna(),
+    }
+    out: list[Figure] = []
+    for policy, own in emits.items():
+        loss = selected.where(own, 1.0)
+        (mean,) = _mean(f"policy {policy}: loss / real only", loss, None)
+        models = loss.groupby("model").mean().round(3).to_dict()
+        harm = int(((loss > 1.01) & beyond_chance).sum())
+        parts = [f"{own.sum()} mixes", f"{harm} worse by 1 % beyond chance", *(f"{k} {v}" for k, v in models.items())]
+        out.append(replace(mean, note="; ".join(parts)))
+    return [*out, intervals]
 
 
 def _mean(name: str, values: pd.Series, target: float | None, *, least: bool = False) -> list[Figure]:

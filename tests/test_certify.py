@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from curator.certify import CURATED, _together, _verdict, on_holdout
+from curator.certify import CURATED, Certification, _together, _verdict, on_holdout
 from curator.evaluate import METRICS, Prediction, reported_metrics
 from curator.guard import check_slices
 from curator.prepare import prepare
@@ -17,6 +17,7 @@ from curator.rare import LEAST_HOLDOUT_ROWS, Slice
 from curator.rare.rules import OfClass
 from curator.recipe import Recipe
 from curator.records import Interval, MixPlan, SliceVerdict, Trial
+from curator.results import _remarks
 
 N = 800
 PLAN = MixPlan((("neighbours", 1.0),))
@@ -225,7 +226,8 @@ def test_a_scorer_of_scikit_learn_as_the_metric():
 # --- the verdict ----------------------------------------------------------------------------------
 
 BETTER, NOT_WORSE, UNDECIDED, WORSE = (0.01, 0.05), (-0.005, 0.02), (-0.03, 0.03), (-0.05, -0.02)
-LEANING = (-0.02, 0.06)
+LEANING, LEANING_BACK, NOT_WORSE_BACK = (-0.02, 0.06), (-0.09, 0.03), (-0.008, 0.002)
+UNCLEAR_BACK = (0.1, -0.1, 0.08, -0.1, -0.02)
 CLEAR, UNCLEAR = (0.1, 0.11, 0.1, 0.09, 0.1), (0.1, -0.1, 0.1, -0.1, 0.02)
 
 
@@ -252,14 +254,39 @@ HARMED = (SliceVerdict("old", "x > 1", 40, "log_loss", 0.5, 0.9, Interval(-0.4, 
         (NOT_WORSE, UNCLEAR, "mix", "mix", "mix"),
         (LEANING, CLEAR, "mix", "mix", "mix"),
         (LEANING, UNCLEAR, "real_only", "mix", "mix"),
-        (UNDECIDED, CLEAR, "mix", "real_only", "mix"),
-        (UNDECIDED, UNCLEAR, "real_only", "real_only", "mix"),
+        (LEANING_BACK, CLEAR, "real_only", "mix", "mix"),
+        (LEANING_BACK, UNCLEAR, "real_only", "real_only", "mix"),
+        (UNDECIDED, CLEAR, "mix", "mix", "mix"),
+        (NOT_WORSE_BACK, UNCLEAR_BACK, "mix", "real_only", "mix"),
         (WORSE, CLEAR, "real_only", "real_only", "mix"),
     ],
 )
 def test_policies(by_policy, ends, deltas, certified, best, always):
-    found = {p: _judged(by_policy[p], ends, deltas).emitted for p in by_policy}
-    assert found == {"certified": certified, "best": best, "always": always}
+    found = {p: _judged(by_policy[p], ends, deltas) for p in by_policy}
+    assert {p: v.emitted for p, v in found.items()} == {"certified": certified, "best": best, "always": always}
+    assert {v.leans for v in found.values()} == {best == "mix"}, "whatever the policy"
+
+
+@pytest.mark.parametrize(
+    ("policy", "ends", "deltas", "told"),
+    [
+        ("certified", LEANING, UNCLEAR, True),
+        ("certified", LEANING, CLEAR, False),
+        ("certified", LEANING_BACK, UNCLEAR, False),
+        ("certified", WORSE, CLEAR, False),
+        ("best", LEANING, UNCLEAR, False),
+    ],
+)
+def test_where_another_policy_would_hand_out_the_mix_a_remark_says_so(by_policy, policy, ends, deltas, told):
+    setup = by_policy[policy]
+    verdict = _judged(setup, ends, deltas)
+    arms = {a: {"log_loss": Interval(0.5, 0.45, 0.55, 400)} for a in ("real_only", CURATED)}
+    found = _remarks(setup, Certification(verdict, arms, {}), {"broken_gates": []})
+    wanted = (
+        f"not shown, yet likelier than not: holdout and folds together lean to the mix ({verdict.joined.mean:+.4f}); "
+        "output.policy: best hands it out where they do"
+    )
+    assert found == ([wanted] if told else [])
 
 
 def test_holdout_and_folds_together_need_only_show_that_there_is_no_harm():

@@ -223,19 +223,19 @@ def _verdict(
         name = "undecided"
     harm = harmed(slices)
     vetoed = bool(harm) and setup.recipe.rare.guard
-    if selected.plan.real_only:
-        emit = False
-    elif policy == "always":
-        emit = True
+    nothing_against = not selected.plan.real_only and not vetoed and name != "worse"
+    leans = nothing_against and both.mean > 0
+    if policy == "always":
+        emit = not selected.plan.real_only
     elif policy == "best":
-        emit = difference.mean > 0 and not vetoed
+        emit = leans
     else:
         # Where the holdout is too small to tell, the folds are heard as well; both together are judged as it is.
-        emit = not vetoed and name != "worse" and (name != "undecided" or both.low > -margin)
+        emit = nothing_against and (name != "undecided" or both.low > -margin)
     needed = _needed(setup, difference, margin, thin) if name == "undecided" else None
     emitted: Literal["mix", "real_only"] = "mix" if emit else "real_only"
     sentence = _sentence(setup, selected, name, differences, both, needed, harm, intervals)
-    return Verdict(name, difference, folds, both, margin, needed, emitted, sentence, slices)
+    return Verdict(name, difference, folds, both, margin, needed, emitted, sentence, slices, leans)
 
 
 def _together(setup: Setup, selected: Trial, verdicts: Sequence[Verdict]) -> list[Verdict]:
@@ -248,7 +248,8 @@ def _together(setup: Setup, selected: Trial, verdicts: Sequence[Verdict]) -> lis
         what = "the mix" if selected.plan.ratio else "the weighted real rows"
         texts.append(f"The curated dataset is {'the real rows alone' if refused else what}.")
     emitted: Literal["mix", "real_only"] = "real_only" if refused else "mix"
-    return [replace(v, emitted=emitted, sentence=" ".join(texts)) for v in verdicts]
+    leans = all(v.leans for v in verdicts)
+    return [replace(v, emitted=emitted, sentence=" ".join(texts), leans=leans) for v in verdicts]
 
 
 def _thin_classes(setup: Setup, real: Prediction) -> tuple[str, ...]:

@@ -198,6 +198,8 @@ class Verdict:
         What the curated dataset holds.
     sentence : str
         The verdict for a reader.
+    leans : bool
+        Whether holdout and folds together lean to the mix, nothing speaking against it: policy ``best`` emits it.
     """
 
     name: VerdictName
@@ -209,6 +211,7 @@ class Verdict:
     emitted: Literal["mix", "real_only"]
     sentence: str
     slices: tuple[SliceVerdict, ...] = ()
+    leans: bool = False
 
 
 @dataclass(frozen=True)

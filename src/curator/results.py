@@ -188,6 +188,10 @@ def _remarks(setup: Setup, certification: Certification, composition: Mapping[st
         few = f"the holdout has too few rows of {', '.join(map(repr, thin[:5]))}"
         why = "where most of the loss lies" if metric.row_losses is not None else f"which counts alike in {metric.name}"
         remarks.append(f"{few}, {why}: by itself it can tell nothing, in either direction")
+    verdict = certification.verdict
+    if verdict.leans and verdict.emitted == "real_only":
+        lean = f"holdout and folds together lean to the mix ({verdict.joined.mean:+.{shown_decimals(verdict.margin)}f})"
+        remarks.append(f"not shown, yet likelier than not: {lean}; output.policy: best hands it out where they do")
     others = {
         "real_tuned": "tuning the estimator on the real rows alone",
         "real_tuned_threshold": "moving the decision threshold on the real rows alone",

@@ -331,7 +331,10 @@ class OutputSpec(Model):
 
     directory: str = Field("runs", description="Parent of run directories; relative to the recipe.")
     format: Literal["parquet", "csv"] = Field("parquet", description="csv is written beside the parquet file.")
-    policy: Literal["certified", "best", "always"] = "certified"
+    policy: Literal["certified", "best", "always"] = Field(
+        "certified",
+        description="certified: the mix if it is shown to do no harm; best: if holdout and folds lean to it; always.",
+    )
     labels: Literal["weighted", "sampled", "argmax"] = "weighted"
     export: Literal["hybrid", "synthetic_only"] = Field(
         "hybrid", description="synthetic_only: also synthetic.parquet, synthetic rows alone, if the privacy gate opens."
