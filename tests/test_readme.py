@@ -19,7 +19,7 @@ def test_the_two_commands_stand_first():
     blocks = re.findall(r"```bash\n(.*?)```", README, flags=re.DOTALL)
     assert blocks[:2] == [
         "pip install -c constraints.txt -e . && curator run recipes/titanic.yaml\n",
-        'pip install -c constraints.txt -e ".[test]" && pytest\n',
+        'pip install -c constraints.txt -e ".[test]" && pytest -n 2 --dist loadfile\n',
     ]
     assert README.index(blocks[1]) < 600
 
