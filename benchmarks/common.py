@@ -106,6 +106,12 @@ def grid_parser(name: str, *, seeds: int) -> argparse.ArgumentParser:
     return parser
 
 
+def grid_case(given: argparse.Namespace, usual: Sequence[int]) -> str:
+    """Return what a part of the grid is called: its sizes, and its models if some were asked for."""
+    sizes = " and ".join(f"{n:,}" for n in given.rows or usual)
+    return ", ".join([f"{sizes} rows", *(getattr(given, "models", None) or ())])
+
+
 def close(figures: Sequence[Figure]) -> None:
     """Print the closing JSON line, and exit with 1 where a target is missed."""
     holds = all(f.holds for f in figures)
@@ -128,12 +134,12 @@ def line(f: Figure) -> str:
 
 
 def write_docs(name: str, figures: Sequence[Figure], commands: Mapping[str, str], docs: Path = DOCS) -> None:
-    """Put the figures into the benchmark's section, a table a case; cases that were not run stay as they are.
+    """Put the figures into the benchmark's section, a table a case; other cases stay as they are.
 
     Parameters
     ----------
     commands : mapping of str to str
-        By case, in the order of the section, what prints its figures.
+        By case, in the order of the section, what prints its figures; cases of other commands come after them.
     """
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     before, _, rest = docs.read_text(encoding="utf-8").partition(begin)
@@ -145,10 +151,11 @@ def write_docs(name: str, figures: Sequence[Figure], commands: Mapping[str, str]
     for case in {f.case for f in figures}:
         head = [f"**{case}**, {when}: `{commands[case]}`", "", "| figure | measured | target | note |"]
         rows = [
-            f"| {f.name} | {f.value:.3g} {f.unit} | {f.bound}{'' if f.holds else ', **missed**'} | {f.note} |"
+            f"| {f.name} | {f.value:.4g} {f.unit} | {f.bound}{'' if f.holds else ', **missed**'} | {f.note} |"
             for f in figures
             if f.case == case
         ]
         tables[case] = "\n".join([*head, "|---|---|---|---|", *rows])
-    body = "\n\n".join(tables[case] for case in commands if case in tables)
+    order = [*(c for c in commands if c in tables), *(c for c in tables if c not in commands)]
+    body = "\n\n".join(tables[case] for case in order)
     docs.write_text(f"{before}{begin}\n{body}\n{end}{after}", encoding="utf-8")

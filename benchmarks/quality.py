@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.arms import ABLATIONS, CURATOR, CURATOR_TUNED, MODELS, REAL, RULES, TUNED, Cell, judge
-from benchmarks.common import Figure, close, grid_parser, line, write_docs
+from benchmarks.common import Figure, close, grid_case, grid_parser, line, write_docs
 from benchmarks.tables import TableSource, table_source
 
 DEFAULT_TABLES = ("adult", "credit_g", "bank_full", "mammography", "sick", "phoneme", "online_shoppers", "page_blocks",
@@ -63,7 +63,9 @@ def main() -> None:
     for figure in figures:
         print(line(figure))
     if given.docs:
-        write_docs("quality", figures, {"quality": f"python -m benchmarks.quality {' '.join(_arguments(given))}"})
+        case = grid_case(given, rows)
+        figures = [replace(figure, case=case) for figure in figures]
+        write_docs("quality", figures, {case: f"python -m benchmarks.quality {' '.join(_arguments(given))}"})
     close(figures)
 
 

@@ -13,6 +13,7 @@ import argparse
 import itertools
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.arms import CURATOR, REAL, Cell, Judged, drawn
-from benchmarks.common import Figure, close, grid_parser, line, write_docs
+from benchmarks.common import Figure, close, grid_case, grid_parser, line, write_docs
 from benchmarks.tables import TableSource, table_source
 from curator.curate import curate, read_recipe
 from curator.emit.survival import coverage
@@ -71,7 +72,9 @@ def main() -> None:
     if given.docs:
         asked = "".join(f" --{k} {v}" for k in ("only", "rows") for v in getattr(given, k) or ())
         asked += "".join(f" --{k} {v}" for k, v, usual in (("seeds", seeds, 5), ("trials", trials, 100)) if v != usual)
-        write_docs("rare", figures, {"rare": f"python -m benchmarks.rare --data DIR{asked}"})
+        case = grid_case(given, rows)
+        figures = [replace(figure, case=case) for figure in figures]
+        write_docs("rare", figures, {case: f"python -m benchmarks.rare --data DIR{asked}"})
     close(figures)
 
 

@@ -60,4 +60,6 @@ def test_figures_are_written_case_by_case(tmp_path):
     assert text.endswith("| better |\n<!-- b: end -->\nafter\n<!-- c: begin -->\n<!-- c: end -->\n")
     assert text.count("run one") == text.count("run two") == 1
     assert "| size | 1 s | at most 1 |  |\n| length | 5 m |  |  |\n\n**two**" in text
+    write_docs("b", [Figure("three", "size", 7, "s")], {"three": "run three"}, docs)
+    assert docs.read_text().count("**one**") == docs.read_text().count("**three**") == 1
     assert "missed" not in text, "of figures that were written anew nothing is left"
