@@ -333,7 +333,7 @@ class OutputSpec(Model):
     format: Literal["parquet", "csv"] = Field("parquet", description="csv is written beside the parquet file.")
     policy: Literal["certified", "best", "always"] = Field(
         "certified",
-        description="certified: the mix if it is shown to do no harm; best: if holdout and folds lean to it; always.",
+        description="certified: the mix if shown to do no harm; best: if holdout and folds lean to it; always: anyway.",
     )
     labels: Literal["weighted", "sampled", "argmax"] = "weighted"
     export: Literal["hybrid", "synthetic_only"] = Field(
