@@ -161,17 +161,17 @@ def judge(
     reference = predictions[REAL]
     for arm, prediction in predictions.items():
         yield Outcome(cell, arm, judged.scores(prediction), judged.worse(prediction, reference, cell.seed))
-    covered = judged.covered(run, jobs)
-    if covered is not None:
-        yield Outcome(cell, "(interval)", {"covered": float(covered), **_certified(run)}, (0.0, 0.0, 0.0))
+    yield Outcome(cell, "(interval)", {"covered": judged.covered(run, jobs), **_certified(run)}, (0.0, 0.0, 0.0))
 
 
 def _certified(run: Run) -> dict[str, float]:
     """Return what the certificate rests on: gain and 95 % interval on the holdout, on the folds, and joined."""
     verdict = run.results["verdict"]
     parts, ends = ("difference", "folds", "joined"), ("mean", "low", "high")
-    found = {f"{part}_{end}": float(verdict[part][end]) for part in parts for end in ends}
+    known = {f"{part}_{end}": verdict[part][end] for part in parts for end in ends}
+    found = {name: float("nan") if value is None else float(value) for name, value in known.items()}
     found |= {"leans": float(verdict["leans"]), "margin": float(verdict["margin"])}
+    found |= {"real_only": float(MixPlan.from_json(run.results["selected"]["plan"]).real_only)}
     return {**found, "emitted": float(verdict["emitted"] == "mix")}
 
 
@@ -262,18 +262,18 @@ class Judged:
             )  # fmt: skip
             return predict(model, encoder.transform(self.plain), len(table.classes))
 
-    def covered(self, run: Run, jobs: int) -> bool | None:
-        """Whether the holdout's interval covers the difference here, for the plan as it was certified."""
+    def covered(self, run: Run, jobs: int) -> float:
+        """Whether the holdout's interval covers the difference here, for the plan as it was certified (1, 0 or NaN)."""
         verdict, plan = run.results["verdict"], run.results["selected"]["plan"]
         selected = MixPlan.from_json(plan)
         if selected.real_only or verdict["difference"]["low"] is None:
-            return None
+            return float("nan")
         task = self._task(Pools(self.setup, RunDirectory(run.path)), self.setup.splits.certification)
         with one_thread():
             build_pool(task)
         found = self._fitted(task, [Arm(REAL), Arm("selected", selected)], jobs)
         losses = [self.metric(self.y, found[a], np.ones(len(self.y))) for a in (REAL, "selected")]
-        return bool(verdict["difference"]["low"] <= losses[0] - losses[1] <= verdict["difference"]["high"])
+        return float(verdict["difference"]["low"] <= losses[0] - losses[1] <= verdict["difference"]["high"])
 
     def scores(self, prediction: Prediction) -> dict[str, float]:
         """Return every metric on these rows."""

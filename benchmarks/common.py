@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 DOCS = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
@@ -53,6 +54,9 @@ class Figure:
         """The target in words; empty where there is none."""
         return "" if self.target is None else f"at {'least' if self.least else 'most'} {self.target:g}"
 
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Case = Callable[[argparse.Namespace], list[Figure]]
 
@@ -107,9 +111,18 @@ def grid_parser(name: str, *, seeds: int) -> argparse.ArgumentParser:
 
 
 def grid_case(given: argparse.Namespace, usual: Sequence[int]) -> str:
-    """Return what a part of the grid is called: its sizes, and its models if some were asked for."""
+    """Return what a part of the grid is called: its sizes, its models and tables if some were asked for."""
     sizes = " and ".join(f"{n:,}" for n in given.rows or usual)
-    return ", ".join([f"{sizes} rows", *(getattr(given, "models", None) or ())])
+    tables = [] if given.only is None else [f"{len(given.only)} tables"]
+    return ", ".join([f"{sizes} rows", *(getattr(given, "models", None) or ()), *tables])
+
+
+def asked_of(
+    cells: pd.DataFrame, tables: Sequence[str], rows: Sequence[int], seeds: int, models: Sequence[str] | None = None
+) -> pd.DataFrame:
+    """Return the cells of a CSV that a call has asked for; others are those of other calls."""
+    own = cells["table"].isin(tables) & cells["rows"].isin(rows) & (cells["seed"] < seeds)
+    return cells[own if models is None else own & cells["model"].isin(models)]
 
 
 def close(figures: Sequence[Figure]) -> None:

@@ -26,7 +26,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.arms import ABLATIONS, CURATOR, CURATOR_TUNED, MODELS, REAL, RULES, TUNED, Cell, judge
-from benchmarks.common import Figure, close, grid_case, grid_parser, line, write_docs
+from benchmarks.common import Figure, asked_of, close, grid_case, grid_parser, line, write_docs
 from benchmarks.tables import TableSource, table_source
 
 DEFAULT_TABLES = ("adult", "credit_g", "bank_full", "mammography", "sick", "phoneme", "online_shoppers", "page_blocks",
@@ -46,6 +46,8 @@ def main() -> None:
     parser.add_argument("--ablate", action="store_true", help="also search without each dimension in turn")
     parser.add_argument("--untuned", action="store_true", help="without the curator's run with a tuned estimator")
     given = parser.parse_args()
+    if given.docs and given.quick:
+        parser.error("--docs: figures of --quick are a first look, and not for the docs")
     given.trials = given.trials or (20 if given.quick else 100)
     names = given.only or (QUICK_TABLES if given.quick else DEFAULT_TABLES)
     tables = [table_source(name, given.data) for name in names]
@@ -59,7 +61,8 @@ def main() -> None:
             _fill(Cell(table.name, n, seed, model), table, path, given)
         # What models of one table share is of no more use.
         shutil.rmtree(given.out / "quality-runs" / f"{table.name}-{n}-{seed}", ignore_errors=True)
-    figures = summary(pd.read_csv(path))
+    # The file may hold cells of other calls.
+    figures = summary(asked_of(pd.read_csv(path), [t.name for t in tables], rows, len(seeds), models))
     for figure in figures:
         print(line(figure))
     if given.docs:
@@ -157,9 +160,9 @@ def summary(rows: pd.DataFrame) -> list[Figure]:
 def _certificate(rows: pd.DataFrame, losses: pd.DataFrame, key: list[str]) -> list[Figure]:
     """Return what the selected plan comes to under each policy, real rows standing elsewhere; and what is covered."""
     told = rows[rows["arm"] == "(interval)"].set_index(key)
-    if told.empty:
+    if told.empty or not {"leans", "real_only"} <= set(told):
         return []
-    covered = told["covered"]
+    covered = told["covered"].dropna()
     intervals = Figure("quality", "holdout intervals that cover", float(covered.mean()), "", 0.9,
                        f"{len(covered)} runs", least=True)  # fmt: skip
     told = told.reindex(losses.index)
@@ -168,7 +171,7 @@ def _certificate(rows: pd.DataFrame, losses: pd.DataFrame, key: list[str]) -> li
     emits = {
         "certified": told["emitted"] == 1,
         "best": told["leans"] == 1,
-        "always": selected.notna(),
+        "always": told["real_only"] == 0,
     }
     out: list[Figure] = []
     for policy, own in emits.items():

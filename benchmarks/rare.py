@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.arms import CURATOR, REAL, Cell, Judged, drawn
-from benchmarks.common import Figure, close, grid_case, grid_parser, line, write_docs
+from benchmarks.common import Figure, asked_of, close, grid_case, grid_parser, line, write_docs
 from benchmarks.tables import TableSource, table_source
 from curator.curate import curate, read_recipe
 from curator.emit.survival import coverage
@@ -58,6 +58,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="two tables, 500 rows, one seed, 20 trials")
     parser.add_argument("--feed", action="store_true", help="also run with rare.feed")
     given = parser.parse_args()
+    if given.docs and given.quick:
+        parser.error("--docs: figures of --quick are a first look, and not for the docs")
     tables = [table_source(name, given.data) for name in given.only or (TABLES[:2] if given.quick else TABLES)]
     given.out.mkdir(parents=True, exist_ok=True)
     path = given.out / "rare.csv"
@@ -66,11 +68,12 @@ def main() -> None:
     rows = given.rows or ([500] if given.quick else [500, 2000])
     for seed, n, table in itertools.product(range(seeds), rows, tables):
         _fill(Cell(table.name, n, seed, "boosting"), table, path, given, trials)
-    figures = summary(pd.read_csv(path))
+    figures = summary(asked_of(pd.read_csv(path), [t.name for t in tables], rows, seeds))
     for figure in figures:
         print(line(figure))
     if given.docs:
         asked = "".join(f" --{k} {v}" for k in ("only", "rows") for v in getattr(given, k) or ())
+        asked += " --feed" if given.feed else ""
         asked += "".join(f" --{k} {v}" for k, v, usual in (("seeds", seeds, 5), ("trials", trials, 100)) if v != usual)
         case = grid_case(given, rows)
         figures = [replace(figure, case=case) for figure in figures]

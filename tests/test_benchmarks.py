@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from benchmarks.common import Figure, write_docs
+from benchmarks.common import Figure, asked_of, grid_case, grid_parser, write_docs
 from benchmarks.tables import TABLES, table_source
 
 
@@ -46,6 +46,28 @@ def test_tables_of_openml_are_asked_for_by_name_and_version(monkeypatch):
 def test_what_is_no_table_is_told(text):
     with pytest.raises(SystemExit, match=text.split(":")[0]):
         table_source(text, None)
+
+
+def test_figures_are_of_the_cells_that_were_asked_for():
+    cells = pd.DataFrame(
+        [(t, n, s, m) for t in ("a", "b") for n in (300, 1000) for s in (0, 1) for m in ("forest", "linear")],
+        columns=["table", "rows", "seed", "model"],
+    )
+    own = asked_of(cells, ["a"], [300], 2, ["linear"])
+    assert own.to_dict("list") == {"table": ["a", "a"], "rows": [300, 300], "seed": [0, 1], "model": ["linear"] * 2}
+    assert len(asked_of(cells, ["a", "b"], [1000], 1)) == 4
+
+
+@pytest.mark.parametrize(
+    ("asked", "name"),
+    [
+        ([], "300 and 1,000 rows"),
+        (["--rows", "500"], "500 rows"),
+        (["--rows", "500", "--only", "a", "--only", "b"], "500 rows, 2 tables"),
+    ],
+)
+def test_parts_of_a_grid_have_names_of_their_own(asked, name):
+    assert grid_case(grid_parser("b", seeds=1).parse_args(asked), [300, 1000]) == name
 
 
 def test_figures_are_written_case_by_case(tmp_path):

@@ -64,6 +64,14 @@ def test_a_class_without_rows_stays_as_unlikely_as_it_is():
     assert (found.of(three)[:, 2] == 0).all()
 
 
+def test_a_class_without_rows_keeps_its_share_where_a_model_gives_it_one():
+    given = np.array([[0.40, 0.30, 0.29, 0.01], [0.5, 0.4999, 0.0, 0.0001]])
+    for slope in (0.3, 2.0, 20.0):
+        after = Calibration(slope, absent=(3,)).of(given)
+        assert after[:, 3] == pytest.approx(given[:, 3])
+        assert after.sum(axis=1) == pytest.approx(1)
+
+
 def test_numbers_are_moved_along_a_line():
     rng = np.random.default_rng(0)
     y = rng.normal(50, 10, 600)
@@ -121,6 +129,24 @@ def test_a_model_of_ones_own_becomes_less_sure(too_sure, bayes):
     )
     assert losses_of(y[judge], mild).mean() < 0.7 * losses_of(y[judge], sure).mean()
     assert (mild.argmax(axis=1) == sure.argmax(axis=1)).all()
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_region_that_is_wrong_does_not_make_the_others_unsure(seed, bayes):
+    rng = np.random.default_rng(seed)
+    x, site = rng.normal(size=(3, 1500)), rng.choice(list("abcdefghij"), 1500)
+    y = (x[:2].sum(axis=0) + rng.normal(0, 0.7, 1500) > 0).astype(int)
+    y = np.where(site == "a", 1 - y, y)
+    rows = pd.DataFrame({"x": x[0], "z": x[1], "w": x[2], "site": site})
+    teacher = Teacher("binary", 2, ("site",), 0, bayes)
+    choice = teacher.choose(rows[:900], y[:900], np.ones(900))
+    assert choice.regions
+    inside = np.logical_or.reduce([r.marks(rows, np.zeros(1500)) for r in choice.regions])
+    teacher.train(rows[:900], y[:900], np.ones(900), choice)
+    alone = Teacher("binary", 2, ("site",), 0, bayes)
+    others = ~inside[:900]
+    apart = alone.choose(rows[:900][others], y[:900][others], np.ones(int(others.sum())))
+    assert choice.calibration.slope == pytest.approx(apart.calibration.slope, rel=0.4)
 
 
 def test_a_choice_that_was_written_is_calibrated_alike(too_sure, bayes, tmp_path):

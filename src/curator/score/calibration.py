@@ -13,7 +13,8 @@ import numpy as np
 
 from curator.score.regional import losses_of, mean_gain
 
-_LEAST_CHANCE = 1e-6
+# Probabilities nearer to 0 than this are as good as it. A power that takes them farther is charged for it in full.
+_LEAST_CHANCE, _TINY = 1e-6, 1e-300
 _LEAST_ERRORS = 2.0
 # Standard deviation of the prior of the power's logarithm around 0, and its farthest ends.
 _POWER_SD, _FARTHEST = 0.5, 3.0
@@ -42,8 +43,11 @@ class Calibration:
         if prediction.ndim == 1:
             return np.asarray(self.shift + self.slope * prediction)
         powers = np.clip(prediction, _LEAST_CHANCE, None) ** self.slope
-        powers[:, list(self.absent)] = prediction[:, list(self.absent)]
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+        unseen = prediction[:, list(self.absent)]
+        powers[:, list(self.absent)] = 0.0
+        powers *= (1.0 - unseen.sum(axis=1, keepdims=True)) / powers.sum(axis=1, keepdims=True)
+        powers[:, list(self.absent)] = unseen
+        return np.asarray(powers)
 
 
 AS_IT_IS = Calibration()
@@ -65,7 +69,7 @@ def fit_calibration(
     if not weight.sum() > 0:
         return AS_IT_IS
     found = (_line if prediction.ndim == 1 else _power)(y, weight / weight.mean(), prediction)
-    before, after = (losses_of(y, p, least=_LEAST_CHANCE) for p in (prediction, found.of(prediction)))
+    before, after = losses_of(y, prediction, least=_LEAST_CHANCE), losses_of(y, found.of(prediction), least=_TINY)
     gain = mean_gain(weight, before - after, group)
     return found if gain is not None and gain.mean > _LEAST_ERRORS * gain.error else AS_IT_IS
 
@@ -76,7 +80,7 @@ def _power(y: np.ndarray, share: np.ndarray, prediction: np.ndarray) -> Calibrat
     plain = Calibration(absent=tuple(np.flatnonzero(np.bincount(y, minlength=prediction.shape[1]) == 0).tolist()))
 
     def cost(log_slope: float) -> float:
-        losses = losses_of(y, replace(plain, slope=float(np.exp(log_slope))).of(prediction), least=_LEAST_CHANCE)
+        losses = losses_of(y, replace(plain, slope=float(np.exp(log_slope))).of(prediction), least=_TINY)
         return float((share * losses).sum()) + (log_slope / _POWER_SD) ** 2 / 2
 
     best = minimize_scalar(cost, bounds=(-_FARTHEST, _FARTHEST), method="bounded").x

@@ -143,7 +143,8 @@ class Teacher:
     Attributes
     ----------
     out_of_fold : array of shape (n, n_classes) or (n,)
-        For each training row, the ensemble's prediction by models (and corrections) that had not seen it.
+        For each training row, the ensemble's prediction by models (and corrections) that had not seen it. Only the
+        calibration's one or two figures come from all of them.
     weights : dict of str to float
         Share of each chosen member.
     corrections : tuple of Correction
@@ -199,7 +200,7 @@ class Teacher:
         shares = {members[i].name: float(share) for i, share in chosen.items()}
         calibration = fit_calibration(y, weight, mean, group)
         choice = Choice(shares, calibration.of(mean), calibration=calibration)
-        return self._put_right(choice, rows, y, weight, group)
+        return self._put_right(choice, mean, rows, y, weight, group)
 
     def train(self, rows: pd.DataFrame, y: np.ndarray, weight: np.ndarray, choice: Choice) -> Teacher:
         """Train the chosen members on all rows."""
@@ -225,9 +226,14 @@ class Teacher:
                 self._members.append((member, model, choice.weights[member.name]))
 
     def _put_right(
-        self, choice: Choice, rows: pd.DataFrame, y: np.ndarray, weight: np.ndarray, group: np.ndarray | None
-    ) -> Choice:
-        """Return the choice with the regions in which predictions are better once they are corrected."""
+        self, choice: Choice, mean: np.ndarray, rows: pd.DataFrame, y: np.ndarray, weight: np.ndarray,
+        group: np.ndarray | None,
+    ) -> Choice:  # fmt: skip
+        """Return the choice with the regions in which predictions are better once they are corrected.
+
+        What other rows need of calibration is told by them alone: a region that is all wrong asks for doubt everywhere.
+        `mean` is the ensemble's word out of fold, as it is.
+        """
         before = choice.out_of_fold
         losses = losses_of(y, before)
         # A region of the past is of no use.
@@ -241,8 +247,12 @@ class Teacher:
             place = first_region(rows, regions)
             if not self._can_learn_outside(y, place):
                 return choice
+            rest = place < 0
+            theirs = None if group is None else group[rest]
+            outside = replace(choice, calibration=fit_calibration(y[rest], weight[rest], mean[rest], theirs))
+            after[rest] = outside.calibration.of(mean[rest])
             try:
-                self._train(rows[place < 0], y[place < 0], weight[place < 0], choice)
+                self._train(rows[rest], y[rest], weight[rest], outside)
             except CuratorError:  # a model of one's own may need the rows that it is not given
                 return choice
             for k in range(len(regions)):
@@ -253,7 +263,7 @@ class Teacher:
                     after[own] = by_others
                 else:
                     kept = tuple(r for r in kept if r != regions[k])
-        return replace(choice, out_of_fold=after, regions=regions) if regions else choice
+        return replace(outside, out_of_fold=after, regions=regions) if regions else choice
 
     def _can_learn_outside(self, y: np.ndarray, place: np.ndarray) -> bool:
         """Whether the rows outside of all regions have every class, or are some at least."""
