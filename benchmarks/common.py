@@ -15,6 +15,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 DOCS = Path(__file__).parents[1] / "docs" / "benchmarks.md"
 
 
@@ -54,9 +57,6 @@ class Figure:
         """The target in words; empty where there is none."""
         return "" if self.target is None else f"at {'least' if self.least else 'most'} {self.target:g}"
 
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 Case = Callable[[argparse.Namespace], list[Figure]]
 

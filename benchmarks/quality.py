@@ -114,31 +114,13 @@ def summary(rows: pd.DataFrame) -> list[Figure]:
     cells = f"{len(losses)} cells"
     out: list[Figure] = []
     for name in dict.fromkeys(model):
-        own = model == name
-        target = {"boosting": 0.75, "linear": 0.985, "forest": 0.985}.get(name)
-        chosen = own & ~regression if name == "boosting" else own
-        what = "log loss" if name == "boosting" else "loss"
-        out += _mean(f"{name}: {what}, curator / real only", relative.loc[chosen, CURATOR], target)
-        if TUNED in losses:
-            ratio = losses[CURATOR] / losses[TUNED]
-            limit = 1.0 if name == "boosting" else None
-            out += _mean(f"{name}: log loss, curator / tuned", ratio[own & ~regression], limit)
-            limit = 1.02 if name == "boosting" else None
-            out += _mean(f"{name}: RMSE, curator / tuned", ratio[own & regression], limit)
-        if CURATOR_TUNED in losses and TUNED in losses:
-            both = losses[CURATOR_TUNED] / losses[TUNED]
-            out += _mean(f"{name}: loss, tuned curator / tuned", both[own], 0.97)
-        compared = losses[own].drop(columns=[CURATOR_TUNED, *ABLATIONS, *RULES], errors="ignore")
-        compared = compared.dropna(axis=1, how="all")
-        ranks = compared.rank(axis=1)
-        first = ranks.mean().sort_values()
-        label, others = f"{name}: mean rank of the curator among {ranks.shape[1]} arms", first.drop(CURATOR)
-        out.append(Figure("quality", label, first[CURATOR], "", float(others.min()), f"next: {others.index[0]}"))
+        out += _of_model(name, model == name, regression, losses, relative)
     ranking = arms.pivot_table(index=key, columns="arm", values="roc_auc")
     if len(ranking):
         gain = 100 * (ranking[CURATOR] - ranking[REAL])
         gain = gain[gain.index.get_level_values("model") == "boosting"]
-        out += _mean("boosting: ROC-AUC gained, points", gain, 1.5, least=True)
+        out += [replace(f, note=f"{f.note}; least: {gain.idxmin()[0]} {gain.min():.2f}")
+                for f in _mean("boosting: ROC-AUC gained, points", gain, 1.5, least=True)]  # fmt: skip
     mixed = arms[arms["arm"] == CURATOR].set_index(key)
     share = mixed["worse"] / losses[REAL]
     harmed = (share > 0.01) & (mixed["worse_low"] > 0)
@@ -155,6 +137,38 @@ def summary(rows: pd.DataFrame) -> list[Figure]:
     for name in [name for name in RULES if name in losses]:
         out += _mean(f"{name}: loss / best arm of each cell", losses[name] / least, None)
     return out + _certificate(rows, losses, key)
+
+
+def _of_model(
+    name: str, own: np.ndarray, regression: pd.Series, losses: pd.DataFrame, relative: pd.DataFrame
+) -> list[Figure]:
+    """Return the figures of one model's cells, which `own` marks; `relative` is losses by those of real rows alone."""
+    out: list[Figure] = []
+    target = {"boosting": 0.75, "linear": 0.985, "forest": 0.985}.get(name)
+    chosen = own & ~regression if name == "boosting" else own
+    what = "log loss" if name == "boosting" else "loss"
+    out += _mean(f"{name}: {what}, curator / real only", relative.loc[chosen, CURATOR], target)
+    if name == "boosting":
+        out += _mean(f"{name}: RMSE, curator / real only", relative.loc[own & regression, CURATOR], None)
+    for arm in (TUNED, "random_oversampling", "smote"):
+        if arm in relative:
+            out += _mean(f"{name}: log loss, {arm} / real only", relative.loc[own & ~regression, arm], None)
+    if TUNED in losses:
+        ratio = losses[CURATOR] / losses[TUNED]
+        limit = 1.0 if name == "boosting" else None
+        out += _mean(f"{name}: log loss, curator / tuned", ratio[own & ~regression], limit)
+        limit = 1.02 if name == "boosting" else None
+        out += _mean(f"{name}: RMSE, curator / tuned", ratio[own & regression], limit)
+    if CURATOR_TUNED in losses and TUNED in losses:
+        both = losses[CURATOR_TUNED] / losses[TUNED]
+        out += _mean(f"{name}: loss, tuned curator / tuned", both[own], 0.97)
+    compared = losses[own].drop(columns=[CURATOR_TUNED, *ABLATIONS, *RULES], errors="ignore")
+    compared = compared.dropna(axis=1, how="all")
+    ranks = compared.rank(axis=1)
+    first = ranks.mean().sort_values()
+    label, others = f"{name}: mean rank of the curator among {ranks.shape[1]} arms", first.drop(CURATOR)
+    out.append(Figure("quality", label, first[CURATOR], "", float(others.min()), f"next: {others.index[0]}"))
+    return out
 
 
 def _certificate(rows: pd.DataFrame, losses: pd.DataFrame, key: list[str]) -> list[Figure]:

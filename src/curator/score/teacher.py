@@ -241,7 +241,7 @@ class Teacher:
         found = high_loss_regions(known, self.categorical, losses, group)
         regions: tuple[AllOf, ...] = ()
         kept = tuple(drawn_in(region, known, losses) for region in found)
-        while kept != regions:
+        while kept and kept != regions:
             # Rows that two regions share are the first one's, so that each is judged among those that stay with it.
             regions, after = kept, before.copy()
             place = first_region(rows, regions)
@@ -263,7 +263,7 @@ class Teacher:
                     after[own] = by_others
                 else:
                     kept = tuple(r for r in kept if r != regions[k])
-        return replace(outside, out_of_fold=after, regions=regions) if regions else choice
+        return replace(outside, out_of_fold=after, regions=regions) if kept else choice
 
     def _can_learn_outside(self, y: np.ndarray, place: np.ndarray) -> bool:
         """Whether the rows outside of all regions have every class, or are some at least."""
