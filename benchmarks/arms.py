@@ -57,6 +57,8 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 }
 # Other rules by which a plan may be taken from the same trials, and the rule of the package before its certificate.
 RULES = ("selected", "rule: raw best", "rule: least mass within the best's own error")
+# Judged before the certificate, which would add its own luck to what a dimension contributes.
+ABLATED = tuple(f"{name}, {rule}" for name in ABLATIONS for rule in RULES[:2])
 CURATOR, CURATOR_TUNED, REAL, TUNED = "curator", "curator_tuned", "real_only", "real_tuned"
 
 
@@ -157,7 +159,8 @@ def judge(
     for name, changes in ABLATIONS.items() if ablate else ():
         less = {**content, **{k: {**content.get(k, {}), **v} if isinstance(v, dict) else v for k, v in changes.items()}}
         done = curate(less, own, out=base / f"{cell.model}-{name.replace(' ', '-')}", jobs=jobs)
-        predictions[name] = judged.trained_on(done, setup.estimator)
+        found = Judged(prepare(read_recipe(less), own), rest).plans(done, jobs)
+        predictions |= {f"{name}, {rule}": prediction for rule, prediction in found.items()}
     reference = predictions[REAL]
     for arm, prediction in predictions.items():
         yield Outcome(cell, arm, judged.scores(prediction), judged.worse(prediction, reference, cell.seed))
@@ -229,6 +232,14 @@ class Judged:
             if not why
         ]
         return self._fitted(task, [*arms, *(Arm(name, plan) for name, plan in rules)], jobs)
+
+    def plans(self, run: Run, jobs: int) -> dict[str, Prediction]:
+        """Train on the plan that a run selected and on its best trial's, whatever its certificate says."""
+        task = self._task(Pools(self.setup, RunDirectory(run.path)), self.setup.splits.emission)
+        with one_thread():
+            build_pool(task)
+        known = zip(RULES, (run.results[key]["plan"] for key in ("selected", "best")), strict=False)
+        return self._fitted(task, [Arm(name, MixPlan.from_json(plan)) for name, plan in known], jobs)
 
     def naive(self, name: str, store: Path) -> dict[str, Prediction]:
         """Train on as many rows of a synthesizer as there are real rows, beside these."""

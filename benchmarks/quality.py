@@ -4,7 +4,8 @@ For each table, size, seed and model, n real rows are given to every arm, and up
 what each comes to. Arms: the ladder (real only, class weights, random oversampling, SMOTE, tuned by 20 random draws,
 each source naively at 1x, filtered as in CLLM, relabelled at 5x), and the curator as a whole by its public interface,
 with the estimator's default settings and tuned. ``--naive`` adds further synthesizers at 1x, which train networks for
-minutes a table; ``--ablate`` searches without each dimension in turn.
+minutes a table; ``--ablate`` searches without each dimension in turn, and judges what is selected and the best trial
+before any certificate.
 
 Cells that ``quality.csv`` in ``--out`` holds already are not done again: an interrupted benchmark goes on where it was.
 ``--quick`` is two tables, 300 rows, one seed and two models.
@@ -25,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from benchmarks.arms import ABLATIONS, CURATOR, CURATOR_TUNED, MODELS, REAL, RULES, TUNED, Cell, judge
+from benchmarks.arms import ABLATED, CURATOR, CURATOR_TUNED, MODELS, REAL, RULES, TUNED, Cell, judge
 from benchmarks.common import Figure, asked_of, close, grid_case, grid_parser, line, write_docs
 from benchmarks.tables import TableSource, table_source
 
@@ -96,7 +97,7 @@ def _fill(cell: Cell, table: TableSource, path: Path, given: argparse.Namespace)
     pd.concat([done, frame], ignore_index=True).to_csv(part, index=False)
     part.replace(path)
     losses = frame.set_index("arm")["loss"]
-    best = losses.drop([CURATOR, CURATOR_TUNED, *ABLATIONS, *RULES], errors="ignore").idxmin()
+    best = losses.drop([CURATOR, CURATOR_TUNED, *ABLATED, *RULES], errors="ignore").idxmin()
     print(f"{cell.name}: real {losses[REAL]:.4f}, curator {losses[CURATOR]:.4f}, best other {best} {losses[best]:.4f}",
           file=sys.stderr, flush=True)  # fmt: skip
 
@@ -126,9 +127,9 @@ def summary(rows: pd.DataFrame) -> list[Figure]:
     harmed = (share > 0.01) & (mixed["worse_low"] > 0)
     out.append(Figure("quality", "cells with harm beyond 1 %, significant", float(harmed.mean()), "", 0.025, cells))
     out.append(Figure("quality", "largest harm of any cell", float(share.max()), "", 0.02))
-    for name in [name for name in ABLATIONS if name in losses]:
-        out += _mean(f"{name}: loss / curator", losses[name] / losses[CURATOR], None)
-    fixed = relative.drop(columns=[CURATOR, CURATOR_TUNED, TUNED, *ABLATIONS, *RULES], errors="ignore").dropna(axis=1)
+    for name in [name for name in ABLATED if name in losses]:
+        out += _mean(f"{name}: loss / with it", losses[name] / losses[name.split(", ")[-1]], None)
+    fixed = relative.drop(columns=[CURATOR, CURATOR_TUNED, TUNED, *ABLATED, *RULES], errors="ignore").dropna(axis=1)
     best = fixed.mean().idxmin()
     out.append(Figure("quality", "mean relative loss, curator", float(relative[CURATOR].mean()), "",
                       float(fixed[best].mean()), f"best fixed arm in hindsight: {best}"))  # fmt: skip
@@ -162,7 +163,7 @@ def _of_model(
     if CURATOR_TUNED in losses and TUNED in losses:
         both = losses[CURATOR_TUNED] / losses[TUNED]
         out += _mean(f"{name}: loss, tuned curator / tuned", both[own], 0.97)
-    compared = losses[own].drop(columns=[CURATOR_TUNED, *ABLATIONS, *RULES], errors="ignore")
+    compared = losses[own].drop(columns=[CURATOR_TUNED, *ABLATED, *RULES], errors="ignore")
     compared = compared.dropna(axis=1, how="all")
     ranks = compared.rank(axis=1)
     first = ranks.mean().sort_values()
