@@ -151,7 +151,8 @@ def _calibration(
     return {
         **{name: calibration_error(y, chance, weight) for name, chance in parts.items()},
         "log_loss": {k: metric(y, Prediction(c, c.argmax(axis=1)), weight) for k, c in parts.items()},
-        "prior": {"trained": trained.tolist(), "true": true.tolist()},
+        "prior": {"trained": dict(zip(table.classes, trained.tolist(), strict=True)),
+                  "true": dict(zip(table.classes, true.tolist(), strict=True))},
     }
 
 

@@ -83,7 +83,7 @@ def results(
         },
         "search": _search(setup, trials, near),
         "arms": _arms(setup, ladder, selected, certification),
-        **({} if certification.calibration is None else {"calibration": dict(certification.calibration)}),
+        **_calibration(certification, composition),
         "composition": dict(composition),
         "teacher": dict(read[splits.certification.key].teacher_weights),
         "teacher_regions": list(read[splits.certification.key].teacher_regions),
@@ -92,6 +92,17 @@ def results(
         "columns": [asdict(c) for c in table.columns],
         "notes": sorted({f"{s}: {n}" for p in read.values() for s, notes in p.notes.items() for n in notes}),
     }  # fmt: skip
+
+
+def _calibration(certification: Certification, composition: Mapping[str, Any]) -> dict[str, Any]:
+    """Return calibration with and without the mix, and the shares of classes that the dataset, as emitted, has."""
+    known = certification.calibration
+    if known is None:
+        return {}
+    trained = known["prior"]["true"]
+    if certification.verdict.emitted == "mix":
+        trained = {label: composition["classes"][label]["weight_share"] for label in trained}
+    return {"calibration": {**known, "prior": {**known["prior"], "trained": trained}}}
 
 
 def _search(setup: Setup, trials: Sequence[Trial], near: Sequence[Trial]) -> dict[str, Any]:

@@ -64,3 +64,23 @@ def test_the_calibration_error_by_hand():
     weight = np.array([3.0, 1.0, 0.0, 0.0])
     assert calibration_error(y, chance, weight) == pytest.approx(abs(3 - (2.85 + 0.9)) / 4)
     assert calibration_error(y, np.eye(2)[y], np.ones(4)) == 0
+
+
+def test_shares_by_class_go_with_the_columns_of_a_model():
+    """The rarer class is the positive one and stands last in a run; scikit-learn sorts by name."""
+    chance = np.array([[0.5, 0.5], [0.9, 0.1]])
+    trained, true = {"good": 0.5, "bad": 0.5}, {"good": 0.9, "bad": 0.1}
+    by_name = restore_prior(chance, trained, true, np.array(["bad", "good"], dtype=object))
+    assert by_name == pytest.approx(restore_prior(chance, [0.5, 0.5], [0.1, 0.9]))
+    numbers = restore_prior(chance, {"0": 0.5, "1": 0.5}, {"1": 0.1, "0": 0.9}, np.array([0.0, 1.0]))
+    assert numbers == pytest.approx(restore_prior(chance, [0.5, 0.5], [0.9, 0.1]))
+    flags = restore_prior(chance, {"False": 0.5, "True": 0.5}, {"True": 0.1, "False": 0.9}, np.array([False, True]))
+    assert flags == pytest.approx(numbers)
+
+
+def test_shares_by_class_need_to_know_the_columns():
+    shares = {"good": 0.9, "bad": 0.1}
+    with pytest.raises(ValueError, match=r"classes=model\.classes_"):
+        restore_prior(np.array([[0.5, 0.5]]), shares, shares)
+    with pytest.raises(ValueError, match="there are shares of"):
+        restore_prior(np.array([[0.5, 0.5]]), shares, shares, ["good", "ugly"])
