@@ -15,7 +15,8 @@ def table(rows, seed):
     """Every eighth row is of the class whose name sorts first: the positive one, which a run puts last."""
     rng = np.random.default_rng(seed)
     bad = rng.random(rows) < 0.125
-    return pd.DataFrame({"x": rng.normal(1.2 * bad, 1.0), "z": rng.normal(size=rows), "y": np.where(bad, "bad", "good")})
+    x, z = rng.normal(1.2 * bad, 1.0), rng.normal(size=rows)
+    return pd.DataFrame({"x": x, "z": z, "y": np.where(bad, "bad", "good")})
 
 
 @pytest.fixture

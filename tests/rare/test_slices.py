@@ -6,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from curator.emit.survival import slice_shares
 from curator.errors import RecipeProblems
 from curator.rare import Slice, declared_slices, discover_slices
 from curator.rare.discover import MOST_DISCOVERED, RARE_CLASS_SHARE, TAIL_SHARE
-from curator.table import make_splits
+from curator.table import load_table, make_splits
 
 # --- declared -------------------------------------------------------------------------------------
 
@@ -334,3 +335,30 @@ def test_a_rule_marks_candidates_as_it_marks_rows(make_table, people):
     for s in slices:
         assert np.array_equal(s.rule.marks(table.plain.iloc[rows], table.y[rows]), s.member[rows]), s.name
         assert s.rule.marks(table.plain.iloc[:0], table.y[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("where", "column", "role"),
+    [("not code.str.endswith('7')", "code", None), ("code > 'id-3'", "code", None),
+     ("who > 100 and age > 30", "who", "group"), ("day > '2021-09-01'", "day", "time")],
+)  # fmt: skip
+def test_a_slice_of_what_synthetic_rows_lack_says_nothing_of_them(make_recipe, people, where, column, role):
+    """It is guarded on real rows; of synthetic ones it cannot be told, and no gate may claim that it was."""
+    more = {
+        "code": [f"id-{i}" for i in range(600)], "who": np.arange(600) // 3,
+        "day": pd.date_range("2021-01-01", periods=600, freq="D"),
+    }  # fmt: skip
+    frame, data = people(600).assign(**{column: more[column]}), {role: column} if role else {}
+    sections = {"rare": {"slices": [{"name": "s", "where": where}]}}
+    recipe = make_recipe(data, **sections)
+    table = load_table(recipe, frame)
+    (found,) = _declared(table, recipe)
+    assert not found.of_candidates
+    assert not found.rule.marks(table.plain, table.y).any()
+    rows = np.arange(len(table)), np.ones(len(table))
+    (shares,) = slice_shares([found], rows, ([np.zeros(5, dtype=bool)], np.ones(5)))
+    assert shares["synthetic_rows"] is None
+    assert shares["real_rows"] == found.member.sum()
+    strict = make_recipe(data, **sections, integrity={"max_slice_weight_share": 0.5})
+    with pytest.raises(RecipeProblems, match=f"reads {column}, which synthetic rows do not have"):
+        _declared(table, strict)

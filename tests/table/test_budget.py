@@ -258,10 +258,30 @@ class TestMembers:
         assert found.dtype == bool
         assert found.tolist() == [True, False, False]
 
-    @pytest.mark.parametrize("where", ["agee > 60", "age >", "word > 3", "@age > 3", "__import__('os').getcwd()"])
+    @pytest.mark.parametrize("where", ["agee > 60", "age >", "word > 3", "@age > 3"])
     def test_what_cannot_be_evaluated_is_told(self, where):
         with pytest.raises(ValueError, match=r"cannot be evaluated: .*columns are age, age\?, word, flag, when"):
             members(self.frame, where)
+
+    @pytest.mark.parametrize(
+        ("where", "sentence"),
+        [
+            ("word = 'a'", "has a single =, which sets a value; == compares"),
+            ("__import__('os').getcwd()", "'getcwd' may not be called; str, dt, abs"),
+            ("age.to_csv('written.csv') == 3", "'to_csv' may not be called"),
+            ("age.pipe(print) == 3", "'pipe' may not be called"),
+            ("age.__class__ == 3", "'__class__' may not be called"),
+        ],
+    )
+    def test_an_expression_looks_and_does_nothing_else(self, where, sentence, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(ValueError, match=sentence):
+            members(self.frame, where)
+        assert not list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize("where", ["age >= .5", "age > 1.5", "word == 'x = 1.to_csv(3)'", "age != 3", "age <= 99"])
+    def test_what_stands_in_quotes_or_is_a_number_is_no_call(self, where):
+        assert len(members(self.frame, where)) == len(self.frame)
 
     @pytest.mark.parametrize("where", ["age + 1", "age", "3 > 2", "age.max() > 60"])
     def test_what_is_not_true_or_false_for_each_row_is_refused(self, where):

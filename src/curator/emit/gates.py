@@ -42,7 +42,7 @@ def broken_gates(setup: Setup, plan: MixPlan, rarity: Rarity, further: Further |
         f"integrity.max_slice_weight_share: synthetic rows are {s['synthetic_weight_share']:.1%} of the weight of "
         f"slice {s['name']!r}, and {most:.1%} is the most"
         for s in composition["slices"]
-        if s["synthetic_weight_share"] > most + 1e-9
+        if (s["synthetic_weight_share"] or 0.0) > most + 1e-9
     ]
     least = gates.rare_coverage
     found += [

@@ -82,10 +82,14 @@ def _summed(parts: Sequence[tuple[int, int]]) -> dict[str, float]:
     return {"rare": rare, "alive": alive / rare if rare else 1.0}
 
 
+def _part(of: float, whole: float) -> float:
+    return of / whole if whole > 0 else 0.0
+
+
 def slice_shares(
     slices: Sequence[Slice], real: tuple[np.ndarray, np.ndarray], synthetic: tuple[Sequence[np.ndarray], np.ndarray]
 ) -> list[dict[str, Any]]:
-    """Return, for each slice, its real and synthetic rows, and the synthetic share of its weight.
+    """Return, for each slice, its real and synthetic rows, and the synthetic share of its weight; None if not known.
 
     Parameters
     ----------
@@ -100,9 +104,10 @@ def slice_shares(
     for s, marked in zip(slices, marks, strict=True):
         inside = s.member[rows]
         mass, made_mass = float(weight[inside].sum()), float(own_weight[marked].sum())
+        known = s.of_candidates or not len(own_weight)
         found.append({
-            "name": s.name, "real_rows": int(inside.sum()), "synthetic_rows": int(marked.sum()),
-            "synthetic_weight_share": made_mass / (mass + made_mass) if mass + made_mass > 0 else 0.0,
-            "weight_share": (mass + made_mass) / float(weight.sum() + own_weight.sum()),
+            "name": s.name, "real_rows": int(inside.sum()), "synthetic_rows": int(marked.sum()) if known else None,
+            "synthetic_weight_share": _part(made_mass, mass + made_mass) if known else None,
+            "weight_share": _part(mass + made_mass, float(weight.sum() + own_weight.sum())) if known else None,
         })  # fmt: skip
     return found

@@ -52,16 +52,25 @@ class Expression:
     @cached_property
     def reads_target(self) -> bool:
         """See `Rule`."""
+        return self._reads(self.table.target)
+
+    @cached_property
+    def unknown(self) -> tuple[str, ...]:
+        """The columns it reads that synthetic rows do not have: keys, groups, times, weights."""
+        carried = [c.name for c in self.table.columns if c.role not in {"feature", "target", "constant"}]
+        return tuple(name for name in carried if self._reads(name))
+
+    def _reads(self, column: str) -> bool:
         try:
-            members(self.table.frame.iloc[:1].drop(columns=self.table.target), self.where)
+            members(self.table.frame.drop(columns=column), self.where)
         except ValueError:
             return True
         return False
 
     def marks(self, rows: pd.DataFrame, y: np.ndarray) -> np.ndarray:
         """See `Rule`; plain rows are brought back to the table's types first."""
-        if len(rows) == 0:
-            return np.zeros(0, dtype=bool)
+        if len(rows) == 0 or self.unknown:
+            return np.zeros(len(rows), dtype=bool)
         return members(restore(rows.reset_index(drop=True), y, self.table), self.where)
 
 

@@ -39,6 +39,8 @@ class Slice:
         Development rows in it.
     loss, lift : float
         Its mean loss out of fold with the real rows alone, and that over the mean of all rows; NaN where not known.
+    of_candidates : bool
+        Whether it can be said of synthetic rows: not where it depends on a column that they do not have.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Slice:
     support: int = 0
     loss: float = np.nan
     lift: float = np.nan
+    of_candidates: bool = True
 
     @property
     def declared(self) -> bool:
@@ -77,8 +80,14 @@ def declared_slices(table: Table, recipe: Recipe, splits: Splits) -> list[Slice]
         except ValueError as error:
             problems.append(Problem(("rare", "slices", index, "where"), str(error)))
             continue
+        rule, most = Expression(spec.where, table), recipe.integrity.max_slice_weight_share
+        if rule.unknown and most < 1:
+            why = f"{spec.where!r} reads {', '.join(rule.unknown)}, which synthetic rows do not have"
+            then = f"what they weigh in it cannot be told, and integrity.max_slice_weight_share is {most:g}"
+            problems.append(Problem(("rare", "slices", index, "where"), f"{why}: {then}; leave one of the two out"))
+            continue
         support = int(member[splits.development].sum())
-        found.append(Slice(spec.name, spec.where, "declared", member, Expression(spec.where, table), support))
+        found.append(Slice(spec.name, spec.where, "declared", member, rule, support, of_candidates=not rule.unknown))
     if problems:
         raise RecipeProblems(problems)
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,18 @@ AUTO_BUDGET = 50_000
 LEAST_OF_A_CLASS = 50
 # Rows of declared slices take up this share of the budget at most; beyond it they are sampled like the rest.
 MOST_KEPT = 0.5
+# Words in quotes, and names in backticks.
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"|`[^`]*`")
+# What an expression may call: it looks at values, row by row, and does nothing else.
+_CALLS = (
+    "str", "dt", "abs", "between", "casefold", "ceil", "clip", "contains", "cumsum", "day", "dayofweek", "dayofyear",
+    "days", "diff", "duplicated", "endswith", "eq", "fillna", "find", "floor", "fullmatch", "ge", "get", "gt", "hour",
+    "isalnum", "isalpha", "isdecimal", "isdigit", "isin", "islower", "isna", "isnull", "isnumeric", "isspace",
+    "istitle", "isupper", "le", "len", "lower", "lstrip", "lt", "match", "max", "mean", "median", "min", "minute",
+    "mod", "month", "ne", "normalize", "notna", "notnull", "quantile", "quarter", "rank", "replace", "round",
+    "rsplit", "rstrip", "second", "shift", "slice", "split", "sqrt", "startswith", "std", "strip", "sum", "title",
+    "total_seconds", "upper", "weekday", "year",
+)
 # So many rows of a slice, and others, are asked whether they are in it when they are all there is.
 ROWS_ALONE = 10
 
@@ -102,6 +115,7 @@ def members(frame: pd.DataFrame, where: str) -> np.ndarray:
     """
     import pandas as pd
 
+    _check_words(where)
     try:
         values = np.asarray(frame.eval(where, engine="python", local_dict={}, global_dict={}))
     except Exception as error:  # pandas raises many kinds for what a user may write
@@ -113,6 +127,17 @@ def members(frame: pd.DataFrame, where: str) -> np.ndarray:
         raise ValueError(f"{where!r} is not true or false for each row; write a comparison, e.g. age > 60")
     # Comparing a missing value gives neither true nor false: such rows are not in the slice.
     return values if values.dtype.kind == "b" else np.array([v is True or v is np.True_ for v in values])
+
+
+def _check_words(where: str) -> None:
+    """Refuse what is no comparison: an assignment, and calls that do more than look at a value, e.g. write a file."""
+    bare = _QUOTED.sub("''", where)
+    if re.search(r"(?<![=<>!])=(?!=)", bare):
+        raise ValueError(f"{where!r} has a single =, which sets a value; == compares")
+    for called in re.findall(r"\.\s*(\w+)", bare):
+        if not called[0].isdigit() and called not in _CALLS:
+            few = ", ".join(_CALLS[:12])
+            raise ValueError(f"{where!r} cannot be evaluated: {called!r} may not be called; {few}, ... may")
 
 
 def looks_beyond(frame: pd.DataFrame, where: str, member: np.ndarray) -> bool:
