@@ -145,7 +145,8 @@ def test_a_reason_is_true(case):
             assert np.array_equal(own, ~used)
         else:
             for name, least in thresholds.items():
-                assert (pool.scores[name][own] >= least).all()
+                # Of doubtful labels no class gives more than its share.
+                assert name == "agreement" or (pool.scores[name][own] >= least).all()
 
 
 # --- quotas -----------------------------------------------------------------------------------------------------------
@@ -250,7 +251,11 @@ def test_agreement_counts_only_where_labels_are_filtered():
         plan = MixPlan((("a", 90.0), ("b", 90.0)), labels, thresholds=(("agreement", 0.5),))
         assert mix(plan, pool).drop_counts["agreement"] == 0
     mixture = mix(replace(plan, labels="filter"), pool)
-    assert np.array_equal(mixture.decision == mixture.reasons.index("agreement"), doubted)
+    dropped = mixture.decision == mixture.reasons.index("agreement")
+    assert dropped.any()
+    assert not (dropped & ~doubted).any()
+    one = mix(replace(plan, labels="filter"), replace(pool, labels=np.zeros_like(pool.labels)))
+    assert np.array_equal(one.decision == one.reasons.index("agreement"), doubted)
     assert np.array_equal(mixture.label, pool.labels[mixture.candidate])
 
 
@@ -384,6 +389,39 @@ def test_rare_weights_are_capped():
     mixture = mix(MixPlan(rare_exponent=1.0), replace(make_pool(n=1000), y=y))
     assert mixture.real_weight.max() / np.median(mixture.real_weight) == pytest.approx(WEIGHT_CAP)
     assert mixture.real_weight.mean() == pytest.approx(1)
+
+
+def test_kinds_of_weights_are_capped_together():
+    """A hard row of a rare class has both; ten times each would be a hundred."""
+    y = np.repeat([0, 1], [990, 10])
+    pool = replace(make_pool(n=1000, m=4000), y=y, hardness=np.where(np.arange(1000) >= 990, 1.0, 0.01))
+    plan = MixPlan((("a", 1.0),), rare_exponent=1.0, hardness=30.0, importance=1.0)
+    mixture = mix(plan, pool)
+    assert mixture.real_weight.max() / np.median(mixture.real_weight) == pytest.approx(WEIGHT_CAP)
+    alone = mix(replace(plan, importance=0.0, hardness=0.0), pool)
+    assert mixture.weight.sum() == pytest.approx(alone.weight.sum(), rel=0.25)
+    assert mixture.weight.max() / np.median(mixture.weight) <= WEIGHT_CAP + 1e-9
+
+
+def test_agreement_takes_no_greater_share_of_a_rare_class():
+    """The teacher gives candidates of the rare class a fifth of what it gives the others."""
+    rng = np.random.default_rng(0)
+    m = 2000
+    labels = (rng.random(m) < 0.1).astype(int)
+    chance = np.where(labels == 1, rng.uniform(0, 0.2, m), rng.uniform(0, 1.0, m))
+    pool = make_pool(n=100, m=m, sources=("a",))
+    pool = replace(pool, labels=labels, scores={**pool.scores, "agreement": chance})
+    for threshold in (0.2, 0.5, 0.9):
+        plan = MixPlan((("a", 1.0),), "filter", thresholds=(("agreement", threshold),))
+        mixture = mix(plan, pool)
+        gone = mixture.decision == mixture.reasons.index("agreement")
+        whole = (chance < threshold).mean()
+        assert gone[labels == 1].mean() <= whole + 0.01
+        assert gone[labels == 0].mean() <= whole + 0.01
+        assert np.all(chance[gone] < threshold)
+        # The least believed go.
+        rare = labels == 1
+        assert chance[rare & gone].max() <= chance[rare & ~gone].min()
 
 
 def test_user_weights_stay_and_synthetic_rows_weigh_like_the_average_real_one():

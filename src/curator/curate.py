@@ -161,7 +161,7 @@ class _Curation:
         last = (self.setup.splits.certification, self.setup.splits.emission)
         only = selected.plan.real_only or self.setup.table.whole is not None
         self.make_pools(last[:1] if only else last, "last pools")
-        selected, near, refused = self.within_gates(search, trials, selected, near)
+        selected, near, refused = self.within_gates(search, trials, selected, near, last[:1] if only else last)
         with self.timed("certification"):
             certified = certify(self.setup, selected, ladders, self.pools, self.workers, self.progress)
         explanation = self.explanation(ladders[0]["real_only"], selected, near[0], certified[0])
@@ -178,13 +178,16 @@ class _Curation:
         self.write(ladders, trials, selected, near, certified, composition, explanation)
 
     def within_gates(
-        self, search: Search, trials: Sequence[Trial], selected: Trial, near: list[Trial]
+        self, search: Search, trials: Sequence[Trial], selected: Trial, near: list[Trial], folds: Sequence[Fold]
     ) -> tuple[Trial, list[Trial], dict[MixPlan, list[str]]]:
-        """Return the best plan that breaks none of the recipe's gates, and what those before it have broken."""
-        fold, refused = self.setup.splits.certification, dict[MixPlan, list[str]]()
-        rarity = Rarity(self.setup, self.pools.task(fold), fold.train)
-        while found := broken_gates(self.setup, selected.plan, rarity):
-            refused[selected.plan] = found
+        """Return the best plan that breaks none of the recipe's gates, and what those before it have broken.
+
+        It must keep them where it is certified and, of other candidates and all real rows, where it is emitted.
+        """
+        refused = dict[MixPlan, list[str]]()
+        rarities = [Rarity(self.setup, self.pools.task(fold), fold.train) for fold in folds]
+        while found := [gate for rarity in rarities for gate in broken_gates(self.setup, selected.plan, rarity)]:
+            refused[selected.plan] = list(dict.fromkeys(found))
             selected, near = search.select(trials, refused)
         return selected, near, refused
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from curator.rare import class_shares, class_weights, hard_weights, odds_weights
+from curator.rare import capped, class_shares, class_weights, hard_weights, odds_weights
 from curator.records import LabelForm, MixPlan
 from curator.score.candidates import SLICES
 from curator.score.pool import Pool
@@ -111,16 +111,15 @@ def mix(
     chosen = np.flatnonzero(decision == 0)
     candidate, label, weight = _labels(plan, pool, chosen, form)
     by_class = class_weights(pool.y, pool.n_classes, plan.rare_exponent, pool.weight, beta=plan.effective_beta)
-    real_weight = pool.weight * (by_class[pool.y] if by_class is not None else 1.0)
-    if plan.hardness > 0:
-        real_weight = real_weight * hard_weights(pool.hardness, plan.hardness)
     weight = weight * plan.synthetic_weight * float(pool.weight.mean() if len(pool.weight) else 1.0)
-    if by_class is not None:
-        weight = weight * by_class[label]
+    hard = hard_weights(pool.hardness, plan.hardness) if plan.hardness > 0 else None
+    odds = None
     if plan.importance > 0:
         odds = np.zeros(len(pool.labels))
         odds[chosen] = odds_weights(pool.density[chosen], plan.importance)
-        weight = weight * odds[candidate]
+        odds = odds[candidate]
+    real_weight = _times(pool.weight, None if by_class is None else by_class[pool.y], hard)
+    weight = _times(weight, None if by_class is None else by_class[label], odds)
     real = np.arange(len(pool.y))
     if not weights:
         start = np.asarray(pool.uniform[candidate])
@@ -132,6 +131,17 @@ def mix(
             real, candidate, label, real_weight, weight, start, middle or 1.0
         )
     return Mixture(real, real_weight, candidate, label, weight, decision, reasons, shortfall, fed)
+
+
+def _times(weight: np.ndarray, *factors: np.ndarray | None) -> np.ndarray:
+    """Return weights times factors; of several factors the product is capped as each of them is, at the same sum."""
+    known = [f for f in factors if f is not None]
+    if len(known) < 2 or len(weight) == 0:
+        return weight * known[0] if known else weight
+    raw = weight * np.prod(known, axis=0)
+    held = weight * capped(np.prod(known, axis=0))
+    total: np.ndarray = held * (raw.sum() / held.sum())
+    return total
 
 
 def class_quota(
@@ -160,8 +170,31 @@ def _filter(plan: MixPlan, pool: Pool, reasons: tuple[str, ...]) -> np.ndarray:
         raise KeyError(name)
     for code, name in enumerate(reasons):
         if name in thresholds:
-            decision[(decision == 0) & (pool.scores[name] < thresholds[name])] = code
+            fails = pool.scores[name] < thresholds[name]
+            if name == "agreement":
+                fails = _evened(fails, pool)
+            decision[(decision == 0) & fails] = code
     return decision
+
+
+def _evened(fails: np.ndarray, pool: Pool) -> np.ndarray:
+    """Let no class, and no fed slice, lose a greater share of a source's candidates than the source does as a whole.
+
+    A teacher is less sure of rare classes, whoever is right: one threshold of probability for all would leave hardly
+    any of theirs. Those that it believes least go first.
+    """
+    if pool.regression:
+        return fails  # there it is a rank among residuals
+    out, score = fails.copy(), pool.scores["agreement"]
+    for number, name in enumerate(pool.sources):
+        own = np.flatnonzero(pool.source == number)
+        of = (pool.made_for if name == SLICES else pool.labels)[own]
+        for stratum in np.unique(of):
+            inside = own[of == stratum]
+            failing = inside[fails[inside]]
+            most = int(np.ceil(len(inside) * fails[own].mean()))
+            out[failing[np.argsort(score[failing], kind="stable")[most:]]] = False
+    return out
 
 
 def _draw(

@@ -39,7 +39,7 @@ def test_rare_categories_and_pairs_are_counted_by_hand():
     found = coverage(frame, frame, ["a", "b"])
     pairs = frame.dropna().groupby(["a", "b"]).size()
     assert found["categories"] == {"rare": 2, "alive": 1.0}
-    assert found["pairs"] == {"rare": int((pairs < 10).sum()), "alive": 1.0}
+    assert found["pairs"] == {"rare": int((pairs < 10).sum()), "alive": 1.0, "looked_at": 1, "column_pairs": 1}
 
 
 def test_what_is_gone_is_missed():
@@ -55,8 +55,18 @@ def test_what_is_gone_is_missed():
 def test_a_table_without_words_has_nothing_to_lose():
     frame = _words()
     assert coverage(frame, frame.iloc[:0], []) == {
-        "categories": {"rare": 0, "alive": 1.0}, "pairs": {"rare": 0, "alive": 1.0},
-    }  # fmt: skip
+        "categories": {"rare": 0, "alive": 1.0},
+        "pairs": {"rare": 0, "alive": 1.0, "looked_at": 0, "column_pairs": 0},
+    }
+
+
+def test_a_pair_of_the_last_of_many_columns_is_missed():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({f"c{i}": rng.choice(["x", "y"], 200) for i in range(30)})
+    frame.loc[0, ["c28", "c29"]] = ["r", "s"]
+    found = coverage(frame, frame.iloc[1:], list(frame))["pairs"]
+    assert found["looked_at"] == found["column_pairs"] == 435
+    assert found["alive"] < 1.0
 
 
 def test_shares_of_a_slice_by_hand():
@@ -165,16 +175,24 @@ def test_where_every_mix_breaks_a_gate_the_real_rows_are_left(tmp_path):
     assert run.results["composition"]["slices"][0]["synthetic_rows"] == 0
 
 
-def test_a_gate_that_the_dataset_alone_breaks_is_remarked_on(tmp_path, free, monkeypatch):
-    """Its candidates are others than those that were certified."""
-    limit = free.results["composition"]["slices"][0]["synthetic_weight_share"] - 0.05
-    monkeypatch.setattr(sys.modules["curator.curate"], "broken_gates", lambda *_: [])
-    run = _run(tmp_path, integrity={"max_slice_weight_share": limit})
-    (told,) = run.results["composition"]["broken_as_emitted"]
-    assert told.startswith("integrity.max_slice_weight_share: synthetic rows are ")
-    remark = f"the plan keeps this gate where it was certified, and the dataset does not: {told}"
-    assert remark in run.results["remarks"]
-    assert "broken_as_emitted" not in free.results["composition"]
+def test_a_plan_keeps_the_gates_where_it_is_emitted_too(tmp_path, monkeypatch):
+    """Candidates of the emitted dataset are others than those that were certified: what it breaks is not emitted."""
+    asked = []
+    real = sys.modules["curator.curate"].broken_gates
+
+    def broken(setup, plan, rarity, further=None):
+        asked.append(len(rarity.source.known.y))
+        # Only the pool with all rows, which is emitted, breaks it.
+        whole = asked[-1] == len(setup.table)
+        return ["integrity.rare_coverage: broken"] if whole and not plan.real_only else real(setup, plan, rarity)
+
+    monkeypatch.setattr(sys.modules["curator.curate"], "broken_gates", broken)
+    run = _run(tmp_path)
+    assert len(set(asked)) == 2
+    composition = run.results["composition"]
+    assert (composition["synthetic_rows"], run.results["selected"]["plan"]["ratios"]) == (0, [])
+    assert composition["broken_gates"] == ["integrity.rare_coverage: broken"]
+    assert "left out, for it breaks a gate: integrity.rare_coverage: broken" in run.results["remarks"]
 
 
 # --- found once -----------------------------------------------------------------------------------

@@ -307,13 +307,15 @@ def test_slices_that_repeat_another_are_left_out(make_table, people):
     assert "class rare" not in {s.name for s in discover_slices(table, rows, declared=[declared])}
 
 
-def test_of_many_rare_classes_those_that_lose_most_are_watched(make_table, people):
+def test_of_many_rare_classes_the_rarest_that_can_be_guarded_are_watched(make_table, people):
+    """Losses of rows that judge have no say in it: what is fed must not depend on them."""
     frame = people(2000)
-    frame["y"] = np.r_[np.repeat([f"k{i}" for i in range(8)], 40), ["many"] * 1680]
+    counts = [60, 55, 50, 45, 40, 35, 12, 10]
+    frame["y"] = np.r_[np.repeat([f"k{i}" for i in range(8)], counts), ["many"] * (2000 - sum(counts))]
     table, _ = make_table(frame)
-    losses = np.array([float(label[1]) if label[0] == "k" else 0.0 for label in frame["y"]])
+    losses = np.array([9.0 if label in {"k0", "k7"} else 0.0 for label in frame["y"]])
     found = discover_slices(table, np.arange(2000), losses)
-    assert [s.name for s in found if s.kind == "class"] == [f"class k{i}" for i in (3, 4, 5, 6, 7)]
+    assert [s.name for s in found if s.kind == "class"] == [f"class k{i}" for i in (1, 2, 3, 4, 5)]
     assert len(found) <= MOST_DISCOVERED
 
 
@@ -325,6 +327,41 @@ def test_numeric_tails_are_rows_with_a_number_far_out(make_table, people):
     assert found.member[[3, 700]].all()
     low, high = np.quantile(frame["income"][:600], [0.01, 0.99])
     assert np.array_equal(found.member, ((frame["income"] < low) | (frame["income"] > high)).to_numpy())
+
+
+def test_of_many_columns_the_tails_are_narrower(make_table):
+    """Outer hundredths of forty independent columns hold more than half of all rows."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(2000, 40)), columns=[f"c{i}" for i in range(40)])
+    table, _ = make_table(frame.assign(y=rng.integers(0, 2, 2000)))
+    found = _found(table)["numeric tails"]
+    assert found.where == "has a number in its outer 0.2% on either side"
+    assert 0.1 < found.member.mean() < 0.3
+
+
+def test_pairs_that_seldom_come_together_are_found(make_table, people):
+    """Six rows of 1,000 have two words that are both frequent, and meet nowhere else."""
+    rng = np.random.default_rng(0)
+    frame = people(1000)
+    frame["city"] = np.where(frame["job"] == "cook", "north", rng.choice(["south", "west"], 1000))
+    frame.loc[[3, 70, 200, 400, 650, 990], ["job", "city"]] = ["nurse", "north"]
+    frame.loc[[5, 6], ["job", "city"]] = ["nurse", None]
+    table, _ = make_table(frame)
+    found = _found(table, np.arange(900))["rare pairs"]
+    assert np.array_equal(found.member, ((frame["job"] == "nurse") & (frame["city"] == "north")).to_numpy())
+    assert (found.kind, found.support) == ("pair", 5)
+    new = table.plain.iloc[:2].assign(job="clerk", city="north")
+    assert found.rule.marks(new, table.y[:2]).all(), "a pair that no development row has is as rare as can be"
+
+
+def test_of_grouped_rows_groups_are_counted(make_recipe, people):
+    """Sixty holdout rows of three groups say as much as three."""
+    frame = people(1200).assign(who=np.arange(1200) // 20)
+    frame["vip"] = np.where(frame["who"] % 20 == 0, "yes", "no")
+    recipe = make_recipe({"group": "who"}, rare={"slices": [{"name": "s", "where": "vip == 'yes'"}]})
+    table = load_table(recipe, frame)
+    with pytest.raises(RecipeProblems, match=r"development groups.*at least 10"):
+        _declared(table, recipe)
 
 
 def test_a_rule_marks_candidates_as_it_marks_rows(make_table, people):

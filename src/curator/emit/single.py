@@ -52,8 +52,8 @@ def emit_single(
         found.to_parquet(part, index=False)
     further = further_rows(table, earlier)
     rare = rarity.of(mixture if mixed else None, further)
-    # The plan kept the gates on the pool that was certified; this one has other candidates, and all real rows.
-    broken = broken_gates(setup, plan, rarity, further) if mixed else []
+    # The plan keeps the gates on this pool as on the certified one; with rows of earlier outputs it was asked there.
+    broken = broken_gates(setup, plan, rarity, further) if mixed and further is not None else []
     labels = None
     if table.task != "regression":
         labels = to_plain(frame[table.target], "categorical").to_numpy(object)

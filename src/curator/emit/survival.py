@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +16,9 @@ if TYPE_CHECKING:
 
 # A category, or a pair of two, with fewer real rows than this is rare.
 RARE_BELOW = 10
-# Pairs of columns that are looked at; more of them would take longer than the rest of a run.
-MOST_PAIRS = 300
+# Pairs of columns that are looked at: these at least, and more while they have no more values than that in all, beyond
+# which they would take longer than the rest of a run.
+LEAST_PAIRS, MOST_VALUES = 300, 10_000_000
 
 
 class Coverage:
@@ -44,8 +46,10 @@ class Coverage:
         """Return the figures of a dataset of these real rows and candidates, both as positions."""
         emitted = np.concatenate([real, self._real + candidate]).astype(np.int64)
         codes = [(c[: self._real], c[emitted]) for c in self._codes]
-        pairs = [_alive(*_paired(a, b)) for a, b in itertools.islice(itertools.combinations(codes, 2), MOST_PAIRS)]
-        return {"categories": _summed([_alive(*c) for c in codes]), "pairs": _summed(pairs)}
+        most = max(LEAST_PAIRS, MOST_VALUES // max(1, self._real))
+        pairs = [_alive(*_paired(a, b)) for a, b in itertools.islice(itertools.combinations(codes, 2), most)]
+        looked = {"looked_at": len(pairs), "column_pairs": math.comb(len(codes), 2)}
+        return {"categories": _summed([_alive(*c) for c in codes]), "pairs": _summed(pairs) | looked}
 
 
 def coverage(real: pd.DataFrame, emitted: pd.DataFrame, categorical: Sequence[str]) -> dict[str, dict[str, float]]:

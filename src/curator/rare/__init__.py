@@ -4,7 +4,7 @@ from curator.rare.discover import discover_slices, with_losses
 from curator.rare.regions import LEAST_SUPPORT, drawn_in, high_loss_regions
 from curator.rare.rules import AllOf, Term
 from curator.rare.slices import LEAST_GUARDED_ROWS, LEAST_HOLDOUT_ROWS, Slice, declared_slices
-from curator.rare.weights import class_shares, class_weights, hard_weights, odds_weights
+from curator.rare.weights import capped, class_shares, class_weights, hard_weights, odds_weights
 
 __all__ = [
     "LEAST_GUARDED_ROWS",
@@ -13,6 +13,7 @@ __all__ = [
     "AllOf",
     "Slice",
     "Term",
+    "capped",
     "class_shares",
     "class_weights",
     "declared_slices",

@@ -5,19 +5,25 @@ What is rare is settled on the development rows alone, and then frozen; the same
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from curator.rare.regions import high_loss_regions
-from curator.rare.rules import Isolated, OfClass, Outside, RareWord, Rule, TargetBetween, highest_rank
-from curator.rare.slices import Slice, SliceKind
+from curator.rare.rules import Isolated, OfClass, Outside, RarePair, RareWord, Rule, TargetBetween, highest_rank, places
+from curator.rare.slices import LEAST_GUARDED_ROWS, Slice, SliceKind
 from curator.table import DistanceRows, NearestRows, Table
 
 RARE_CLASS_SHARE = 0.1
 TAIL_SHARE = 0.05
 NUMBER_TAIL = 0.01
+# What is seldom: under a hundredth; of many columns that may be most rows, and then it is less.
+SHARES = (NUMBER_TAIL, NUMBER_TAIL / 2, NUMBER_TAIL / 5, NUMBER_TAIL / 10)
+MOST_OF_A_TAIL = 0.3
+# Pairs of columns that are looked at.
+MOST_PAIRS = 300
 NEAREST = 5
 # What a reader can take in.
 MOST_DISCOVERED, MOST_CLASSES = 10, 5
@@ -48,9 +54,10 @@ def discover_slices(
     found = [
         _measured(s, development, known)
         for s in (
-            *_rare_classes(table, development, known),
+            *_rare_classes(table, development),
             *_target_tails(table, development),
             *_rare_words(table, development),
+            *_rare_pairs(table, development),
             *_number_tails(table, development),
             *_isolated(table, development),
             *_high_losses(table, development, known, groups),
@@ -92,15 +99,14 @@ def _slice(name: str, where: str, kind: SliceKind, table: Table, rule: Rule) -> 
     return Slice(name, where, kind, rule.marks(table.plain, table.y), rule)
 
 
-def _rare_classes(table: Table, development: np.ndarray, losses: np.ndarray) -> list[Slice]:
-    """Return the rare classes; of many, those that lose most in all."""
+def _rare_classes(table: Table, development: np.ndarray) -> list[Slice]:
+    """Return the rare classes; of many the rarest, those first that have rows enough to be guarded."""
     if table.task == "regression":
         return []
     y = table.y[development]
     counts = np.bincount(y, minlength=len(table.classes))
     rare = [c for c, n in enumerate(counts) if n < RARE_CLASS_SHARE * counts.sum()]
-    total = np.bincount(y, weights=np.nan_to_num(losses[development]), minlength=len(table.classes))
-    most = sorted(sorted(rare, key=lambda c: (-total[c], c))[:MOST_CLASSES])
+    most = sorted(sorted(rare, key=lambda c: (counts[c] < LEAST_GUARDED_ROWS, counts[c], c))[:MOST_CLASSES])
     shares = counts / counts.sum()
     where = {c: f"{table.target} is {table.classes[c]!r} ({shares[c]:.1%} of rows)" for c in most}
     return [_slice(f"class {table.classes[c]}", where[c], "class", table, OfClass(c)) for c in most]
@@ -118,30 +124,73 @@ def _target_tails(table: Table, development: np.ndarray) -> list[Slice]:
 
 
 def _rare_words(table: Table, development: np.ndarray) -> list[Slice]:
-    least = max(5.0, 0.01 * len(development))
-    frequent = {}
+    def at(share: float) -> Slice:
+        least = _fewest(share, development)
+        frequent = {name: frozenset(words) for name, words in _frequent(table, development, least).items()}
+        # A category that development rows do not hold at all is as rare as can be.
+        where = f"has a category with under {least:.0f} development rows"
+        return _slice("rare categories", where, "category", table, RareWord(frequent))
+
+    return _narrowed(at, development, 0.5)
+
+
+def _rare_pairs(table: Table, development: np.ndarray) -> list[Slice]:
+    """Return the rows with two categories, frequent by themselves, that seldom come together."""
+
+    def at(share: float) -> Slice:
+        least = _fewest(share, development)
+        words = _frequent(table, development, least)
+        codes = {name: places(table.plain[name].iloc[development], own) for name, own in words.items()}
+        frequent = {}
+        for one, other in itertools.islice(itertools.combinations(words, 2), MOST_PAIRS):
+            counts = np.zeros((len(words[one]), len(words[other])))
+            known = (codes[one] >= 0) & (codes[other] >= 0)
+            np.add.at(counts, (codes[one][known], codes[other][known]), 1)
+            frequent[one, other] = counts >= least
+        where = f"has two categories that come together in under {least:.0f} development rows"
+        return _slice("rare pairs", where, "pair", table, RarePair(words, frequent))
+
+    return _narrowed(at, development, MOST_OF_A_TAIL)
+
+
+def _frequent(table: Table, development: np.ndarray, least: float) -> dict[str, tuple[str, ...]]:
+    found = {}
     for name in table.categorical:
         support = table.plain[name].iloc[development].value_counts()
-        # A category that development rows do not hold at all is as rare as can be.
-        frequent[name] = frozenset(support[support >= least].index)
-    where = f"has a category with under {least:.0f} development rows"
-    found = _slice("rare categories", where, "category", table, RareWord(frequent))
-    return [found] if 0 < found.member[development].mean() < 0.5 else []
+        found[name] = tuple(sorted(support[support >= least].index))
+    return found
+
+
+def _fewest(share: float, development: np.ndarray) -> float:
+    """Return how many rows make a category frequent: five where a share of the rows would be fewer."""
+    return max(5.0, share * len(development))
 
 
 def _number_tails(table: Table, development: np.ndarray) -> list[Slice]:
-    """Return the rows with a number in its outer hundredths; many columns have as many tails, and then it is none."""
-    limits = {}
-    for column in table.features:
-        if column.name in table.categorical:
-            continue
-        values = table.plain[column.name].iloc[development].dropna().to_numpy(float)
-        if len(np.unique(values)) > 1 / NUMBER_TAIL:
-            low, high = (float(q) for q in np.quantile(values, [NUMBER_TAIL, 1 - NUMBER_TAIL]))
-            limits[column.name] = (low, high)
-    found = _slice("numeric tails", f"has a number in its outer {NUMBER_TAIL:.0%} on either side", "number", table,
-                   Outside(limits))  # fmt: skip
-    return [found] if 0 < found.member[development].mean() < 0.3 else []
+    """Return the rows with a number in its outer hundredths, or less than that: many columns have as many tails."""
+    known = {c.name: table.plain[c.name].iloc[development].dropna().to_numpy(float)
+             for c in table.features if c.name not in table.categorical}  # fmt: skip
+
+    def at(share: float) -> Slice:
+        limits = {}
+        for name, values in known.items():
+            if len(np.unique(values)) > 1 / NUMBER_TAIL:
+                low, high = (float(q) for q in np.quantile(values, [share, 1 - share]))
+                limits[name] = (low, high)
+        where = f"has a number in its outer {share:.1%} on either side".replace(".0%", "%")
+        return _slice("numeric tails", where, "number", table, Outside(limits))
+
+    return _narrowed(at, development, MOST_OF_A_TAIL)
+
+
+def _narrowed(at: Callable[[float], Slice], development: np.ndarray, most: float) -> list[Slice]:
+    """Return the slice at the greatest share that leaves it a part of the rows; none where there is no such share."""
+    for share in SHARES:
+        found = at(share)
+        inside = found.member[development].mean()
+        if inside < most:
+            return [found] if inside > 0 else []
+    return []
 
 
 def _isolated(table: Table, development: np.ndarray) -> list[Slice]:

@@ -182,6 +182,41 @@ class RareWord:
 
 
 @dataclass(frozen=True, eq=False)
+class RarePair:
+    """Rows with a pair of categories that is none of the frequent ones, though each of the two is.
+
+    Attributes
+    ----------
+    words : mapping of column to tuple of str
+        The frequent categories.
+    frequent : mapping of two columns to bool array
+        Which pairs of these are; by the places of their words.
+    """
+
+    words: Mapping[str, tuple[str, ...]]
+    frequent: Mapping[tuple[str, str], np.ndarray]
+
+    reads_target: ClassVar[bool] = False
+
+    def marks(self, rows: pd.DataFrame, y: np.ndarray) -> np.ndarray:  # noqa: ARG002  # protocol
+        """See `Rule`; a missing value makes no pair."""
+        codes = {name: places(rows[name], words) for name, words in self.words.items()}
+        found = np.zeros(len(rows), dtype=bool)
+        for (one, other), known in self.frequent.items():
+            a, b = codes[one], codes[other]
+            found |= (a >= 0) & (b >= 0) & ~known[a, b]
+        return found
+
+
+def places(values: pd.Series, words: tuple[str, ...]) -> np.ndarray:
+    """Return where each value stands among the words, -1 for those that do not; shape (n,)."""
+    import pandas as pd
+
+    found: np.ndarray = pd.Index(words, dtype=object).get_indexer(pd.Index(values, dtype=object))
+    return found
+
+
+@dataclass(frozen=True, eq=False)
 class Outside:
     """Rows with a number, in any of some columns, outside of its interval."""
 

@@ -10,14 +10,14 @@ import numpy as np
 from curator.errors import Problem, RecipeProblems
 from curator.rare.rules import Expression, Rule
 from curator.recipe.models import Recipe, SliceSpec
-from curator.table import Splits, Table, looks_beyond, members
+from curator.table import Splits, Table, groups_of, looks_beyond, members
 
 # Fewer holdout rows than this say nothing about a slice.
 LEAST_HOLDOUT_ROWS = 10
 # With fewer development rows than this, what a mix does to a slice on the folds is noise.
 LEAST_GUARDED_ROWS = 20
 
-SliceKind = Literal["declared", "class", "target", "category", "number", "isolated", "loss"]
+SliceKind = Literal["declared", "class", "target", "category", "pair", "number", "isolated", "loss"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,8 +104,13 @@ def _evaluate(table: Table, spec: SliceSpec, splits: Splits) -> np.ndarray:
             f"{spec.where!r} depends on other rows than the one it is about, so that it would mean something else for "
             "candidates; write the numbers themselves, e.g. age > 60 in place of age > age.mean()"
         )
-    counts = {"development": int(mask[splits.development].sum()), "holdout": int(mask[splits.holdout].sum())}
-    few = [f"{n} {name} rows" for name, n in counts.items() if n < LEAST_HOLDOUT_ROWS]
+    groups = groups_of(table)
+    what = "rows" if groups is None else "groups"
+    parts = {"development": splits.development, "holdout": splits.holdout}
+    # Rows of a group say the same: it is groups that a certificate counts.
+    inside = {name: rows[mask[rows]] for name, rows in parts.items()}
+    counts = {name: len(rows if groups is None else np.unique(groups[rows])) for name, rows in inside.items()}
+    few = [f"{n} {name} {what}" for name, n in counts.items() if n < LEAST_HOLDOUT_ROWS]
     if few:
         raise ValueError(
             f"{spec.where!r} matches {int(mask.sum())} rows, {' and '.join(few)}; at least {LEAST_HOLDOUT_ROWS} of "

@@ -58,7 +58,7 @@ def hard_weights(errors: np.ndarray, strength: float) -> np.ndarray:
     errors : array of shape (n,)
         In [0, 1].
     """
-    return _capped(1 + strength * errors)
+    return capped(1 + strength * errors)
 
 
 def odds_weights(chance: np.ndarray, power: float) -> np.ndarray:
@@ -73,12 +73,13 @@ def odds_weights(chance: np.ndarray, power: float) -> np.ndarray:
         Probability to be real, as of equally many real and synthetic rows.
     """
     sure = np.clip(chance, 1e-3, 1 - 1e-3)
-    return _capped((sure / (1 - sure)) ** power)
+    return capped((sure / (1 - sure)) ** power)
 
 
-def _capped(raw: np.ndarray) -> np.ndarray:
+def capped(raw: np.ndarray) -> np.ndarray:
+    """Return weights with mean 1, none above 10 times the median."""
     if len(raw) == 0:
         return raw
-    capped = np.minimum(raw, WEIGHT_CAP * float(np.median(raw)))
-    scaled: np.ndarray = capped / capped.mean()
+    held = np.minimum(raw, WEIGHT_CAP * float(np.median(raw)))
+    scaled: np.ndarray = held / held.mean()
     return scaled
