@@ -37,7 +37,11 @@ def show_run(run: Run, console: Console) -> None:
     console.print(_composition(results))
     slices = [s for s in results["slices"] if s["verdict"] != "not_applicable"]
     if slices:
-        console.print(_slices(slices, decimals(results)))
+        console.print(_slices(slices, results["composition"]["slices"], decimals(results)))
+        console.print(_slice_figures(slices))
+    few = [f"{s['name']} ({s['reason']})" for s in results["slices"] if s["verdict"] == "not_applicable"]
+    if few:
+        console.print(f"Not judged: {'; '.join(few)}", markup=False, highlight=False)
     console.print(f"Mix: {plan_in_words(results['selected']['plan'])}", markup=False)
     earlier = earlier_words(results)
     if earlier:
@@ -119,7 +123,7 @@ def table_of(title: str, columns: Sequence[tuple[str, str]]) -> Table:
 
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for name, justify in columns:
-        table.add_column(name, justify=justify, no_wrap=justify == "right")  # type: ignore[arg-type]
+        table.add_column(name, justify=justify, no_wrap=justify == "right", overflow="fold")  # type: ignore[arg-type]
     return table
 
 
@@ -151,22 +155,41 @@ def _composition(results: Mapping[str, Any]) -> Table:
     return table
 
 
-def _slices(slices: Sequence[Mapping[str, Any]], places: int) -> Table:
-    table = table_of(
-        "Rare slices (holdout)",
-        [("slice", "left"), ("rows", "right"), ("gain [95 %]", "right"), ("recall", "right"), ("verdict", "left")],
-    )
+def _slices(slices: Sequence[Mapping[str, Any]], made_of: Sequence[Mapping[str, Any]], places: int) -> Table:
+    columns = [("slice", "left"), ("holdout", "right"), ("dataset", "right"), ("weight", "right")]
+    table = table_of("Rare slices: holdout rows; rows of the dataset, real + synthetic, and what they weigh",
+                     [*columns, ("gain [95 %]", "right"), ("verdict", "left")])  # fmt: skip
+    shares = {c["name"]: c for c in made_of}
     for s in slices:
+        own = shares.get(s["name"], {})
+        made, share = own.get("synthetic_rows"), own.get("weight_share")
+        rows = f"{own['real_rows']:,}{'' if made is None else f'+{made:,}'}" if own else ""
         table.add_row(
-            s["name"], str(s["rows"]), _signed(s["difference"], places), _change(s["measures"].get("recall")),
-            s["verdict"], style=_COLOURS[s["verdict"]],
+            s["name"], f"{s['rows']:,}", rows, "" if share is None else f"{share:.1%}",
+            _signed(s["difference"], places), s["verdict"], style=_COLOURS[s["verdict"]],
         )  # fmt: skip
     return table
 
 
-def _change(measure: Mapping[str, Any] | None) -> str:
-    """Return what a share was with the real rows alone, and what it is with the mix."""
-    return "" if measure is None else f"{measure['real_only']['mean']:.2f}>{measure['curated']['mean']:.2f}"
+# What slices are measured by, under names that leave room for all.
+_MEASURES = {
+    "log_loss": "loss", "rmse": "rmse", "mae": "mae", "recall": "recall", "precision": "precision",
+    "recall_at_fpr@0.01": "at 1 %", "recall_at_fpr@0.05": "at 5 %",
+}  # fmt: skip
+
+
+def _slice_figures(slices: Sequence[Mapping[str, Any]]) -> Table:
+    """Return what a model does within the slices without and with the mix."""
+    known = [name for name in _MEASURES if any(name in s["measures"] for s in slices)]
+    title = "Within them: loss, recall and precision, recall at so many false positives"
+    columns = [("slice", "left"), ("trained on", "left"), *((_MEASURES[name], "right") for name in known)]
+    table = table_of(title if "recall" in known else "Within them", columns)
+    for s in slices:
+        for arm, what in (("real_only", "real rows"), ("curated", "the mix")):
+            figures = [s["measures"].get(name, {}).get(arm, {}).get("mean") for name in known]
+            shown = ["" if v is None else f"{v:.{min(3, shown_decimals(v))}f}" for v in figures]
+            table.add_row(s["name"] if arm == "real_only" else "", what, *shown)
+    return table
 
 
 def show_runs(runs: Sequence[Run], console: Console) -> None:

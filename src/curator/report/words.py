@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from curator.records import MixPlan
@@ -99,6 +99,11 @@ def share(value: Any) -> str:
     if not known(value):
         return MISSING
     return f"{100 * value:.{1 if 0 < value < 0.095 else 0}f}{NBSP}%"
+
+
+def names_in(slices: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the measures that any slice has, in the order in which they first come."""
+    return list(dict.fromkeys(name for s in slices for name in s["measures"]))
 
 
 def span(interval: Mapping[str, Any] | None, decimals: int, *, sign: bool = False) -> str:
