@@ -92,7 +92,7 @@ def _fill(cell: Cell, table: TableSource, path: Path, given: argparse.Namespace,
     part = path.with_suffix(".part")
     pd.concat([done, found], ignore_index=True).to_csv(part, index=False)
     part.replace(path)
-    shown = found.set_index("arm")[["loss", "worst_slice", "rarest_average_precision"]].round(4)
+    shown = found.set_index("arm").reindex(columns=["loss", "worst_slice", "rarest_average_precision"]).round(4)
     print(cell.name, shown.loc[[REAL, CURATOR]].to_dict("index"), file=sys.stderr, flush=True)
 
 
