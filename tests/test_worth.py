@@ -48,7 +48,7 @@ def test_laws_never_fall_and_rows_invert_scores(scores):
 def test_where_more_rows_do_no_good_no_number_of_them_is_enough():
     law = fit_law(SIZES, [0.5, 0.4, 0.45, 0.42, 0.38])
     assert law.scale == 0
-    assert law.rows(0.6) == math.inf
+    assert (law.rows(0.6), law.rows(law.limit), law.rows(0.2)) == (math.inf, 0, 0)
     assert Law(1.0, 2.0, 0.5).rows(1.0) == math.inf
 
 
@@ -219,11 +219,14 @@ PLAN = {"ratios": [["a", 1.0]], "labels": "keep", "synthetic_weight": 1.0, "clas
          "1,000 real rows with the mix do as well as more than 10,000 real rows alone (95 %: 1,200 at least)"),
         ({"equivalent_rows": None, "high": None, "low": None},
          "1,000 real rows with the mix do as well as more than 10,000 real rows alone"),
+        ({"law": {"limit": 0, "scale": 0.0}},
+         "how many real rows the mix is worth cannot be told: real rows alone gain nothing here by being more"),
         ({"law": None}, ""),
     ],
 )  # fmt: skip
 def test_the_sentence(changes, expected):
-    worth = {"rows": 1000, "law": {"limit": 0}, "equivalent_rows": 2100, "low": 1200, "high": 6000, "farthest": 10_000}
+    worth = {"rows": 1000, "law": {"limit": 0, "scale": 1.0}, "equivalent_rows": 2100, "low": 1200, "high": 6000,
+             "farthest": 10_000}  # fmt: skip
     results = {"worth": worth | changes, "selected": {"plan": PLAN}}
     assert worth_words(results) == expected
     assert worth_words({"selected": {"plan": PLAN}}) == ""

@@ -39,8 +39,10 @@ class Law:
         return float(self.limit - self.scale * rows**-self.power)
 
     def rows(self, score: float) -> float:
-        """Return how many rows give a score; infinitely many where none do."""
-        if score >= self.limit or self.scale <= 0:
+        """Return how many rows give a score; infinitely many where none do, and none where any do."""
+        if self.scale <= 0:
+            return math.inf if score > self.limit else 0.0
+        if score >= self.limit:
             return math.inf
         return float((self.scale / (self.limit - score)) ** (1 / self.power))
 
@@ -89,7 +91,8 @@ def measure_worth(
     dict
         ``curve``, points of ``rows`` and an interval of the score; ``law``; ``rows``, the development rows; and
         ``equivalent_rows`` with ``low`` and ``high`` (95 %, the curve's and the gain's uncertainty joined), each None
-        where the curve does not reach so far, which is beyond ``farthest`` rows.
+        where the curve does not reach so far, which is beyond ``farthest`` rows, or is flat (the law's scale is 0): if
+        more rows do no good, a gain is worth no number of them.
     """
     folds = setup.splits.folds[: setup.recipe.task.folds]
     folders = [pools.folder(f) for f in folds]
@@ -116,7 +119,7 @@ def measure_worth(
     higher = _higher(setup.metric, scores[:, usable])
     law = fit_law(sizes[:, usable].mean(axis=1).tolist(), higher.mean(axis=1).tolist())
     found["law"] = law
-    if gain is None:
+    if gain is None or law.scale <= 0:
         return found
     draws = _equivalents(sizes[:, usable], higher, rows, gain, setup.seed)
     far = found["farthest"]

@@ -296,6 +296,9 @@ def worth_words(results: Mapping[str, Any]) -> str:
     if not isinstance(worth, Mapping) or not worth.get("law") or plan.real_only:
         return ""
     farthest, low, high = worth["farthest"], worth["low"], worth["high"]
+    if worth["law"]["scale"] <= 0:
+        what = "the mix is" if plan.ratio else "weights are"
+        return f"how many real rows {what} worth cannot be told: real rows alone gain nothing here by being more"
     start = f"{worth['rows']:,} real rows with {'the mix' if plan.ratio else 'weights'} do as well as"
     if worth["equivalent_rows"] is None:
         least = "" if low is None else f" (95 %: {low:,} at least)"
