@@ -9,11 +9,13 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,6 +125,25 @@ def asked_of(
     """Return the cells of a CSV that a call has asked for; others are those of other calls."""
     own = cells["table"].isin(tables) & cells["rows"].isin(rows) & (cells["seed"] < seeds)
     return cells[own if models is None else own & cells["model"].isin(models)]
+
+
+def cells_but(
+    path: Path, key: Mapping[str, object], arms: Set[str], trials: int
+) -> tuple[pd.DataFrame, bool]:
+    """Return what a CSV holds of cells, and whether the cell of `key` is there with all these arms; if not, without it.
+
+    A cell of searches of another length is another cell.
+    """
+    import pandas as pd
+
+    held = pd.read_csv(path) if path.is_file() else pd.DataFrame()
+    if held.empty:
+        return held, False
+    own = np.logical_and.reduce([(held[name] == value).to_numpy() for name, value in key.items()])
+    searched = held["trials"].fillna(trials) if "trials" in held else pd.Series(trials, index=held.index)
+    known = held[own & (searched == trials).to_numpy()]
+    there = arms <= set(known["arm"])
+    return (held if there else held[~own]), there
 
 
 def close(figures: Sequence[Figure]) -> None:

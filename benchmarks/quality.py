@@ -20,14 +20,14 @@ import argparse
 import itertools
 import shutil
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from benchmarks.arms import ABLATED, CURATOR, CURATOR_TUNED, MODELS, REAL, RULES, TUNED, Cell, judge
-from benchmarks.common import Figure, asked_of, close, grid_case, grid_parser, line, write_docs
+from benchmarks.common import Figure, asked_of, cells_but, close, grid_case, grid_parser, line, write_docs
 from benchmarks.tables import TableSource, table_source
 
 DEFAULT_TABLES = ("adult", "credit_g", "bank_full", "mammography", "sick", "phoneme", "online_shoppers", "page_blocks",
@@ -84,14 +84,15 @@ def _arguments(given: argparse.Namespace) -> list[str]:
 
 
 def _fill(cell: Cell, table: TableSource, path: Path, given: argparse.Namespace) -> None:
-    done = pd.read_csv(path) if path.is_file() else pd.DataFrame()
-    key = {"table": cell.table, "rows": cell.rows, "seed": cell.seed, "model": cell.model}
-    if len(done) and bool((done[list(key)] == pd.Series(key)).all(axis=1).any()):
-        return
     tuned = not (given.quick or given.untuned)
+    asked = {CURATOR, *(f"{name}_naive_1x" for name in given.naive or ())}
+    asked |= ({CURATOR_TUNED} if tuned else set()) | (set(ABLATED) if given.ablate else set())
+    done, is_there = cells_but(path, asdict(cell), asked, given.trials)
+    if is_there:
+        return
     found = judge(cell, table, given.out / "quality-runs", trials=given.trials, tuned=tuned, jobs=given.jobs,
                   naive=given.naive or (), ablate=given.ablate)  # fmt: skip
-    frame = pd.DataFrame([outcome.row() for outcome in found])
+    frame = pd.DataFrame([outcome.row() for outcome in found]).assign(trials=given.trials)
     # Written whole beside the old one and renamed: an interruption leaves no half of a cell.
     part = path.with_suffix(".part")
     pd.concat([done, frame], ignore_index=True).to_csv(part, index=False)

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.arms import CURATOR, REAL, Cell, Judged, drawn
-from benchmarks.common import Figure, asked_of, close, grid_case, grid_parser, line, write_docs
+from benchmarks.common import Figure, asked_of, cells_but, close, grid_case, grid_parser, line, write_docs
 from benchmarks.tables import TableSource, table_source
 from curator.curate import curate, read_recipe
 from curator.emit.survival import coverage
@@ -82,12 +82,12 @@ def main() -> None:
 
 
 def _fill(cell: Cell, table: TableSource, path: Path, given: argparse.Namespace, trials: int) -> None:
-    done = pd.read_csv(path) if path.is_file() else pd.DataFrame()
     key = {"table": cell.table, "rows": cell.rows, "seed": cell.seed}
-    if len(done) and bool((done[list(key)] == pd.Series(key)).all(axis=1).any()):
+    done, is_there = cells_but(path, key, {CURATOR, *({FED} if given.feed else ())}, trials)
+    if is_there:
         return
     folder = given.out / "rare-runs" / cell.name
-    found = pd.DataFrame(_judged(cell, table, folder, given, trials))
+    found = pd.DataFrame(_judged(cell, table, folder, given, trials)).assign(trials=trials)
     shutil.rmtree(folder, ignore_errors=True)
     part = path.with_suffix(".part")
     pd.concat([done, found], ignore_index=True).to_csv(part, index=False)

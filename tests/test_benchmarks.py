@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from benchmarks.common import Figure, asked_of, grid_case, grid_parser, write_docs
+from benchmarks.common import Figure, asked_of, cells_but, grid_case, grid_parser, write_docs
 from benchmarks.tables import TABLES, table_source
 
 
@@ -85,3 +85,20 @@ def test_figures_are_written_case_by_case(tmp_path):
     write_docs("b", [Figure("three", "size", 7, "s")], {"three": "run three"}, docs)
     assert docs.read_text().count("**one**") == docs.read_text().count("**three**") == 1
     assert "missed" not in text, "of figures that were written anew nothing is left"
+
+
+def test_a_cell_that_lacks_an_arm_is_done_again(tmp_path):
+    path, cell = tmp_path / "cells.csv", {"table": "a", "rows": 300, "seed": 0}
+    assert cells_but(path, cell, {"curator"}, 100)[1] is False
+    rows = [{**cell, "arm": arm, "trials": 100} for arm in ("real_only", "curator")]
+    other = {**cell, "seed": 1, "arm": "curator", "trials": 100}
+    pd.DataFrame([*rows, other]).to_csv(path, index=False)
+    held, there = cells_but(path, cell, {"curator"}, 100)
+    assert there
+    assert len(held) == 3
+    for arms, trials in (({"curator", "curator_tuned"}, 100), ({"curator"}, 20)):
+        held, there = cells_but(path, cell, arms, trials)
+        assert not there
+        assert held["seed"].tolist() == [1], "the other cell stays"
+    pd.DataFrame(rows).drop(columns="trials").to_csv(path, index=False)
+    assert cells_but(path, cell, {"curator"}, 100)[1], "files from before trials were noted"
