@@ -137,10 +137,11 @@ def _simulated(
     label: str = "",
 ) -> Collapse:
     own, unseen, target = _drawn(name, given)
-    # The naive policies refit what is named here; curated rows also come from between real ones.
+    # The naive policies refit what is named here; curated rows also come from between real ones, and keep the tails as
+    # docs/collapse.md advises for datasets that are fed back.
     recipe = {
         "name": name, "data": {"target": target}, "synthesizers": [*sources, "neighbours"],
-        "task": {"repeats": 1},
+        "task": {"repeats": 1}, "integrity": {"tail_mass": 0.95},
     }  # fmt: skip
     place = given.out / f"collapse-{name}{'-' if label else ''}{label}{'-quick' if given.quick else ''}"
     return collapse(recipe, own, unseen=unseen, generations=3 if given.quick else GENERATIONS, policies=policies,

@@ -11,7 +11,7 @@ import pytest
 from curator import selection
 from curator.curate import curate, read_recipe
 from curator.emit import Rarity, rarity
-from curator.emit.survival import coverage, slice_shares
+from curator.emit.survival import coverage, slice_shares, tail_mass, tails
 from curator.mix import mix
 from curator.pools import Pools
 from curator.prepare import prepare
@@ -138,6 +138,24 @@ def test_without_gates_a_mix_is_emitted_and_tells_what_it_is_made_of(free):
     assert own["weight_share"] == pytest.approx(weight[inside].sum() / weight.sum())
 
 
+def test_a_mix_that_thins_the_tails_gives_way(tmp_path, free):
+    """Rows between neighbours reach less far out than the real ones; the gate is their weight there."""
+    data, real = free.data, free.data[free.data["origin"] == "real"]
+    low, high = np.quantile(real["x"].dropna(), [0.01, 0.99])
+
+    def share(rows):
+        known = rows[rows["x"].notna()]
+        return known["sample_weight"][(known["x"] < low) | (known["x"] > high)].sum() / known["sample_weight"].sum()
+
+    mass = free.results["composition"]["tail_mass"]
+    assert mass < 1
+    assert mass == pytest.approx(share(data) / share(real.assign(sample_weight=1.0)))
+    strict = _run(tmp_path, integrity={"tail_mass": min(1.0, mass + 0.05)})
+    composition = strict.results["composition"]
+    assert composition["tail_mass"] >= min(1.0, mass + 0.05) - 1e-9
+    assert any("integrity.tail_mass: numbers beyond" in gate for gate in composition["broken_gates"])
+
+
 @pytest.mark.parametrize(
     ("gate", "holds"),
     [
@@ -231,7 +249,13 @@ def test_what_is_found_once_is_what_each_plan_would_find(free):
         own, made = fold.train[mixture.real], together.candidates.iloc[mixture.candidate]
         marks = [s.rule.marks(made, mixture.label) for s in setup.slices]
         emitted = pd.concat([table.plain.iloc[own], made], ignore_index=True)
-        assert together.of(mixture) == {
+        found = together.of(mixture)
+        beyond = tails(
+            table.plain["x"].to_numpy()[fold.train], emitted["x"].to_numpy(float), table.weight[fold.train],
+            np.concatenate([mixture.real_weight, mixture.weight]),
+        )  # fmt: skip
+        assert found.pop("tail_mass") == pytest.approx(tail_mass(beyond))
+        assert found == {
             "slices": slice_shares(setup.slices, (own, mixture.real_weight), (marks, mixture.weight)),
             "coverage": coverage(table.plain.iloc[fold.train], emitted, table.categorical),
         }

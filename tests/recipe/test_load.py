@@ -121,6 +121,7 @@ def test_source_and_target_are_enough(write):
         },
         "integrity": {
             "min_real_share": 0.0, "min_real_weight_share": 0.0, "max_slice_weight_share": 1.0, "rare_coverage": 1.0,
+            "tail_mass": 0.0,
             "privacy": {"auc": 0.55, "tpr_at_1pct_fpr": 0.05, "copies": 0.0, "attribute": 0.05},
             "max_generation": None, "anchor": None, "earlier": "test",
         },

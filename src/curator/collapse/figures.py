@@ -11,13 +11,11 @@ import numpy as np
 
 from curator.collapse.coded import Coded
 from curator.collapse.neighbourhood import neighbourhood
+from curator.emit.survival import tail_mass as shared_tails
+from curator.emit.survival import tails
 
 # Pairs of columns that are looked at, spread over all of them.
 MOST_PAIRS = 200
-# The quantiles of the real rows beyond which a number is in a tail.
-TAIL = 0.01
-# A tail counts where the real rows have at least this share in it: of flags and codes, many have none.
-_LEAST_TAIL = 0.002
 # Rows within which distances are looked at.
 MOST_NEAR = 1500
 
@@ -101,7 +99,7 @@ def column_figures(real: Coded, made: Coded, column: int) -> dict[str, float]:
     return {
         "marginal_similarity": 1 - _farthest(real.numbers[:, i], made.numbers[:, i], real.weight, made.weight),
         "category_coverage": nothing, "rare_categories": nothing, "entropy_ratio": entropy,
-        "tail_mass": _ratio(_tails(real, made, i)),
+        "tail_mass": shared_tails(_tails(real, made, i)),
         "variance_ratio": float(spread[1] / spread[0]) if spread[0] > 0 else nothing,
     }  # fmt: skip
 
@@ -125,28 +123,11 @@ def rare_below(rows: int) -> int:
 def tail_mass(real: Coded, made: Coded) -> float:
     """Return the weight beyond the real rows' quantiles, over the real rows' own, all numeric columns together."""
     beyond = [pair for i in range(real.numbers.shape[1]) for pair in _tails(real, made, i)]
-    return _ratio(beyond)
+    return shared_tails(beyond)
 
 
 def _tails(real: Coded, made: Coded, column: int) -> list[tuple[float, float]]:
-    """Return the shares of weight below and above the real quantiles, of real and of made rows."""
-    own, other = real.numbers[:, column], made.numbers[:, column]
-    known = own[~np.isnan(own)]
-    if len(known) == 0:
-        return []
-    low, high = np.quantile(known, [TAIL, 1 - TAIL])
-    hits = ((own < low, other < low), (own > high, other > high))
-    shares = [(_share(a, own, real.weight), _share(b, other, made.weight)) for a, b in hits]
-    return [(a, b) for a, b in shares if a >= _LEAST_TAIL]
-
-
-def _ratio(shares: list[tuple[float, float]]) -> float:
-    return sum(b for _, b in shares) / sum(a for a, _ in shares) if shares else float("nan")
-
-
-def _share(hit: np.ndarray, values: np.ndarray, weight: np.ndarray) -> float:
-    total = float(weight[~np.isnan(values)].sum())
-    return float(weight[hit].sum()) / total if total > 0 else 0.0
+    return tails(real.numbers[:, column], made.numbers[:, column], real.weight, made.weight)
 
 
 def _survival(real: np.ndarray, made: np.ndarray) -> tuple[int, int, int, int]:

@@ -51,6 +51,10 @@ def broken_gates(setup: Setup, plan: MixPlan, rarity: Rarity, further: Further |
         for what, measured in composition["coverage"].items()
         if measured["alive"] < least - 1e-9
     ]
+    mass, least = composition["tail_mass"], gates.tail_mass
+    if mass is not None and mass < least - 1e-9:
+        far = f"numbers beyond the real 1 and 99 % quantiles have {mass:.1%} of their weight among real rows"
+        found.append(f"integrity.tail_mass: {far}, and {least:.1%} is the least")
     return found
 
 

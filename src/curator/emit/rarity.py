@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from curator.emit.survival import Coverage, slice_shares
+from curator.emit.survival import Coverage, slice_shares, tail_mass, tails
 from curator.mix import Mixture
 from curator.prepare import Setup
 from curator.rare import Slice
@@ -92,7 +92,7 @@ class Rarity:
         return Coverage(table.plain.iloc[self._rows], self.candidates, table.categorical)
 
     def of(self, mixture: Mixture | None, further: Further | None = None) -> dict[str, Any]:
-        """Return what a dataset makes of slices, and of rare categories and pairs.
+        """Return what a dataset makes of slices, of rare categories and pairs, and of numbers far out.
 
         Parameters
         ----------
@@ -115,7 +115,26 @@ class Rarity:
             marks = [np.concatenate(both) for both in zip(marks, more, strict=True)]
             weight = np.concatenate([weight, further.weight])
         covered = self._covered(place, chosen, further)
-        return {"slices": slice_shares(slices, real, (marks, weight)), "coverage": covered}
+        mass = self._tail_mass(place, chosen, (real[1], weight), further)
+        return {"slices": slice_shares(slices, real, (marks, weight)), "coverage": covered, "tail_mass": mass}
+
+    def _tail_mass(
+        self, place: np.ndarray, chosen: np.ndarray, weights: tuple[np.ndarray, np.ndarray], further: Further | None
+    ) -> float | None:
+        """Return the weight of numbers far out, over that of the real rows; None where there are no numbers."""
+        table, pairs = self._setup.table, list[tuple[float, float]]()
+        plain, own = table.plain.iloc[self._rows], table.weight[self._rows]
+        weight = np.concatenate(weights)
+        for name in (c.name for c in table.features if c.name not in table.categorical):
+            real = plain[name].to_numpy(float)
+            parts = [real[place]]
+            if len(chosen):
+                parts.append(self.candidates[name].to_numpy(float)[chosen])
+            if further is not None:
+                parts.append(further.rows[name].to_numpy(float))
+            pairs += tails(real, np.concatenate(parts), own, weight)
+        mass = tail_mass(pairs)
+        return mass if pairs else None
 
     def _covered(self, place: np.ndarray, chosen: np.ndarray, further: Further | None) -> dict[str, Any]:
         import pandas as pd

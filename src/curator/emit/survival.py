@@ -21,6 +21,10 @@ RARE_BELOW = 10
 LEAST_PAIRS, MOST_VALUES = 300, 10_000_000
 
 
+# A tail is what lies beyond this quantile on either side; of flags and codes, where hardly any weight does, it is none.
+TAIL, _LEAST_TAIL = 0.01, 0.002
+
+
 class Coverage:
     """Which categories and pairs are rare among real rows, and how many of them a dataset holds.
 
@@ -84,6 +88,35 @@ def _alive(real: np.ndarray, emitted: np.ndarray) -> tuple[int, int]:
 def _summed(parts: Sequence[tuple[int, int]]) -> dict[str, float]:
     rare, alive = (sum(p[i] for p in parts) for i in (0, 1))
     return {"rare": rare, "alive": alive / rare if rare else 1.0}
+
+
+def tails(
+    real: np.ndarray, made: np.ndarray, real_weight: np.ndarray, made_weight: np.ndarray
+) -> list[tuple[float, float]]:
+    """Return the shares of weight below and above the real rows' outer quantiles, of real rows and of a dataset's.
+
+    Parameters
+    ----------
+    real, made : arrays of shape (n,) and (m,)
+        One numeric column; missing values count neither way.
+    """
+    known = real[~np.isnan(real)]
+    if len(known) == 0:
+        return []
+    low, high = np.quantile(known, [TAIL, 1 - TAIL])
+    hits = ((real < low, made < low), (real > high, made > high))
+    shares = [(_share(a, real, real_weight), _share(b, made, made_weight)) for a, b in hits]
+    return [(a, b) for a, b in shares if a >= _LEAST_TAIL]
+
+
+def tail_mass(pairs: Sequence[tuple[float, float]]) -> float:
+    """Return the dataset's weight in all tails, over the real rows' own; NaN where there are none."""
+    return sum(b for _, b in pairs) / sum(a for a, _ in pairs) if pairs else float("nan")
+
+
+def _share(hit: np.ndarray, values: np.ndarray, weight: np.ndarray) -> float:
+    total = float(weight[~np.isnan(values)].sum())
+    return float(weight[hit].sum()) / total if total > 0 else 0.0
 
 
 def _part(of: float, whole: float) -> float:

@@ -280,6 +280,9 @@ class IntegritySpec(Model):
         1.0, ge=0, le=1,
         description="Least share of the rare categories, and of the rare pairs of them, that the dataset must hold.",
     )  # fmt: skip
+    tail_mass: float = Field(
+        0.0, ge=0, le=1, description="Least weight of numbers beyond the real 1 and 99 % quantiles, to real rows' own."
+    )
     privacy: PrivacyBounds = Field(PrivacyBounds(), description="What attacks may achieve where rows leave alone.")
     max_generation: Annotated[int, Field(ge=0)] | None = Field(
         None, description="No row of a later generation is emitted: 0 real, 1 made from real rows, 2 made from those."
