@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -170,7 +171,7 @@ def _measures(
     for arm, prediction in arms.items():
         for name, (top, below) in _parts(setup, of, y, weight, own, prediction).items():
             with np.errstate(invalid="ignore", divide="ignore"):
-                values = (every @ top) / (every @ below)
+                values = (every * top).sum(axis=1) / (every @ below)
             if name == "rmse":
                 values = np.sqrt(values)
             if math.isfinite(values[0]):
@@ -181,7 +182,10 @@ def _measures(
 def _parts(
     setup: Setup, of: Slice, y: np.ndarray, weight: np.ndarray, own: np.ndarray, prediction: Prediction
 ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return measures as two sums over a slice's rows, of which the first is divided by the second."""
+    """Return measures as two sums over a slice's rows, of which the first is divided by the second.
+
+    What a threshold of all holdout rows decides has a row for each resample: the threshold is drawn anew as well.
+    """
     metric = slice_metric(setup.table.task)
     assert metric.row_losses is not None  # noqa: S101  # both have them
     ones = np.ones(int(own.sum()))
@@ -192,9 +196,9 @@ def _parts(
     truth, called, chance = y == case, prediction.value == case, prediction.chance[:, case]
     found["recall"] = ((truth & called)[own].astype(float), truth[own].astype(float))
     found["precision"] = ((truth & called)[own].astype(float), called[own].astype(float))
-    for share in FALSE_POSITIVES:
-        above = chance > _threshold(chance[~truth], weight[~truth], share)
-        found[f"recall_at_fpr@{share:g}"] = ((truth & above)[own].astype(float), truth[own].astype(float))
+    for share, limits in zip(FALSE_POSITIVES, _thresholds(setup, chance, weight, ~truth), strict=True):
+        above = chance[own] > limits[:, None]
+        found[f"recall_at_fpr@{share:g}"] = ((truth[own] & above).astype(float), truth[own].astype(float))
     return found
 
 
@@ -205,13 +209,25 @@ def _case(setup: Setup, of: Slice) -> int:
     return int(inside[0]) if len(inside) == 1 else int(np.where(counts > 0, counts, counts.sum() + 1).argmin())
 
 
-def _threshold(scores: np.ndarray, weight: np.ndarray, share: float) -> float:
-    """Return the least score above which at most so large a share of the weight lies."""
+def _thresholds(setup: Setup, chance: np.ndarray, weight: np.ndarray, others: np.ndarray) -> list[np.ndarray]:
+    """Return, by share of false positives, the least chances above which no more of the other rows' weight lies.
+
+    The first is that of the rows as they are, the others are those of resamples.
+    """
+    scores, rows = chance[others], weight[others]
     if len(scores) == 0:
-        return -math.inf
+        return [np.full(1 + _RESAMPLES, -math.inf) for _ in FALSE_POSITIVES]
+    groups, flat = holdout_groups(setup), np.zeros(len(scores), dtype=np.int64)
+    within = groups[others] if groups is not None else None
     order = np.argsort(-scores, kind="stable")
-    taken = np.cumsum(weight[order]) / weight.sum()
-    return float(scores[order][min(int(np.searchsorted(taken, share, side="right")), len(scores) - 1)])
+    drawn = resampling_weights(rows, flat, within, _RESAMPLES, setup.seed + 29)
+    found: list[list[np.ndarray]] = [[] for _ in FALSE_POSITIVES]
+    for part in itertools.chain([rows[None]], drawn):
+        taken = part[:, order].cumsum(axis=1)
+        for places, share in zip(found, FALSE_POSITIVES, strict=True):
+            beyond = (taken <= share * taken[:, -1:] + 1e-12).sum(axis=1)
+            places.append(scores[order][np.minimum(beyond, len(scores) - 1)])
+    return [np.concatenate(places) for places in found]
 
 
 def harmed(slices: Sequence[SliceVerdict]) -> list[str]:
