@@ -165,7 +165,11 @@ class Estimator:
     def setting(self, name: str) -> Any:
         """Return what a setting is, given or by default; None where the model does not tell."""
         built = self.build(0, ())
-        return built.get_params().get(name) if hasattr(built, "get_params") else dict(self.params).get(name)
+        if hasattr(built, "get_params"):
+            return built.get_params().get(name)
+        stated = inspect.signature(_import(self.path)).parameters.get(name)
+        known = {} if stated is None or stated.default is stated.empty else {name: stated.default}
+        return {**known, **dict(self.params)}.get(name)
 
     def build(self, seed: int, categorical: tuple[int, ...]) -> Any:
         """Return an unfitted instance; `categorical` are the columns of codes, told to models that ask."""

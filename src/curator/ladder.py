@@ -23,7 +23,7 @@ from curator.prepare import Setup
 from curator.progress import Progress
 from curator.records import ArmResult, MixPlan
 from curator.score.candidates import SLICES
-from curator.space import Tuning, spread
+from curator.space import Tuning, is_plain, setting_values, spread
 
 TUNING_DRAWS = 20
 CLLM_LEAST_AGREEMENT = 0.2
@@ -107,12 +107,15 @@ def tune(
 def tuned(setup: Setup, pools: Pools, workers: Workers, progress: Progress) -> Setup:
     """Return the setup with the estimator tuned on the real rows of the folds, and ready to be tuned with the mix."""
     folders = [pools.folder(f) for f in setup.splits.folds][: setup.recipe.task.folds]
+    before = {name: setup.estimator.setting(name) for name in setup.tuning_space}
     draws = tuning_draws(setup.tuning_space, _draws(setup), setup.seed)
+    if not all(is_plain(value) for value in before.values()):
+        # The first draw is the defaults, and trials could not begin with one that is a list or an object.
+        draws = draws[1:]
     progress.stage("tuning", len(draws) * len(folders))
     best = setup.estimator.with_params(tune(setup, draws, folders, workers, progress))
     base = {name: best.setting(name) for name in setup.tuning_space}
-    # What the defaults are may not be among the values that are known to be good.
-    values = {name: tuple(dict.fromkeys([*known, base[name]])) for name, known in setup.tuning_space.items()}
+    values = {name: setting_values(known, before[name]) for name, known in setup.tuning_space.items()}
     return replace(setup, estimator=best, tuning=Tuning(values, base))
 
 
@@ -122,7 +125,7 @@ def untuned(setup: Setup) -> tuple[tuple[str, Any], ...]:
         return ()
     before = make_estimator(setup.recipe.task.estimator[0], setup.table.task)
     settings = {name: before.setting(name) for name in setup.tuning.base}
-    return tuple((name, value) for name, value in settings.items() if value != setup.tuning.base[name])
+    return tuple((n, v) for n, v in settings.items() if v != setup.tuning.base[n] and is_plain(v))
 
 
 def _draws(setup: Setup) -> int:

@@ -46,6 +46,26 @@ class Range:
         # From zero on, no scale fits: half of a range of 0 to 10 lies above 5.
         return Range(low, high, high / low >= 10, all(isinstance(v, int) for v in values)) if low > 0 else None
 
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high
+
+
+# What a searched setting may be: anything between two numbers, or one of these.
+Values = Range | tuple[Any, ...]
+
+
+def setting_values(known: tuple[Any, ...], default: Any) -> Values:
+    """Return what a setting may be, its default too, which may not be among the values that are known to be good."""
+    span = Range.of(known)
+    if not is_plain(default):
+        return known if span is None else span
+    return span if span is not None and default in span else tuple(dict.fromkeys([*known, default]))
+
+
+def is_plain(value: Any) -> bool:
+    """Whether a study can store a value, so that it may be chosen."""
+    return value is None or (isinstance(value, bool | int | float | str) and value == value)  # noqa: PLR0124  # NaN
+
 
 @dataclass(frozen=True)
 class Tuning:
@@ -53,13 +73,13 @@ class Tuning:
 
     Attributes
     ----------
-    values : mapping of str to tuple
+    values : mapping of str to Range or tuple
         By setting: what it may be. Three numbers or more above zero span a range, others are choices.
     base : mapping of str to value
         What the reference has been tuned to: trials carry settings only where they differ from it.
     """
 
-    values: Mapping[str, tuple[Any, ...]]
+    values: Mapping[str, Values]
     base: Mapping[str, Any]
 
 
@@ -142,13 +162,13 @@ class Space:
             return ()
         found = []
         for name, values in self.tuning.values.items():
-            span, key = Range.of(values), f"{SETTING}{name}"
-            if span is None:
+            key = f"{SETTING}{name}"
+            if not isinstance(values, Range):
                 value = trial.suggest_categorical(key, list(values))
-            elif span.whole:
-                value = trial.suggest_int(key, int(span.low), int(span.high), log=span.log)
+            elif values.whole:
+                value = trial.suggest_int(key, int(values.low), int(values.high), log=values.log)
             else:
-                value = trial.suggest_float(key, span.low, span.high, log=span.log)
+                value = trial.suggest_float(key, values.low, values.high, log=values.log)
             if value != self.tuning.base[name]:
                 found.append((name, value))
         return tuple(found)

@@ -17,7 +17,7 @@ from typing import Any
 from curator.errors import CuratorError, UserError, reason_of
 from curator.records import MixPlan, Trial
 from curator.search.objective import merits
-from curator.space import HIGHEST, HIGHEST_WEIGHT, LOWEST_WEIGHT, RANGES, SETTING, STEP, Params, Range, Space
+from curator.space import HIGHEST, HIGHEST_WEIGHT, LOWEST_WEIGHT, RANGES, SETTING, STEP, Params, Range, Space, Values
 
 STARTUP_TRIALS = 12
 Proposal = tuple[str, Params, MixPlan]
@@ -191,15 +191,14 @@ def _under_way(space: Space, params: Mapping[str, Any]) -> Any:
     )
 
 
-def _of_setting(values: tuple[Any, ...]) -> Any:
+def _of_setting(values: Values) -> Any:
     from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-    span = Range.of(values)
-    if span is None:
+    if not isinstance(values, Range):
         return CategoricalDistribution(list(values))
-    if span.whole:
-        return IntDistribution(int(span.low), int(span.high), log=span.log)
-    return FloatDistribution(span.low, span.high, log=span.log)
+    if values.whole:
+        return IntDistribution(int(values.low), int(values.high), log=values.log)
+    return FloatDistribution(values.low, values.high, log=values.log)
 
 
 def _thawed(number: int, attributes: Mapping[str, Any], params: Params) -> Trial:
