@@ -59,6 +59,8 @@ def test_words_tell_both_ways(growth):
     assert naive == "naive rows are shown to help at no size and do harm from 0.5 a real row on"
     assert curated == "curated rows stop helping at 1 a real row"
     assert growth_words(None) == ""
+    growth["naive"] = {"points": [], **turning_points([])}
+    assert growth_words(growth) == curated, "of what was not measured nothing is said"
 
 
 def test_the_figure_goes_on_from_the_real_rows(growth):

@@ -10,19 +10,24 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
 
+from curator import transfer
 from curator.curate import curate
-from curator.evaluate import Arm, training_rows
+from curator.errors import CuratorError
+from curator.evaluate import Arm, fit_tasks, make_estimator, run_fits, training_rows, try_fits
 from curator.evaluate.fit import some_rows
+from curator.growth import measure_growth
 from curator.parallel import LocalWorkers
 from curator.pools import Pools
 from curator.prepare import prepare
 from curator.progress import Silent
-from curator.recipe import build_recipe
-from curator.records import Interval, MixPlan
+from curator.recipe import EstimatorSpec, build_recipe
+from curator.records import ArmResult, Interval, MixPlan
 from curator.report.words import worth_words
 from curator.rundir import RunDirectory
 from curator.score import teacher
+from curator.transfer import measure_transfer
 from curator.worth import DOSES, FARTHEST, SHARES, Law, dosed_plan, fit_law, measure_dose, measure_worth
 
 SIZES = (60, 100, 160, 260, 400)
@@ -81,17 +86,17 @@ def table(rows=400, seed=0):
 def made(tmp_path, quick_teacher):
     """``made(estimator, target)``: a setup with pools for its folds."""
 
-    def of(estimator="logistic_regression", target="y", **task):
+    def of(estimator="logistic_regression", target="y", sources=("neighbours", "gaussian_copula"), **task):
         recipe = build_recipe(
             {
                 "data": {"target": target, "drop": [{"y": "number", "number": "y"}[target]]},
                 "task": {"estimator": estimator, "folds": 4, "repeats": 1, **task},
-                "synthesizers": ["neighbours", "gaussian_copula"],
+                "synthesizers": list(sources),
                 "search": {"trials": 4, "max_ratio": 2},
             }
         )
         setup = prepare(recipe, table())
-        pools = Pools(setup, RunDirectory(tmp_path / estimator))
+        pools = Pools(setup, RunDirectory(tmp_path / "run"))
         with LocalWorkers(1) as workers:
             pools.make(setup.splits.folds, workers, Silent(), "pools")
         return setup, pools
@@ -102,7 +107,7 @@ def made(tmp_path, quick_teacher):
 def worth_of(setup, pools, mean, reach=0.01):
     with LocalWorkers(1) as workers:
         gain = None if mean is None else Interval(mean, mean - reach, mean + reach, 100)
-        return measure_worth(setup, gain, pools, workers, Silent())
+        return measure_worth(setup, gain, pools, workers, Silent(), [])
 
 
 def test_the_curve_is_real_only_on_more_and_more_rows(made):
@@ -159,14 +164,15 @@ def test_doses_are_the_plan_with_one_source_alone(made, monkeypatch):
         reference = run_ladder(setup, pools, workers, Silent())["real_only"]
         from curator import worth
 
-        original = worth.run_fits
+        original, notes = worth.try_fits, []
 
         def noted(tasks, *given):
             asked.extend(t.arm.plan for t in tasks)
             return original(tasks, *given)
 
-        monkeypatch.setattr(worth, "run_fits", noted)
-        dose = measure_dose(setup, plan, reference, pools, workers, Silent())
+        monkeypatch.setattr(worth, "try_fits", noted)
+        dose = measure_dose(setup, plan, reference, pools, workers, Silent(), notes)
+    assert notes == []
     doses = [d for d in DOSES if d <= 2]
     assert set(dose) == {"neighbours", "gaussian_copula"}
     for source, points in dose.items():
@@ -203,6 +209,76 @@ def test_a_run_tells_both_unless_it_is_told_not_to(tmp_path, quick_teacher):
     assert "worth" not in without.results
     assert "explanation" not in without.manifest["seconds"]
     pd.testing.assert_frame_equal(run.data, without.data)
+
+
+class Fickle(LogisticRegression):
+    """Fails on more rows than it likes, or fewer."""
+
+    def __init__(self, most=400, least=0, C=1.0):
+        super().__init__(C=C)
+        self.most, self.least = most, least
+
+    def fit(self, X, y, sample_weight=None):
+        if len(X) > self.most:
+            raise LookupError("too many rows")
+        if len(X) < self.least and X.shape[1] == 6:  # not the tiny table that models are tried on
+            raise LookupError("too few rows")
+        return super().fit(X, y, sample_weight)
+
+
+def test_a_run_ends_well_where_the_model_fails_on_few_rows(tmp_path, quick_teacher):
+    content = {
+        "data": {"target": "y", "drop": ["number"]}, "synthesizers": ["neighbours"],
+        "task": {"estimator": {"name": "knn", "params": {"n_neighbors": 15}}, "folds": 3, "repeats": 1},
+        "search": {"trials": 4, "max_ratio": 1}, "output": {"directory": str(tmp_path), "policy": "always"},
+    }  # fmt: skip
+    run = curate(content, table(160), jobs=1)
+    assert [p["rows"] for p in run.results["worth"]["curve"]] == [20, 32, 52, 80]
+    (why,) = run.results["not_measured"]
+    assert why.startswith("knn failed on 12 rows (real_0.15, fold r0f0-")
+    assert "Not measured" in run.report_path.read_text()
+    assert (run.data["origin"] == "real").sum() == 160
+
+
+def test_with_fewer_than_three_sizes_there_is_no_law(made):
+    setup, pools = made({"class": f"{__name__}.Fickle", "params": {"least": 120}}, sources=["neighbours"])
+    found = worth_of(setup, pools, 0.1)
+    assert [p["rows"] for p in found["curve"]] == [146, 225]
+    assert (found["law"], found["equivalent_rows"]) == (None, None)
+
+
+def test_doses_that_the_model_fails_on_have_no_point(made, monkeypatch):
+    fickle = {"class": f"{__name__}.Fickle", "params": {"most": 400}}
+    setup, pools = made(fickle, sources=["neighbours"])
+    notes, plan = [], MixPlan((("neighbours", 1.0),))
+    with LocalWorkers(1) as workers:
+        curve = measure_worth(setup, None, pools, workers, Silent(), notes)
+        assert (len(curve["curve"]), notes) == (5, [])
+        reference = ArmResult("real_only", None, {"log_loss": (0.5,) * 4})
+        dose = measure_dose(setup, plan, reference, pools, workers, Silent(), notes)
+        growth = measure_growth(setup, plan, curve, reference, pools, workers, Silent(), notes)
+        # 225 real rows a fold: half as many synthetic ones are 338, as many are 450.
+        assert {s: [p["ratio"] for p in points] for s, points in dose.items()} == {"neighbours": [0.0, 0.5]}
+        assert [p["ratio"] for way in ("naive", "curated") for p in growth[way]["points"]] == [0.5, 0.5]
+        assert len(notes) == 2 + 2 * 2
+        assert all("Fickle failed on" in n and n.endswith("too many rows") for n in notes)
+        others = [make_estimator(EstimatorSpec.model_validate(m), "binary") for m in (fickle, {"name": "knn"})]
+        monkeypatch.setattr(transfer, "other_models", lambda _: others)
+        pools.make((setup.splits.certification,), workers, Silent(), "pools")
+        found = measure_transfer(setup, plan, 0.01, pools, workers, Silent(), notes)
+    assert [f["estimator"] for f in found] == ["knn"]
+    assert len(notes) == 7
+
+
+def test_a_failure_is_not_kept_for_those_who_must_not_fail(made):
+    setup, pools = made({"class": f"{__name__}.Fickle", "params": {"most": 100}}, sources=["neighbours"])
+    folder, notes = pools.folder(setup.splits.folds[0]), []
+    tasks = fit_tasks([Arm("real_only")], [folder], setup.estimator, [setup.metric], "weighted", 0)
+    with LocalWorkers(1) as workers:
+        assert try_fits(tasks, 1, workers, lambda _: None, notes) == [[]]
+        assert len(notes) == 1
+        with pytest.raises(CuratorError, match=r"Fickle failed on 225 rows \(real_only, .*: too many rows"):
+            run_fits(tasks, workers)
 
 
 PLAN = {"ratios": [["a", 1.0]], "labels": "keep", "synthetic_weight": 1.0, "class_tilt": 0.0, "rare_exponent": 0.0,

@@ -221,16 +221,18 @@ class _Curation:
         if not self.setup.recipe.output.explain:
             return {}
         gain = None if selected.plan.real_only else certification.verdict.difference
+        notes: list[str] = []
+        hands = (self.workers, self.progress, notes)
         with self.timed("explanation"):
-            worth = measure_worth(self.setup, gain, self.pools, self.workers, self.progress)
+            worth = measure_worth(self.setup, gain, self.pools, *hands)
             plan = dosed_plan(selected.plan, best.plan)
-            dose = measure_dose(self.setup, plan, reference, self.pools, self.workers, self.progress)
-            growth = measure_growth(self.setup, plan, worth, reference, self.pools, self.workers, self.progress)
+            dose = measure_dose(self.setup, plan, reference, self.pools, *hands)
+            growth = measure_growth(self.setup, plan, worth, reference, self.pools, *hands)
             margin = certification.verdict.margin
             mixed = certification.verdict.emitted == "mix"
             plan = selected.plan if mixed else MixPlan()
-            transfer = measure_transfer(self.setup, plan, margin, self.pools, self.workers, self.progress)
-        return {"worth": worth, "dose": dose, "growth": growth, "transfer": transfer}
+            transfer = measure_transfer(self.setup, plan, margin, self.pools, *hands)
+        return {"worth": worth, "dose": dose, "growth": growth, "transfer": transfer, "not_measured": notes}
 
     def emission(self, plan: MixPlan, *, mixed: bool, earlier: EarlierVerdict | None) -> dict[str, Any]:
         with self.timed("emission"):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from curator.evaluate import Arm, fit_tasks, nadeau_bengio, run_fits, standard_error
+from curator.evaluate import Arm, fit_tasks, nadeau_bengio, standard_error, try_fits
 from curator.parallel import Workers
 from curator.pools import Pools
 from curator.prepare import Setup
@@ -23,7 +23,7 @@ HELP = 1.645
 
 def measure_growth(
     setup: Setup, plan: MixPlan, worth: Mapping[str, Any], reference: ArmResult, pools: Pools, workers: Workers,
-    progress: Progress,
+    progress: Progress, notes: list[str],
 ) -> dict[str, Any]:  # fmt: skip
     """Measure the score on the folds as a dataset grows by real, naive synthetic and curated rows.
 
@@ -35,6 +35,8 @@ def measure_growth(
         What `measure_worth` found: the curve of the real rows.
     reference : ArmResult
         Real-only on the folds.
+    notes : list of str
+        Is told of the doses that the model failed on, which have no point.
 
     Returns
     -------
@@ -56,22 +58,22 @@ def measure_growth(
         "naive": [MixPlan(spread(sources, d)) for d in doses],
         "curated": [replace(plan, ratios=tuple((n, s * d) for n, s in own.items())).canonical() for d in doses],
     }
-    arms = [Arm("growth", p) for plans in ways.values() for p in plans]
+    arms = [Arm(f"growth, {name}", p) for name, plans in ways.items() for p in plans]
     progress.stage("growth", len(arms) * len(folds))
     tasks = fit_tasks(arms, folders, setup.estimator, [metric], setup.recipe.output.labels, setup.seed)
-    fits = run_fits(tasks, workers, lambda _: progress.advance())
-    done, sizes = [r.scores[metric.name] for r in fits], [r.rows["real"] + r.rows["synthetic"] for r in fits]
+    done = try_fits(tasks, len(folds), workers, lambda _: progress.advance(), notes)
     before = reference.scores[metric.name][: len(folds)]
     n_train, n_valid = setup.splits.fold_sizes
     found: dict[str, Any] = {"real": list(worth["curve"])}
     for place, name in enumerate(ways):
         points = []
-        for i, dose in enumerate(doses):
-            at = (place * len(doses) + i) * len(folds)
-            scores = done[at : at + len(folds)]
+        for dose, fits in zip(doses, done[place * len(doses) :], strict=False):
+            if not fits:
+                continue
+            scores = [r.scores[metric.name] for r in fits]
             gains = [metric.gain(s, r) for s, r in zip(scores, before, strict=True)]
             gains = [g for g in gains if math.isfinite(g)] or [math.nan]
-            rows = round(sum(sizes[at : at + len(folds)]) / len(folds))
+            rows = round(sum(r.rows["real"] + r.rows["synthetic"] for r in fits) / len(folds))
             points.append({
                 "ratio": dose, "rows": rows, "score": float(sum(scores) / len(scores)),
                 "gain": nadeau_bengio(gains, n_train, n_valid), "error": standard_error(gains),

@@ -7,7 +7,7 @@ from typing import Any
 
 from curator.certify import CURATED, on_holdout
 from curator.estimators import Estimator, make_estimator
-from curator.evaluate import Arm, fit_tasks, judge, run_fits
+from curator.evaluate import Arm, fit_tasks, judge, try_fits
 from curator.parallel import Workers
 from curator.pools import Pools
 from curator.prepare import Setup
@@ -28,11 +28,11 @@ def other_models(setup: Setup) -> list[Estimator]:
 
 
 def measure_transfer(
-    setup: Setup, plan: MixPlan, margin: float, pools: Pools, workers: Workers, progress: Progress
+    setup: Setup, plan: MixPlan, margin: float, pools: Pools, workers: Workers, progress: Progress, notes: list[str]
 ) -> list[dict[str, Any]]:
     """Train the other models on the real rows and on the mix, and compare them on the holdout.
 
-    Nothing is decided by it. The models have their default settings.
+    Nothing is decided by it. The models have their default settings. One that fails is left out, and `notes` are told.
 
     Returns
     -------
@@ -54,10 +54,12 @@ def measure_transfer(
         for task in fit_tasks(arms, [pools.folder(fold, model.encoding)], model, [setup.metric], form, setup.seed,
                               keep=True)
     ]  # fmt: skip
-    done = run_fits(tasks, workers, lambda _: progress.advance())
+    done = try_fits(tasks, len(arms), workers, lambda _: progress.advance(), notes)
     found = []
-    for i, model in enumerate(models):
-        pair = dict(zip((a.name for a in arms), done[i * len(arms) : (i + 1) * len(arms)], strict=True))
+    for model, own in zip(models, done, strict=True):
+        pair = dict(zip((a.name for a in arms), own, strict=False))
+        if not pair:
+            continue
         predictions = {name: r.prediction for name, r in pair.items() if r.prediction is not None}
         intervals, deltas = on_holdout(setup, predictions, [setup.metric])
         found.append({

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from curator.evaluate import Arm, Metric, fit_tasks, nadeau_bengio, run_fits
+from curator.evaluate import Arm, Metric, fit_tasks, nadeau_bengio, try_fits
 from curator.parallel import Workers
 from curator.pools import Pools
 from curator.prepare import Setup
@@ -20,6 +20,8 @@ from curator.records import ArmResult, Interval, MixPlan
 SHARES = (0.15, 0.25, 0.4, 0.65)
 # Synthetic rows per real row at which each source is measured.
 DOSES = (0.5, 1.0, 2.0, 5.0, 10.0)
+# Sizes through which a learning curve can be laid.
+LEAST_POINTS = 3
 # Times the rows that there are, beyond which a learning curve tells nothing.
 FARTHEST = 10.0
 _POWERS = np.geomspace(0.05, 2.0, 40)
@@ -77,7 +79,7 @@ def fit_law(rows: Sequence[float], scores: Sequence[float]) -> Law:
 
 
 def measure_worth(
-    setup: Setup, gain: Interval | None, pools: Pools, workers: Workers, progress: Progress
+    setup: Setup, gain: Interval | None, pools: Pools, workers: Workers, progress: Progress, notes: list[str]
 ) -> dict[str, Any]:
     """Measure real-only's learning curve on the folds, and read off it what a gain is worth.
 
@@ -85,6 +87,8 @@ def measure_worth(
     ----------
     gain : Interval or None
         The certified gain on the holdout, of a mix trained on all development rows; None where no mix was selected.
+    notes : list of str
+        Is told of the shares that the model failed on: few rows may be too few for it.
 
     Returns
     -------
@@ -99,12 +103,12 @@ def measure_worth(
     arms = [Arm(f"real_{share:g}", share=share) for share in SHARES] + [Arm("real_only")]
     progress.stage("learning curve", len(arms) * len(folds))
     tasks = fit_tasks(arms, folders, setup.estimator, [setup.metric], setup.recipe.output.labels, setup.seed)
-    done = run_fits(tasks, workers, lambda _: progress.advance())
+    done = [own for own in try_fits(tasks, len(folds), workers, lambda _: progress.advance(), notes) if own]
     name = setup.metric.name
-    scores = np.array([r.scores[name] for r in done]).reshape(len(arms), len(folds))
-    sizes = np.array([r.rows["real"] for r in done], dtype=float).reshape(scores.shape)
+    scores = np.array([r.scores[name] for own in done for r in own]).reshape(len(done), len(folds))
+    sizes = np.array([r.rows["real"] for own in done for r in own], dtype=float).reshape(scores.shape)
     usable = np.isfinite(scores).all(axis=0)
-    n_train, n_valid = int(sizes[-1].mean()), int(np.mean([len(f.valid) for f in folds]))
+    n_train, n_valid = int(np.mean([len(f.train) for f in folds])), int(np.mean([len(f.valid) for f in folds]))
     curve = [
         {"rows": int(own.mean()), "score": nadeau_bengio(seen[usable].tolist() or [math.nan], n_train, n_valid)}
         for own, seen in zip(sizes, scores, strict=True)
@@ -114,7 +118,7 @@ def measure_worth(
         "rows": rows, "curve": curve, "law": None, "equivalent_rows": None, "low": None, "high": None,
         "farthest": round(FARTHEST * rows),
     }  # fmt: skip
-    if not usable.any():
+    if not usable.any() or len(done) < LEAST_POINTS:
         return found
     higher = _higher(setup.metric, scores[:, usable])
     law = fit_law(sizes[:, usable].mean(axis=1).tolist(), higher.mean(axis=1).tolist())
@@ -152,6 +156,7 @@ def measure_dose(
     pools: Pools,
     workers: Workers,
     progress: Progress,
+    notes: list[str],
 ) -> dict[str, list[dict[str, float]]]:
     """Measure the gain on the folds as each source alone is given more and more of, all else as the plan has it.
 
@@ -161,6 +166,8 @@ def measure_dose(
         What labels, weights and thresholds come from.
     reference : ArmResult
         Real-only on the folds.
+    notes : list of str
+        Is told of the doses that the model failed on, which have no point.
 
     Returns
     -------
@@ -178,14 +185,16 @@ def measure_dose(
     ]
     progress.stage("dose", len(arms) * len(folds))
     tasks = fit_tasks(arms, folders, setup.estimator, [metric], setup.recipe.output.labels, setup.seed)
-    done = [r.scores[metric.name] for r in run_fits(tasks, workers, lambda _: progress.advance())]
+    done = try_fits(tasks, len(folds), workers, lambda _: progress.advance(), notes)
     out: dict[str, list[dict[str, float]]] = {}
-    for place, arm in enumerate(arms):
-        own = done[place * len(folds) : (place + 1) * len(folds)]
-        gains = [metric.gain(s, r) for s, r in zip(own, reference.scores[metric.name], strict=False)]
-        found = nadeau_bengio([g for g in gains if math.isfinite(g)] or [math.nan], *setup.splits.fold_sizes)
+    for arm, own in zip(arms, done, strict=True):
         (source, ratio), *_ = arm.plan.ratios
         points = out.setdefault(source, [{"ratio": 0.0, "mass": 0.0, "mean": 0.0, "low": 0.0, "high": 0.0}])
+        if not own:
+            continue
+        scores = [r.scores[metric.name] for r in own]
+        gains = [metric.gain(s, r) for s, r in zip(scores, reference.scores[metric.name], strict=False)]
+        found = nadeau_bengio([g for g in gains if math.isfinite(g)] or [math.nan], *setup.splits.fold_sizes)
         mass = arm.plan.mass
         points.append({"ratio": ratio, "mass": mass, "mean": found.mean, "low": found.low, "high": found.high})
     return out

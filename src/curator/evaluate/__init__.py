@@ -9,7 +9,7 @@ from curator.estimators import (
     tuning_draws,
     tuning_space,
 )
-from curator.evaluate.cache import run_fits
+from curator.evaluate.cache import run_fits, try_fits
 from curator.evaluate.calibration import calibration_error, restore_prior
 from curator.evaluate.fit import Arm, FitResult, FitTask, SliceRows, fit_tasks, run_fit, slice_metric, training_rows
 from curator.evaluate.inference import (
@@ -77,6 +77,7 @@ __all__ = [
     "thin_classes",
     "training_rows",
     "trimmed_mean",
+    "try_fits",
     "tuning_draws",
     "tuning_space",
 ]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from curator.evaluate.fit import FitResult, FitTask, run_fit
+from curator.evaluate.fit import FitFailedError, FitResult, FitTask, run_fit
 from curator.parallel import Workers
 from curator.rundir import full_disk_explained
 
@@ -27,6 +27,7 @@ def run_fits(
     *,
     known: dict[Path, dict[str, FitResult]] | None = None,
     more: More | None = None,
+    may_fail: bool = False,
 ) -> list[FitResult]:
     """Return the result of each task, fitting those alone that no earlier run, or try, has fitted.
 
@@ -38,6 +39,8 @@ def run_fits(
         What earlier calls have read and fitted, by folder and key, for callers that come again and again; is added to.
     more : callable, optional
         Is told each task with its result, and returns further tasks; it is told theirs, too.
+    may_fail : bool
+        Whether a model that fails is a result without scores, which is not kept, instead of an error.
     """
     known = {} if known is None else known
     results: dict[_Key, FitResult] = {}
@@ -72,14 +75,38 @@ def run_fits(
     def settle(place: int, result: FitResult) -> list[FitTask]:
         key = started[place]
         folder, digest, kept = key
-        if not kept:
+        if not kept and not result.failed:
             _append(folder, digest, result)
             known[folder][digest] = result
         results[key] = result
         return ask([further for task in waiting.pop(key) for further in tell(task, result)])
 
-    workers.map(run_fit, ask(tasks), done=settle)
+    workers.map(_try_fit if may_fail else run_fit, ask(tasks), done=settle)
     return [results[_key(task)] for task in tasks]
+
+
+def _try_fit(task: FitTask) -> FitResult:
+    try:
+        return run_fit(task)
+    except FitFailedError as error:
+        return FitResult({}, 0.0, failed=str(error))
+
+
+def try_fits(
+    tasks: Sequence[FitTask], count: int, workers: Workers, done: Callable[[FitResult], None], notes: list[str]
+) -> list[list[FitResult]]:
+    """Return the results of arms on which no decision hangs, `count` of each; none of an arm that failed anywhere.
+
+    Parameters
+    ----------
+    notes : list of str
+        Is added a sentence for each arm that failed.
+    """
+    results = run_fits(tasks, workers, done, may_fail=True)
+    arms = [results[i : i + count] for i in range(0, len(results), count)]
+    failed = [next((r.failed for r in own if r.failed), "") for own in arms]
+    notes += [why for why in failed if why]
+    return [[] if why else own for own, why in zip(arms, failed, strict=True)]
 
 
 def _key(task: FitTask) -> _Key:

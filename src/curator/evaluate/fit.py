@@ -111,6 +111,8 @@ class FitResult:
     ----------
     slices : mapping of str to float
         Mean loss of the rows of each slice (log loss, or the squared error); NaN where none was judged.
+    failed : str
+        Why there is no score, where that may be; see `try_fits`.
     """
 
     scores: Mapping[str, float]
@@ -118,10 +120,21 @@ class FitResult:
     prediction: Prediction | None = None
     rows: Mapping[str, int] = field(default_factory=dict)
     slices: Mapping[str, float] = field(default_factory=dict)
+    failed: str = ""
+
+
+class FitFailedError(CuratorError):
+    """A model could not be fitted, or gave no answer that can be judged."""
 
 
 def run_fit(task: FitTask) -> FitResult:
-    """Train an arm on a fold's training rows and judge it by the fold's other rows."""
+    """Train an arm on a fold's training rows and judge it by the fold's other rows.
+
+    Raises
+    ------
+    FitFailedError
+        Whatever the model raised.
+    """
     check_same_code(task.estimator.path, task.code, task.estimator.code)
     pool = load_pool(task.folder)
     X, y, weight, counts = training_rows(
@@ -133,13 +146,13 @@ def run_fit(task: FitTask) -> FitResult:
     try:
         model = fit(estimator, X, y, weight, seed=task.seed, categorical=pool.categorical)
         prediction = predict(model, pool.X_valid, pool.n_classes)
-    except (ValueError, TypeError, ArithmeticError, RuntimeError) as error:
-        raise CuratorError(
+        if task.arm.special == "threshold":
+            prediction = _with_threshold(task, pool, X, y, weight, prediction)
+    except Exception as error:  # a model of one's own may raise anything
+        raise FitFailedError(
             f"{task.estimator.label} failed on {len(y)} rows ({task.arm.name}, fold {task.folder.name}): "
             f"{reason_of(error)}"
         ) from error
-    if task.arm.special == "threshold":
-        prediction = _with_threshold(task, pool, X, y, weight, prediction)
     seconds = time.perf_counter() - started
     scores = {
         name: find_metric(name)(pool.y_valid, prediction, pool.weight_valid)

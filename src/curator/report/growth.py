@@ -41,7 +41,7 @@ def growth_words(growth: Mapping[str, Any] | None) -> str:
     """Return where more rows stop helping and where they begin to harm; empty where it was not measured."""
     if not growth:
         return ""
-    return "; ".join(f"{key} rows {_turning(growth[key])}" for key, *_ in _WAYS)
+    return "; ".join(f"{key} rows {_turning(growth[key])}" for key, *_ in _WAYS if growth[key]["points"])
 
 
 def _turning(way: Mapping[str, Any]) -> str:
