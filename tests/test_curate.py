@@ -263,6 +263,14 @@ def test_a_teacher_that_fails_is_named(tmp_path):
         curate(recipe(tmp_path, filters={"agreement": {"teacher": "test_curate.Moody"}}), table(), jobs=1)
 
 
+def test_a_teacher_that_fails_is_left_out_where_there_are_others(tmp_path):
+    both = {"agreement": {"teacher": ["library", "test_curate.Moody"]}}
+    run = curate(recipe(tmp_path, filters=both), table(), jobs=1)
+    assert run.results["teacher"] == {"linear": 1.0}
+    said = "the teacher: the teacher's test_curate.Moody failed on "
+    assert any(n.startswith(said) and n.endswith(" rows: no such thing; it is left out") for n in run.results["notes"])
+
+
 def test_a_teacher_beside_the_library_must_earn_its_place(tmp_path):
     both = {"agreement": {"teacher": ["library", "test_curate.Oracle"]}}
     run = curate(recipe(tmp_path, filters=both), table(), jobs=1)

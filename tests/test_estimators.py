@@ -174,9 +174,85 @@ class Mute(DummyClassifier):
         raise AttributeError("no chances here")
 
 
+class OutOfOrderError(Exception):
+    """What somebody else's package raises."""
+
+
+class Unsteady(DummyClassifier):
+    """Has failures of its own."""
+
+    def __init__(self, error=OutOfOrderError):
+        super().__init__()
+        self.error = error
+
+    def predict_proba(self, X):
+        raise self.error("out of order")
+
+
+MADE = Unsteady()
+
+
+class Told:
+    """Says what it was told to; its `fit` returns nothing, and it has no word of its classes."""
+
+    def __init__(self, answers):
+        self.answers = answers
+
+    def fit(self, X, y):
+        self.count = len(y)
+
+    def predict(self, X):
+        return np.resize([0, 1], len(X))
+
+    def predict_proba(self, X):
+        return np.resize(np.array(self.answers, dtype=float), (len(X), len(self.answers)))
+
+
+class Value(Told):
+    """A regressor, or a classifier without chances, of this kind."""
+
+    def predict(self, X):
+        return np.resize(np.array(self.answers, dtype=float), len(X))
+
+
+X4 = np.zeros((4, 1))
+
+
+def test_probabilities_sum_to_1_and_a_model_may_be_silent_about_its_classes():
+    estimator = make_estimator(by_path(f"{__name__}.Told", answers=[0.3, 0.7035]), "binary")
+    prediction = predict(fit(estimator, X4, np.array([0, 1, 0, 1]), None, seed=0, categorical=()), X4, 2)
+    assert prediction.chance.sum(axis=1) == pytest.approx(1, abs=1e-12)
+    assert prediction.chance[0, 1] == pytest.approx(0.7035 / 1.0035)
+    assert predict(Told([0.25, 0.75 + 1e-8]), X4, 2).chance[0, 1] == 0.75 + 1e-8, "a rounding is left as it is"
+
+
+@pytest.mark.parametrize(
+    ("model", "classes", "sentence"),
+    [
+        (Told([0.5, np.nan]), 2, "the answers for 4 of 4 rows are not finite"),
+        (Told([0.9, 0.9]), 2, "the probabilities of a row sum to 1.8 instead of 1"),
+        (Told([0.0, 0.0]), 2, "sum to 0 instead of 1"),
+        (Told([1.2, -0.2]), 2, "a probability is -0.2, below zero"),
+        (Told([0.5, 0.5]), 3, "probabilities are 4 x 2 numbers, not a column for each of 3 classes"),
+        (Value([1.0, np.inf]), 0, "the answers for 2 of 4 rows are not finite"),
+        (Value([np.nan, 1.0]), 2, "the answers for 2 of 4 rows are not finite"),
+    ],
+)
+def test_answers_that_cannot_be_trusted_are_refused(model, classes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        predict(model, X4, classes)
+
+
+@pytest.mark.parametrize("error", [OutOfOrderError, AssertionError, OSError, KeyError, AttributeError])
+def test_whatever_a_model_raises_is_told_with_its_name(error):
+    with pytest.raises(UserError, match=r"task.estimator: test_estimators.Unsteady cannot be fitted: .*out of order"):
+        make_estimator(by_path(f"{__name__}.Unsteady", error=error), "binary")
+
+
 @pytest.mark.parametrize(
     ("one", "task", "sentence"),
     [
+        (by_path("no.such.Model"), "binary", "task.estimator: no.such.Model cannot be imported"),
         (spec("logistic_regression"), "regression", "task.estimator: logistic_regression cannot do .*; take ridge"),
         (spec("ridge"), "binary", "task.estimator: ridge cannot do binary; take logistic_regression"),
         (by_path("sklearn.linear_model.LinearRegression"), "binary", "gives no class probabilities"),
@@ -198,13 +274,20 @@ def test_what_cannot_work_is_said_in_a_sentence(one, task, sentence):
     [
         (spec("randomforest"), "unknown estimator 'randomforest'; did you mean 'random_forest'"),
         (spec("random_forest", n_estimator=3), "unknown setting of random_forest 'n_estimator'; did you mean"),
+        (by_path(f"{__name__}.Defiant.x"), "cannot be imported .*; install it, e.g. pip install test_estimators$"),
+        (by_path("bad_syntax.Model"), r"bad_syntax.Model cannot be imported \(SyntaxError: .*\)$"),
+        (by_path("bad_start.Model"), r"bad_start.Model cannot be imported \(OSError: no licence\)$"),
+        (by_path(f"{__name__}.MADE"), "is a model already; name its class"),
         (by_path("LogisticRegression"), "is no import path; write it as package.module.Class"),
         (by_path("sklearn.linear_model.Logistic"), "does not exist: sklearn.linear_model has no Logistic"),
-        (by_path("no_such_package.Model"), "cannot be imported .* pip install no_such_package"),
+        (by_path("no_such_package.Model"), "cannot be imported .* pip install no_such_package; .* PYTHONPATH"),
         (by_path("sklearn.preprocessing.StandardScaler"), "has no predict method; an estimator has fit and predict"),
     ],
 )
-def test_names_and_settings_are_checked_before_a_run(one, sentence):
+def test_names_and_settings_are_checked_before_a_run(one, sentence, tmp_path, monkeypatch):
+    (tmp_path / "bad_syntax.py").write_text("class Model\n")
+    (tmp_path / "bad_start.py").write_text("raise OSError('no licence')\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(ValueError, match=sentence):
         check_estimator(one)
 

@@ -283,7 +283,7 @@ def _predicted(
     try:
         model = fit(estimator, X, y, None if alike else weight, seed=task.seed, categorical=categorical)
         return predict(model, np.asarray(X_valid)[task.judges], n_classes)
-    except (ValueError, TypeError, ArithmeticError, RuntimeError) as error:
+    except Exception as error:  # a model of one's own may raise anything
         raise CuratorError(f"{task.estimator.label} failed on rows of earlier outputs: {reason_of(error)}") from error
 
 

@@ -80,6 +80,10 @@ ESTIMATORS: dict[str, ShortName] = {
     ),
 }  # fmt: skip
 
+# How far the probabilities of a row may be from a sum of 1: what differs by rounding is left, what differs by more
+# than the second is refused, and what lies between is put right.
+_ROUNDED, _FAR_FROM_ONE = 1e-6, 0.01
+
 # Trees split on codes and take missing values; everything else gets completed, scaled, one-hot columns.
 _TREE_PLACES = ("sklearn.ensemble._forest", "sklearn.ensemble._hist_gradient_boosting", "sklearn.tree", "lightgbm",
                 "xgboost", "catboost")  # fmt: skip
@@ -103,6 +107,8 @@ def check_estimator(spec: EstimatorSpec) -> None:
     for method in ("fit", "predict"):
         if not callable(getattr(build, method, None)):
             raise ValueError(f"{paths[0]} has no {method} method; an estimator has fit and predict")  # noqa: TRY004
+    if not callable(build):
+        raise ValueError(f"{paths[0]} is a model already; name its class, and give its settings in params")  # noqa: TRY004
     parameters = inspect.signature(build).parameters
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters.values()):
         return
@@ -118,15 +124,21 @@ def _optional(name: str) -> bool:
 @lru_cache(maxsize=32)
 def _import(path: str) -> Callable[..., Any]:
     module, _, attribute = path.rpartition(".")
+    if not module or not attribute:
+        raise ValueError(f"{path!r} is no import path; write it as package.module.Class")
     try:
-        found: Callable[..., Any] = getattr(import_module(module), attribute)
-    except ValueError:
-        raise ValueError(f"{path!r} is no import path; write it as package.module.Class") from None
-    except ImportError as error:
+        place = import_module(module)
+    except ModuleNotFoundError as error:
         package = module.split(".")[0]
-        raise ValueError(f"{path} cannot be imported ({error}); install it, e.g. pip install {package}") from None
-    except AttributeError:
-        raise ValueError(f"{path} does not exist: {module} has no {attribute}") from None
+        remedy = f"install it, e.g. pip install {package}"
+        if error.name == package:
+            remedy += "; if it is a file of your own, put its folder on PYTHONPATH"
+        raise ValueError(f"{path} cannot be imported ({error}); {remedy}") from None
+    except Exception as error:  # a module of one's own may raise anything
+        raise ValueError(f"{path} cannot be imported ({type(error).__name__}: {reason_of(error)})") from None
+    if not hasattr(place, attribute):
+        raise ValueError(f"{path} does not exist: {module} has no {attribute}")
+    found: Callable[..., Any] = getattr(place, attribute)
     return found
 
 
@@ -204,17 +216,19 @@ def make_estimator(spec: EstimatorSpec, task: TaskType, *, place: str = "task.es
             raise UserError(f"{place}: {spec.name} cannot do {task}; take {other}, or another one")
         encoding, fixed = entry.encoding, dict(entry.fixed)
     else:
-        path, fixed = str(spec.class_), {}
-        encoding = "ordinal" if _import(path).__module__.startswith(_TREE_PLACES) else "one_hot"
+        path, encoding, fixed = str(spec.class_), "one_hot", {}
     try:
         kind = _import(path)
+        if entry is None and kind.__module__.startswith(_TREE_PLACES):
+            encoding = "ordinal"
         estimator = Estimator(
             spec.label, path, tuple({**fixed, **spec.params}.items()), encoding, _takes_weights(kind), task
         )
         built = estimator.build(0, ())
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{place}: {error}") from None
-    if not regression and not hasattr(built, "predict_proba") and not hasattr(built, "decision_function"):
+        sure = any(hasattr(built, name) for name in ("predict_proba", "decision_function"))
+    except Exception as error:  # any class may be named here, and any of them may raise anything
+        raise UserError(f"{place}: {reason_of(error)}") from None
+    if not regression and not sure:
         raise UserError(f"{place}: {spec.label} gives no class probabilities; is it a classifier?")
     _probe(estimator, place)
     return estimator
@@ -253,7 +267,8 @@ def fit(
     extra = {"sample_weight": weight} if weight is not None and estimator.takes_weights else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return model.fit(X, y, **extra)
+        fitted = model.fit(X, y, **extra)
+    return model if fitted is None else fitted
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,21 +288,53 @@ class Prediction:
 
 
 def predict(model: Any, X: np.ndarray, n_classes: int) -> Prediction:
-    """Predict; classes that the model has not seen get probability 0."""
+    """Predict; classes that the model has not seen get probability 0, and rows of probabilities sum to 1.
+
+    Raises
+    ------
+    ValueError
+        Where an answer is none that can be trusted; whoever asks names the model.
+    """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # feature names, which encoded arrays do not have
+        own = np.asarray(model.predict(X), dtype=float).ravel()
+        _check_answers(own, len(X))
         if n_classes == 0:
-            return Prediction(None, np.asarray(model.predict(X), dtype=float).ravel())
-        classes = np.asarray(model.classes_).astype(int)
+            return Prediction(None, own)
         if hasattr(model, "predict_proba"):
             raw = np.asarray(model.predict_proba(X), dtype=float)
         else:
             margin = np.asarray(model.decision_function(X), dtype=float)
             raw = _softmax(np.column_stack([-margin / 2, margin / 2]) if margin.ndim == 1 else margin)
-        own = np.asarray(model.predict(X)).ravel().astype(int)
+    # Without a word of which classes its columns are, they are all of them, in their order.
+    classes = np.asarray(getattr(model, "classes_", range(n_classes))).astype(int)
+    if raw.ndim != 2 or raw.shape[1] != len(classes):
+        shape = " x ".join(map(str, raw.shape))
+        raise ValueError(f"probabilities are {shape} numbers, not a column for each of {len(classes)} classes")
+    _check_answers(raw, len(X))
     chance = np.zeros((len(X), n_classes))
-    chance[:, classes] = raw
-    return Prediction(chance, own)
+    chance[:, classes] = _summing_to_one(raw)
+    return Prediction(chance, own.astype(int))
+
+
+def _check_answers(answers: np.ndarray, rows: int) -> None:
+    if len(answers) != rows:
+        raise ValueError(f"{len(answers)} answers for {rows} rows")
+    wrong = int((~np.isfinite(answers.reshape(rows, -1)).all(axis=1)).sum())
+    if wrong:
+        raise ValueError(f"the answers for {wrong} of {rows} rows are not finite numbers")
+
+
+def _summing_to_one(raw: np.ndarray) -> np.ndarray:
+    """Return probabilities whose rows sum to 1 but for a rounding: what sums to more would look surer than it is."""
+    if raw.min(initial=0.0) < -_ROUNDED:
+        raise ValueError(f"a probability is {raw.min():.3g}, below zero")
+    sums = raw.sum(axis=1)
+    off = np.abs(sums - 1)
+    if off.max(initial=0.0) > _FAR_FROM_ONE:
+        raise ValueError(f"the probabilities of a row sum to {sums[off.argmax()]:.3g} instead of 1")
+    found: np.ndarray = np.maximum(raw, 0.0) / np.where(off > _ROUNDED, sums, 1.0)[:, None]
+    return found
 
 
 def _softmax(margin: np.ndarray) -> np.ndarray:

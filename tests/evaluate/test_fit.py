@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.dummy import DummyClassifier
 
 from curator.errors import CuratorError
 from curator.evaluate import Arm, FitTask, Prediction, find_metric, make_estimator, run_fit, training_rows
@@ -200,6 +201,26 @@ def test_a_model_that_fails_is_named_with_its_arm_and_fold(run):
     with pytest.raises(CuratorError, match=sentence) as caught:
         run(pool, Arm("real_only"))
     assert "\n" not in str(caught.value)
+
+
+class Unsteady(DummyClassifier):
+    """Fits a probe, and no more than that."""
+
+    def __init__(self, error=KeyError):
+        super().__init__()
+        self.error = error
+
+    def predict_proba(self, X):
+        if len(X) == 200:
+            raise self.error("out of order")
+        return super().predict_proba(X)
+
+
+@pytest.mark.parametrize("error", [KeyError, AttributeError, AssertionError, OSError])
+def test_whatever_a_model_raises_is_a_failure_of_the_model(run, error):
+    spec = EstimatorSpec.model_validate({"class": f"{__name__}.Unsteady", "params": {"error": error}})
+    with pytest.raises(CuratorError, match=r"Unsteady failed on 60 rows \(real_only, fold r0f3\): .*out of order"):
+        run(make_pool(), Arm("real_only"), spec=spec)
 
 
 def test_same_task_same_scores(run):

@@ -6,8 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from curator.errors import CuratorError
+from curator.estimators import make_estimator
+from curator.recipe import EstimatorSpec
 from curator.score import teacher as module
-from curator.score.teacher import Teacher, library
+from curator.score.teacher import Faculty, Teacher, library
 
 
 class Watched(Teacher):
@@ -72,6 +75,29 @@ def test_the_loss_is_weighted(taught):
     other = weight.copy()
     other[:10] *= 20
     assert teacher._loss(teacher.out_of_fold, rows.y, weight) != teacher._loss(teacher.out_of_fold, rows.y, other)
+
+
+class Blank:
+    """A regressor that has no answer: a mistake that the least of all losses must not hide."""
+
+    def fit(self, X, y, sample_weight=None):
+        return self
+
+    def predict(self, X):
+        return np.full(len(X), np.nan if len(X) != 60 else 0.0)
+
+
+def test_a_model_without_answers_is_left_out_or_where_it_is_alone_an_error(real_rows, quick_teacher):
+    rows, spec = real_rows(80, "regression"), EstimatorSpec.model_validate({"class": f"{__name__}.Blank"})
+    models = ((make_estimator(spec, "regression"), ""),)
+    both, weight = Teacher("regression", 0, rows.categorical, 3, Faculty(True, models)), np.ones(80)
+    choice = both.choose(rows.frame, rows.y, weight)
+    assert set(choice.weights) <= {"linear", "boosting_shallow"}
+    said = "the teacher's test_teacher.Blank failed on 16 rows: the answers for 16 of 16 rows are not finite numbers"
+    assert choice.left_out == (f"{said}; it is left out",)
+    assert np.isfinite(choice.out_of_fold).all()
+    with pytest.raises(CuratorError, match=said):
+        Teacher("regression", 0, rows.categorical, 3, Faculty(False, models)).fit(rows.frame, rows.y, weight)
 
 
 def test_library_is_diverse():

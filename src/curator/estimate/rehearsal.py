@@ -240,7 +240,7 @@ def _time_fit(
             model = fit(estimator, X, y, weight, seed=setup.seed, categorical=pool.categorical)
             fitted = watch.seconds()
             prediction = predict(model, pool.X_valid, pool.n_classes)
-        except _FAILURES as error:
+        except Exception as error:  # a model of one's own may raise anything
             notes[estimator.label] = (
                 f"{estimator.label} failed on {n} rows that it was tried on ({reason_of(error)[:200]}): its time "
                 "there is not in these figures"

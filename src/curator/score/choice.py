@@ -44,6 +44,7 @@ def choose_teacher(task: ChoiceTask) -> None:
     regions = [[asdict(term) for term in region.terms] for region in choice.regions]
     about = {
         "weights": dict(choice.weights), "regions": regions, "calibration": asdict(choice.calibration),
+        "left_out": choice.left_out,
         "seconds": time.perf_counter() - started,
     }  # fmt: skip
     write_arrays(task.folder, {"out_of_fold": choice.out_of_fold}, about)
@@ -55,6 +56,12 @@ def fit_teacher(task: ChoiceTask) -> Teacher:
     if (task.folder / ABOUT).is_file():
         return task.teacher().train(known.rows, known.y, known.weight, _load_choice(task.folder))
     return task.teacher().fit(known.rows, known.y, known.weight, known.group)
+
+
+def left_out(task: ChoiceTask) -> dict[str, tuple[str, ...]]:
+    """Return what is to be noted of the teacher: the models that failed; empty where none did."""
+    found = _load_choice(task.folder).left_out
+    return {"the teacher": found} if found else {}
 
 
 def hardness(task: ChoiceTask) -> np.ndarray:
@@ -79,6 +86,6 @@ def _load_choice(folder: Path) -> Choice:
         fitted = about["calibration"]
         calibration = Calibration(fitted["slope"], fitted["shift"], tuple(fitted["absent"]))
         out_of_fold = np.load(folder / "out_of_fold.npy", allow_pickle=False)
-        return Choice(about["weights"], out_of_fold, regions, calibration)
+        return Choice(about["weights"], out_of_fold, regions, calibration, tuple(about["left_out"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise damaged(folder, error) from None

@@ -29,7 +29,7 @@ from curator.score.candidates import (
     wanted,
     write_arrays,
 )
-from curator.score.choice import ChoiceTask, choose_teacher, fit_teacher, hardness
+from curator.score.choice import ChoiceTask, choose_teacher, fit_teacher, hardness, left_out
 from curator.score.context import RealSpace, ScoringContext
 from curator.score.realism import chance_of_real
 from curator.score.teacher import Faculty, Teacher
@@ -266,7 +266,7 @@ def build_pool(task: PoolTask) -> None:
         "n_classes": len(task.known.classes),
         "categorical": encoder.categorical,
         "scores": list(scored[0][1]),
-        "notes": {t.source.name: p.notes for t, p in zip(task.parts, parts, strict=True)},
+        "notes": {t.source.name: p.notes for t, p in zip(task.parts, parts, strict=True)} | left_out(task.choice),
         "teacher": judged[0][2]["teacher"], "regions": judged[0][2]["regions"],
         "neighbours": [facts["neighbours"] for _, _, facts in judged],
         "seeds": {p.source.name: p.seed for p in task.parts if p.source.name != BALANCING},

@@ -78,10 +78,10 @@ class Faculty:
 
 @contextmanager
 def _explained(member: Member, rows: int) -> Iterator[None]:
-    """Say whose failure it was: models of one's own may raise anything that code does."""
+    """Say whose failure it was."""
     try:
         yield
-    except (ValueError, TypeError, ArithmeticError, RuntimeError, LookupError, AttributeError) as error:
+    except Exception as error:  # models of one's own may raise anything that code does
         raise CuratorError(f"the teacher's {member.name} failed on {rows} rows: {reason_of(error)}") from error
 
 
@@ -129,12 +129,16 @@ def library(task: TaskType) -> list[Member]:
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """Which models make a teacher, with the share of each; how it is put right; what it says of rows not seen."""
+    """Which models make a teacher, with the share of each; how it is put right; what it says of rows not seen.
+
+    Models that failed are `left_out`, each in a sentence.
+    """
 
     weights: Mapping[str, float]
     out_of_fold: np.ndarray
     regions: tuple[AllOf, ...] = ()
     calibration: Calibration = AS_IT_IS
+    left_out: tuple[str, ...] = ()
 
 
 class Teacher:
@@ -177,10 +181,10 @@ class Teacher:
         Raises
         ------
         CuratorError
-            When a model that the recipe brings along fails.
+            When the last model fails; others are left out.
         """
         members = self._faculty.members(self.task)
-        running = list(range(len(members)))
+        running, left_out = list(range(len(members))), list[str]()
         shape = (len(y),) if self.task == "regression" else (len(y), self.n_classes)
         guesses = np.zeros((len(members), *shape))
         for learn, judge in self._inner_folds(y, group):
@@ -189,17 +193,25 @@ class Teacher:
                 guesses[:, judge, y[learn][0]] = 1.0  # nothing to tell apart here
                 continue
             encoded = {name: kind(self.categorical).fit(part) for name, kind in ENCODERS.items()}
-            for i in running:
+            for i in list(running):
                 encoder = encoded[members[i].encoding]
-                model = self._fit(members[i], encoder.categorical, encoder.transform(part), y[learn], weight[learn])
-                guesses[i, judge] = self._guess(members[i], model, encoder.transform(rest))
-            if len(running) == len(members) and len(y) >= RACE_FROM_ROWS:
-                running = self._worth_going_on(guesses[:, judge], y[judge], weight[judge])
+                X, others = encoder.transform(part), encoder.transform(rest)
+                try:
+                    model = self._fit(members[i], encoder.categorical, X, y[learn], weight[learn])
+                    guesses[i, judge] = self._guess(members[i], model, others)
+                except CuratorError as error:
+                    running.remove(i)
+                    left_out.append(f"{error}; it is left out")
+                    if not running:
+                        raise
+            if len(running) + len(left_out) == len(members) and len(y) >= RACE_FROM_ROWS:
+                going_on = self._worth_going_on(guesses[running][:, judge], y[judge], weight[judge])
+                running = [running[k] for k in going_on]
         chosen = {running[i]: share for i, share in self._select(guesses[running], y, weight).items()}
         mean = np.asarray(sum(share * guesses[i] for i, share in chosen.items()))
         shares = {members[i].name: float(share) for i, share in chosen.items()}
         calibration = fit_calibration(y, weight, mean, group)
-        choice = Choice(shares, calibration.of(mean), calibration=calibration)
+        choice = Choice(shares, calibration.of(mean), calibration=calibration, left_out=tuple(left_out))
         return self._put_right(choice, mean, rows, y, weight, group)
 
     def train(self, rows: pd.DataFrame, y: np.ndarray, weight: np.ndarray, choice: Choice) -> Teacher:
@@ -298,11 +310,12 @@ class Teacher:
             return [(learn, judge) for learn, judge in split if len(learn) and len(judge)]
 
     def _fit(self, member: Member, codes: list[int], X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Any:
-        model = member.build(codes, self.seed)
         extra = {"sample_weight": weight} if member.takes_weights else {}
         with _explained(member, len(y)), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a linear model that stops early is one opinion among several
-            return model.fit(X, y, **extra)
+            model = member.build(codes, self.seed)
+            fitted = model.fit(X, y, **extra)
+            return model if fitted is None else fitted
 
     def _guess(self, member: Member, model: Any, X: np.ndarray) -> np.ndarray:
         with _explained(member, len(X)):
