@@ -192,9 +192,19 @@ def test_settings_are_searched_together_with_the_mix(a_mix_is_selected, tmp_path
         ({"tune": {"c": [0.1, 1.0]}}, "did you mean 'C'"),
         ({"tune": {"C": [1.0]}}, "two values or more"),
         ({"tune": {}}, "two values or more"),
+        ({"tune": {"C": [1.0, 1]}}, "two values or more"),
+        ({"tune": {"C": [0.1, float("nan")]}}, "must be numbers.*got nan"),
+        ({"tune": {"C": [0.1, -1.0], "max_iter": [50, "many"]}},
+         r"(?s)task\.tune\.C\.1: logistic_regression cannot be fitted with -1\.0: .*task\.tune\.max_iter\.1: .*'many'"),
+        ({"tune": {"C": [0.1, 1.0]}, "estimator": {"name": "logistic_regression", "params": {"C": 1.0}}},
+         "task.tune: C is also among the params of logistic_regression; take it out of one of them"),
+        ({"tune": True, "estimator": {"name": "logistic_regression", "params": {"C": 1.0}}},
+         "task.tune: would tune C, which params has already; take it out there, or leave tune out"),
+        ({"tune": True, "estimator": {"class": "sklearn.naive_bayes.GaussianNB"}},
+         "task.tune: no settings of sklearn.naive_bayes.GaussianNB are known; name them with their values"),
         ({"tune": {"C": [[1.0], [2.0]]}}, r"the values of a setting must be numbers.*got \[1\.0\]"),
     ],
-)
+)  # fmt: skip
 def test_settings_to_tune_are_checked(tmp_path, task, said):
     with pytest.raises(UserError, match=said):
         curate(recipe(tmp_path, task=task), table(), jobs=1)

@@ -12,7 +12,14 @@ from sklearn.linear_model import LinearRegression
 
 from curator.errors import UserError
 from curator.estimators import fit, predict
-from curator.evaluate import ESTIMATORS, check_estimator, make_estimator, tuning_draws, tuning_space
+from curator.evaluate import (
+    ESTIMATORS,
+    check_estimator,
+    make_estimator,
+    tuning_draws,
+    tuning_problems,
+    tuning_space,
+)
 from curator.recipe import EstimatorSpec
 from curator.table import ENCODERS
 
@@ -290,6 +297,15 @@ def test_names_and_settings_are_checked_before_a_run(one, sentence, tmp_path, mo
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(ValueError, match=sentence):
         check_estimator(one)
+
+
+def test_values_to_tune_are_tried_on_as_many_rows_as_they_need():
+    own = spec("knn", n_neighbors=100)
+    knn = make_estimator(own, "regression")
+    assert tuning_problems(knn, own, {"n_neighbors": (3, 500), "weights": ("uniform", None)}) == []
+    found = tuning_problems(knn, own, {"n_neighbors": (3, "five", -1), "weights": ("distance", "near")})
+    assert [p.path[2:] for p in found] == [("n_neighbors", 1), ("n_neighbors", 2), ("weights", 1)]
+    assert found[0].message.startswith("knn cannot be fitted with 'five': ")
 
 
 def test_good_names_pass():

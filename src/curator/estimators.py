@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from curator.errors import UserError, reason_of, unknown_name
+from curator.errors import Problem, UserError, reason_of, unknown_name
 from curator.recipe.task import EstimatorSpec
 from curator.records import TaskType
 from curator.table import Encoding
@@ -230,20 +230,47 @@ def make_estimator(spec: EstimatorSpec, task: TaskType, *, place: str = "task.es
         raise UserError(f"{place}: {reason_of(error)}") from None
     if not regression and not sure:
         raise UserError(f"{place}: {spec.label} gives no class probabilities; is it a classifier?")
-    _probe(estimator, place)
+    refused = _refusal(estimator)
+    if refused:
+        raise UserError(f"{place}: {estimator.label} cannot be fitted: {refused}")
     return estimator
 
 
-def _probe(estimator: Estimator, place: str) -> None:
-    """Fit a tiny table, so that settings a model refuses only at fit are found before a long run."""
-    rng = np.random.default_rng(0)
-    X = rng.normal(size=(60, 3))
-    y = X[:, 0] if estimator.task == "regression" else (np.arange(60) % 2)
-    try:
-        model = fit(estimator, X, y, None, seed=0, categorical=())
-        predict(model, X, 0 if estimator.task == "regression" else 2)
-    except Exception as error:  # any class may be named here, and any of them may raise anything
-        raise UserError(f"{place}: {estimator.label} cannot be fitted: {reason_of(error)}") from None
+def tuning_problems(
+    estimator: Estimator, spec: EstimatorSpec, tune: bool | Mapping[str, tuple[Any, ...]]
+) -> list[Problem]:
+    """Return why there is nothing to tune, or which of the values the model cannot be fitted with, each tried alone."""
+    if not isinstance(tune, Mapping):
+        if not tune or tuning_space(spec):
+            return []
+        known = ", ".join(tuning_space(spec.model_copy(update={"params": {}})))
+        why = f"would tune {known}, which params has already; take it out there, or leave tune out"
+        if not known:
+            why = f"no settings of {spec.label} are known; name them with their values, e.g. {{max_depth: [3, 6, 9]}}"
+        return [Problem(("task", "tune"), why)]
+    return [
+        Problem(("task", "tune", name, place), f"{spec.label} cannot be fitted with {value!r}: {refused}")
+        for name, values in tune.items()
+        for place, value in enumerate(values)
+        if (refused := _refusal(estimator.with_params({name: value})))
+    ]
+
+
+def _refusal(estimator: Estimator) -> str:
+    """Fit a tiny table, so that settings a model refuses only at fit are found before a long run; say why it fails."""
+    rng, said = np.random.default_rng(0), ""
+    # Settings such as a number of neighbours may need more rows than a few.
+    for rows in (60, 2000):
+        X = rng.normal(size=(rows, 3))
+        y = X[:, 0] if estimator.task == "regression" else (np.arange(rows) % 2)
+        try:
+            model = fit(estimator, X, y, None, seed=0, categorical=())
+            predict(model, X, 0 if estimator.task == "regression" else 2)
+        except Exception as error:  # any class may be named here, and any of them may raise anything
+            said = reason_of(error)
+        else:
+            return ""
+    return said
 
 
 def _takes_weights(kind: Any) -> bool:

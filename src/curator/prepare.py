@@ -21,6 +21,7 @@ from curator.evaluate import (
     check_metric,
     make_estimator,
     resolve_metric,
+    tuning_problems,
     tuning_space,
 )
 from curator.lineage import Entry, lineage_of, note, of_any_place
@@ -275,6 +276,8 @@ def prepare(recipe: Recipe, data: pd.DataFrame | None = None, *, table: Table | 
     except RecipeProblems as problems:
         raise located(recipe, problems) from None
     made = [make_estimator(spec, table.task) for spec in recipe.task.estimator]
+    if refused := tuning_problems(made[0], recipe.task.estimator[0], recipe.task.tune):
+        raise located(recipe, RecipeProblems(refused))
     weightless = tuple(e.label for e in made if not e.takes_weights)
     estimator, *others = [replace(e, takes_weights=False) for e in made] if weightless else made
     for metric in metrics:

@@ -7,6 +7,7 @@ from curator.estimators import (
     check_estimator,
     make_estimator,
     tuning_draws,
+    tuning_problems,
     tuning_space,
 )
 from curator.evaluate.cache import run_fits, try_fits
@@ -79,5 +80,6 @@ __all__ = [
     "trimmed_mean",
     "try_fits",
     "tuning_draws",
+    "tuning_problems",
     "tuning_space",
 ]

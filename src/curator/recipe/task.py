@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -82,12 +83,15 @@ class TaskSpec(Model):
     @classmethod
     def _known_settings(cls, value: Any, info: ValidationInfo) -> Any:
         if isinstance(value, dict):
-            if not value or any(len(values) < 2 for values in value.values()):
-                raise ValueError("names the settings to tune with two values or more each, e.g. {max_depth: [3, 6, 9]}")
-            odd = [v for values in value.values() for v in values if isinstance(v, list | tuple | dict | set)]
+            odd = [v for values in value.values() for v in values if not _may_be_tuned(v)]
             if odd:
                 raise ValueError(f"the values of a setting must be numbers, texts, true, false or null; got {odd[0]!r}")
+            if not value or any(len(set(values)) < 2 for values in value.values()):
+                raise ValueError("names the settings to tune with two values or more each, e.g. {max_depth: [3, 6, 9]}")
             for spec in info.data.get("estimator", ()):
+                twice = sorted(value.keys() & spec.params.keys())
+                if twice:
+                    raise ValueError(f"{twice[0]} is also among the params of {spec.label}; take it out of one of them")
                 tried = {name: values[0] for name, values in value.items()}
                 vocabulary_of(info).check_estimator(spec.model_copy(update={"params": {**spec.params, **tried}}))
         if value and len(info.data.get("estimator", ())) > 1:
@@ -113,6 +117,10 @@ class TaskSpec(Model):
         if isinstance(value, int) and not 1 <= value <= 20:
             raise ValueError(f"must be between 1 and 20, or auto; got {value}")
         return value
+
+
+def _may_be_tuned(value: Any) -> bool:
+    return not isinstance(value, list | tuple | dict | set) and not (isinstance(value, float) and not isfinite(value))
 
 
 def _spelled_out(value: Any) -> Any:
