@@ -12,6 +12,7 @@ import pytest
 
 from curator.errors import CuratorError, UserError
 from curator.evaluate import METRICS, standard_error
+from curator.ladder import ladder_arms, relabelled_arm
 from curator.prepare import prepare
 from curator.progress import Silent
 from curator.records import MixPlan, Trial
@@ -667,6 +668,27 @@ class TestFixedSettings:
         names = [name for name, _ in warm_starts(space(max_ratio=1.0), [])]
         assert names
         assert not any("5x" in name or "10x" in name for name in names)
+
+    @pytest.mark.parametrize("sources", [("a",), ("a", "b"), ("a", "slices")])
+    @pytest.mark.parametrize("most", [0.1, 0.2, 0.25, 0.6, 2.7, 4.9])
+    def test_ideas_hold_synthetic_rows_and_no_more_than_there_may_be(self, most, sources):
+        own = space(max_ratio=most, sources=sources)
+        named = warm_starts(own, [("real_only", MixPlan())])
+        assert named[0][0] == "real_only"
+        assert (len(named) > 1) == (most >= 0.25)
+        for name, _, plan in propose(own, [], named, len(named), 0)[1:]:
+            assert 0 < plan.ratio <= most, name
+
+    def test_the_mixes_of_the_ladder_are_within_the_bounds_or_left_out(self, make_recipe, make_frame):
+        for most, name, ratio in ((4.9, "relabelled_4.75x", 4.75), (0.25, "relabelled_0.25x", 0.25)):
+            setup = prepare(make_recipe(search={"max_ratio": most}), make_frame(100))
+            arms = {arm.name: (arm.plan, why) for arm, why in ladder_arms(setup)}
+            plan, why = arms[name]
+            assert (plan.ratio, why) == (ratio, "")
+            assert setup.space.params_of(plan) is not None
+        setup = prepare(make_recipe(search={"max_ratio": 0.2}), make_frame(100))
+        left = {arm.name: why for arm, why in ladder_arms(setup) if why}
+        assert left["filtered"] == left[relabelled_arm(setup)] == "fewer than 0.25 synthetic rows a real row are allowed"
 
     @pytest.mark.parametrize("total", [0.5, 1.0, 2.0, 5.0, 10.0])
     @pytest.mark.parametrize("n", [1, 2, 3, 7])

@@ -23,7 +23,7 @@ from curator.prepare import Setup
 from curator.progress import Progress
 from curator.records import ArmResult, MixPlan
 from curator.score.candidates import SLICES
-from curator.space import Tuning, is_plain, setting_values, spread
+from curator.space import STEP, Tuning, is_plain, setting_values, spread, whole_steps
 
 TUNING_DRAWS = 20
 CLLM_LEAST_AGREEMENT = 0.2
@@ -35,7 +35,7 @@ def relabelled_arm(setup: Setup) -> str:
 
 
 def _most_added(setup: Setup) -> float:
-    return min(5.0, setup.max_ratio)
+    return min(5.0, whole_steps(setup.max_ratio))
 
 
 def ladder_arms(setup: Setup) -> list[tuple[Arm, str]]:
@@ -52,6 +52,7 @@ def ladder_arms(setup: Setup) -> list[tuple[Arm, str]]:
     twice = "task.tune is on: every arm has the tuned settings" if setup.recipe.task.tune else ""
     if not setup.tuning_space:
         twice = f"no settings to tune are known for {setup.estimator.label}"
+    few = "" if _most_added(setup) else f"fewer than {STEP:g} synthetic rows a real row are allowed"
     return [
         (Arm("real_only"), ""),
         (Arm("real_class_weight", MixPlan(rare_exponent=1.0)), balanced or weights),
@@ -60,8 +61,8 @@ def ladder_arms(setup: Setup) -> list[tuple[Arm, str]]:
         (Arm("smote", special="smote"), balanced),
         (Arm("real_tuned"), twice),
         *((Arm(f"{s}_naive_1x", MixPlan(((s, 1.0),))), "") for s in sources),
-        (Arm("filtered", MixPlan(mixed, "filter", thresholds=(("agreement", CLLM_LEAST_AGREEMENT),))), ""),
-        (Arm(relabelled_arm(setup), MixPlan(mixed, "relabel")), ""),
+        (Arm("filtered", MixPlan(mixed, "filter", thresholds=(("agreement", CLLM_LEAST_AGREEMENT),))), few),
+        (Arm(relabelled_arm(setup), MixPlan(mixed, "relabel")), few),
     ]
 
 

@@ -176,7 +176,7 @@ class Space:
     @property
     def top(self) -> float:
         """The highest ratio of one source, a whole number of steps."""
-        return max(STEP, self.max_ratio // STEP * STEP)
+        return max(STEP, whole_steps(self.max_ratio))
 
     def _rare(self, trial: Any) -> float:
         if not self.classes or self.rare_weights == "off":
@@ -270,7 +270,11 @@ def usual_ratio(n: int) -> float:
     >>> [usual_ratio(n) for n in (300, 2000, 3000, 5000, 50_000)]
     [10.0, 10.0, 6.5, 5.0, 5.0]
     """
-    ratio = min(_MOST_USUAL, max(_LEAST_USUAL, _USUAL_ROWS / n))
+    return whole_steps(min(_MOST_USUAL, max(_LEAST_USUAL, _USUAL_ROWS / n)))
+
+
+def whole_steps(ratio: float) -> float:
+    """Return the ratio in steps of the search, rounded down: what a recipe, or a gate, allows is never passed."""
     return ratio // STEP * STEP
 
 
@@ -293,7 +297,7 @@ def warm_starts(
 
     `untuned` are the estimator's settings before any tuning, to be tried as well where they are searched.
     """
-    five, ten, two = (min(total, space.max_ratio) for total in (5.0, 10.0, 2.0))
+    five, ten, two = (min(total, whole_steps(space.max_ratio)) for total in (5.0, 10.0, 2.0))
     several = space.sources if len(space.sources) > 1 else ()
     whole = [s for s in space.sources if s != SLICES]
     ideas = [
@@ -303,10 +307,12 @@ def warm_starts(
         (f"relabelled_{five:g}x_golden", MixPlan(spread(whole, five), "relabel", GOLDEN_WEIGHT_AT_5X)),
         (f"relabelled_{two:g}x_light", MixPlan(spread(whole, two), "relabel", 0.3)),
     ]
-    if SLICES in space.sources:
-        own = min(1.0, space.max_ratio / 2)
-        fed = (*spread(whole, min(five, space.max_ratio - own)), (SLICES, own))
+    own = whole_steps(min(1.0, space.max_ratio / 2))
+    if SLICES in space.sources and own:
+        fed = (*spread(whole, min(five, whole_steps(space.max_ratio) - own)), (SLICES, own))
         ideas.append((f"relabelled_{five:g}x_fed", MixPlan(fed, "relabel")))
+    # Below one step there are no ideas; the search still tries the least ratio that there may be.
+    ideas = [(name, plan) for name, plan in ideas if plan.ratio > 0 or (name, plan) in ladder]
     if untuned:
         # With more rows, what was best on the real ones alone may be too cautious.
         ideas += [(f"{name}_untuned", replace(plan, settings=untuned)) for name, plan in ideas if plan.ratio > 0]
