@@ -21,6 +21,13 @@ def lines(raw):
         ({"synthesizers": "neighbours"}, "synthesizers: must be a list; got 'neighbours'"),
         ({"synthesizers": [3]}, "synthesizers.0: must be a mapping of keys to values; got 3"),
         ({"synthesizers": [{"epochs": 3}]}, "synthesizers.0.name: is required; add it"),
+        *(
+            (
+                {"synthesizers": [{"name": "tvae", "epochs": [5, odd]}]},
+                f"synthesizers.0: epochs must be whole numbers of at least 1; got {odd!r}",
+            )
+            for odd in ([1], 2.5, 0, True, "5", None)
+        ),
         ({"synthesizers": ["a", "a"]}, "synthesizers: two synthesizers are called 'a'; give one of them another id"),
         ({"synthesizers": ["real"]}, "synthesizers.0: a source cannot be called 'real'; give it another id"),
         *(

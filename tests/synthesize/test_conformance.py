@@ -276,6 +276,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones():
         ("smote", {"k_neighbors": 1000}, "between 1 and 100"),
         ("tvae", {"epoch": 3}, "did you mean 'epochs'"),
         ("tvae", {"epochs": 0}, "at least 1"),
+        ("tvae", {"epochs": 2.5}, "epochs must be a whole number of at least 1, got 2.5"),
         ("tvae", {"epochs": "many"}, "must be like its default"),
         ("gaussian_copula", {"locales": ["en_US"]}, "unknown setting"),
         ("gaussian_copula", {"default_distribution": "bell"}, "refuses its settings"),

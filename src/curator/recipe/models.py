@@ -121,8 +121,13 @@ class SynthesizerSpec(Model):
             )
         if self.per_class and self.name == "smote":
             raise ValueError("smote works within classes already; leave per_class out")
-        if isinstance(self.params.get("epochs"), list | tuple) and not self.params["epochs"]:
-            raise ValueError("epochs is an empty list; name a number of epochs or several")
+        epochs = self.params.get("epochs")
+        if isinstance(epochs, list | tuple):
+            if not epochs:
+                raise ValueError("epochs is an empty list; name a number of epochs or several")
+            odd = [e for e in epochs if not isinstance(e, int) or isinstance(e, bool) or e < 1]
+            if odd:
+                raise ValueError(f"epochs must be whole numbers of at least 1; got {odd[0]!r}")
         for variant in self.variants:
             vocabulary_of(info).check_synthesizer(variant.name, variant.params)
         return self

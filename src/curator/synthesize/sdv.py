@@ -131,8 +131,9 @@ def _refuse_wrong_types(kind: str, settings: dict[str, Any]) -> None:
             wrong = False
         if wrong:
             raise ValueError(f"{key} must be like its default {default!r}, got {value!r}")
-    if int(settings.get("epochs", 1)) < 1:
-        raise ValueError(f"epochs must be at least 1, got {settings['epochs']}")
+    epochs = settings.get("epochs", 1)
+    if not isinstance(epochs, int) or epochs < 1:
+        raise ValueError(f"epochs must be a whole number of at least 1, got {epochs}")
     known = {k: v for k, v in settings.items() if k != "numerical_distributions"}
     columns = {"c0": {"sdtype": "numerical"}}
     with _quiet():
