@@ -134,6 +134,7 @@ def audit(
     with open_workers(asked.search, jobs) as workers:
         compared = made.rows if made.real is None else made.real
         found = compare(coder.real, compared, learning.usual, seed, workers, progress)
+    remarks += [found.remark] * bool(found.remark)
     figures = _judged(found, tolerance)
     if made.real is not None:
         figures = [_of_the_whole(f, made, made.real, coder, learning, tolerance) if f["name"] == "downstream" else f

@@ -23,6 +23,9 @@ DEALS = 60
 SPLITS = 10
 # Rows on either side at most.
 MOST_COMPARED = 5_000
+# A group with more than this share of the smaller side's rows is on one side of nearly every deal, so that deals of
+# whole groups are uneven and as unlike each other as any dataset is.
+MOST_GROUPED = 0.25
 
 Figures = Mapping[str, float]
 
@@ -71,11 +74,14 @@ class Comparison:
         Against all real rows.
     dealt : sequence of Figures
         Of rows dealt out of real rows and dataset together, against the others.
+    remark : str
+        What is to be known of the deals; may be empty.
     """
 
     splits: Sequence[tuple[Figures, Figures]]
     whole: Figures
     dealt: Sequence[Figures]
+    remark: str = ""
 
 
 def compare(
@@ -86,6 +92,8 @@ def compare(
     n, m = len(real), len(made)
     size = min(m, n // 2)
     pool = real.beside(made)
+    came = np.arange(n + m) >= n
+    unit, remark = _units(pool.group, came)
     with tempfile.TemporaryDirectory(prefix="curator-audit-") as place:
         # Whatever machine it travels to, no other rows have the name.
         digest = hashlib.sha256(pool.content.tobytes() + np.ascontiguousarray(pool.weight).tobytes()).hexdigest()
@@ -95,13 +103,12 @@ def compare(
         pairs: list[tuple[np.ndarray, np.ndarray]] = []
         for split in range(SPLITS):
             rng = np.random.default_rng([seed, split, 47])
-            fresh, rest = _dealt(pool.group[:n], np.zeros(n, dtype=bool), size, rng)
+            fresh, rest = _dealt(unit[:n], size, rng)
             own = n + np.sort(rng.permutation(m)[:size])
             pairs += [(rest, own), (rest, fresh)]
         pairs.append((np.arange(n), np.arange(n, n + m)))
-        came = np.arange(n + m) >= n
         for deal in range(DEALS):
-            second, first = _dealt(pool.group, came, m, np.random.default_rng([seed, deal, 67]))
+            second, first = _dealt(unit, m, np.random.default_rng([seed, deal, 67]))
             pairs.append((first, second))
         tasks = [
             ComparisonTask(folder, reference, other, learning, seed) for reference, other in pairs
@@ -110,7 +117,7 @@ def compare(
         done = workers.map(compare_rows, tasks, done=lambda _place, _found: progress.advance())
         load_coded.cache_clear()
     both = list(zip(done[0 : 2 * SPLITS : 2], done[1 : 2 * SPLITS : 2], strict=True))
-    return Comparison(both, done[2 * SPLITS], done[2 * SPLITS + 1 :])
+    return Comparison(both, done[2 * SPLITS], done[2 * SPLITS + 1 :], remark)
 
 
 def _some(rows: Coded, seed: int) -> Coded:
@@ -119,16 +126,29 @@ def _some(rows: Coded, seed: int) -> Coded:
     return rows.take(np.sort(np.random.default_rng([seed, 71]).choice(len(rows), MOST_COMPARED, replace=False)))
 
 
-def _dealt(
-    group: np.ndarray, side: np.ndarray, size: int, rng: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return about so many places, whole groups of them, and the others; groups of either side are different ones."""
-    _, unit = np.unique(np.stack([group, side.astype(group.dtype)]), axis=1, return_inverse=True)
+def _units(group: np.ndarray, came: np.ndarray) -> tuple[np.ndarray, str]:
+    """Return what is dealt out as one, a number for each row, and a remark where that is not whole groups.
+
+    Groups of the two sides are different ones.
+    """
+    _, unit = np.unique(np.stack([group, came.astype(group.dtype)]), axis=1, return_inverse=True)
     unit = unit.ravel()
+    largest, smaller = int(np.bincount(unit).max()), int(min(came.sum(), (~came).sum()))
+    if largest == 1 or largest <= MOST_GROUPED * smaller:
+        return unit, ""
+    return np.arange(len(unit)), (
+        f"one group has {largest:,} rows, where the smaller side has {smaller:,}: whole groups cannot be dealt out "
+        "evenly, so single rows were; where rows of a group are alike, that takes chance for decay more often"
+    )
+
+
+def _dealt(unit: np.ndarray, size: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return about so many places, whole units of them, and the others."""
+    unit = np.unique(unit, return_inverse=True)[1]
     counts = np.bincount(unit)
     order = rng.permutation(len(counts))
     chosen = np.zeros(len(counts), dtype=bool)
-    # The first group that would go beyond is left to the others, and all after it.
+    # The first one that would go beyond is left to the others, and all after it.
     chosen[order[np.cumsum(counts[order]) <= size]] = True
     inside = chosen[unit]
     return np.flatnonzero(inside), np.flatnonzero(~inside)

@@ -186,7 +186,8 @@ class Coder:
         role, group = self.table.with_role("group"), None
         if role is not None and role.name in frame:
             words = to_plain(frame[role.name], "categorical")
-            group = pd.util.hash_pandas_object(words, index=False).to_numpy()
+            hashes = pd.util.hash_pandas_object(words, index=False).to_numpy()
+            group = np.where(words.isna(), np.arange(len(words), dtype=np.uint64), hashes)
         return self.code_plain(self._with_target(frame), weight=weight, group=group)
 
     def code_plain(
