@@ -210,7 +210,7 @@ def test_of_a_hybrid_dataset_the_real_rows_must_last_and_the_whole_must_teach(re
     assert found.holds, found.sentence
     # The same rows with all the weight teach a model what is not so.
     spoilt = audit(beside_real(own, curated(shuffled(rows), weight=100.0)), real, target="buys", jobs=1)
-    assert spoilt.decayed == ("downstream",)
+    assert spoilt.decayed == ("downstream", "synthetic_labels")
     # Real rows that have lost their tails are told, whatever stands beside them.
     narrow = own[own["income"].between(12_000, 40_000) & (own["town"] == "a")]
     poor = audit(beside_real(narrow, curated(rows)), real, target="buys", jobs=1)

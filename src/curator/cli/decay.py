@@ -23,8 +23,7 @@ def show_audit(found: Audit, console: Console, out: Path | None) -> None:
     from rich.text import Text
 
     content = found.content
-    title = "sound" if found.holds else "decaying" if found.decayed else "gate broken"
-    console.print(Panel(Text(found.sentence), title=title, border_style="green" if found.holds else "red"))
+    console.print(Panel(Text(found.sentence), title=content["answer"], border_style="green" if found.holds else "red"))
     for remark in content["remarks"]:
         console.print(f"Note: {remark}", markup=False)
     rows = content["rows"]
@@ -36,7 +35,7 @@ def show_audit(found: Audit, console: Console, out: Path | None) -> None:
         if f["value"] is None:
             untold.append(f)
             continue
-        shown = (f"{v:.3f}" for v in (f["value"], f["reference"]["mean"], f["p"]))
+        shown = ("" if v is None else f"{v:.3f}" for v in (f["value"], f["reference"]["mean"], f["p"]))
         style = "red" if f["decayed"] else None
         table.add_row(f["label"], *shown, "decayed" if f["decayed"] else "", style=style)
     console.print(table)

@@ -16,6 +16,7 @@ from curator.collapse.dataset import Dataset, as_dataset, read_frame
 from curator.collapse.figures import FIGURES, column_figures
 from curator.collapse.gates import Gate, integrity_gates, usable_gate
 from curator.collapse.learning import LEAST_JUDGED, Learning
+from curator.collapse.synthetic import JUDGES_OF_SYNTHETIC, synthetic_figures
 from curator.curate import open_workers, read_recipe
 from curator.errors import DataError, UserError
 from curator.estimators import Estimator, make_estimator
@@ -139,7 +140,9 @@ def audit(
     if made.real is not None:
         figures = [_of_the_whole(f, made, made.real, coder, learning, tolerance) if f["name"] == "downstream" else f
                    for f in figures]  # fmt: skip
-    gates = [_decay_gate(figures), usable_gate(made), *integrity_gates(asked.integrity, made)]
+        figures += synthetic_figures(made, made.real, learning.usual, seed, tolerance)
+    gates = [_decay_gate(figures), usable_gate(made), *integrity_gates(asked.integrity, made),
+             *_judged_gate(made, figures, tolerance)]  # fmt: skip
     return Audit({
         "dataset": named, "against": _name(against, _written(asked)), "target": table.target,
         "task": table.task, "model": estimator.label, "downstream_metric": learning.usual.metric,
@@ -147,7 +150,8 @@ def audit(
         "generations": _generations(made), "copies": _copies(made, coder), "repeats": _repeats(made.rows),
         "deals": DEALS, "splits": SPLITS, "hybrid": made.real is not None, "tolerance": tolerance, "level": LEVEL,
         "figures": figures, "columns": _columns(coder, made), "gates": [vars(g) for g in gates],
-        "remarks": remarks, "sentence": _sentence(named, figures, gates),
+        "remarks": remarks,
+        "answer": _answer(figures, gates), "sentence": _sentence(named, figures, gates),
     })  # fmt: skip
 
 
@@ -230,15 +234,38 @@ def _decay_gate(figures: list[dict[str, Any]]) -> Gate:
     return Gate("decay", False, f"decayed beside real rows: {told}{more}")
 
 
-def _sentence(name: str, figures: list[dict[str, Any]], gates: list[Gate]) -> str:
-    broken = [g for g in gates if not g.held]
-    judged = sum(f["value"] is not None for f in figures)
+def _judged_gate(made: Dataset, figures: list[dict[str, Any]], tolerance: float) -> list[Gate]:
+    """Check that something has judged the synthetic rows of a hybrid dataset, if they weigh anything."""
+    if made.generation is None or made.real is None:
+        return []
+    weight = made.rows.weight
+    share = float(weight[made.generation > 0].sum() / weight.sum())
+    by = [f["label"] for f in figures if f["name"] in JUDGES_OF_SYNTHETIC and f["value"] is not None]
+    if by or share <= tolerance:
+        told = f"judged by {' and '.join(by)}" if by else f"they are {share:.1%} of the weight"
+        return [Gate("synthetic_rows", True, told)]
+    return [Gate("synthetic_rows", False, "nothing tells whether its synthetic rows teach what real rows do; give real "
+                 "rows that it was not made from")]  # fmt: skip
+
+
+def _answer(figures: list[dict[str, Any]], gates: list[Gate]) -> str:
+    broken = [g.name for g in gates if not g.held]
     if not broken:
+        return "sound"
+    if any(f["decayed"] for f in figures):
+        return "decaying"
+    return "cannot tell" if broken == ["synthetic_rows"] else "gate broken"
+
+
+def _sentence(name: str, figures: list[dict[str, Any]], gates: list[Gate]) -> str:
+    broken, answer = [g for g in gates if not g.held], _answer(figures, gates)
+    judged = sum(f["value"] is not None for f in figures)
+    if answer == "sound":
         return f"{name} is sound: none of {judged} figures falls short of what real rows give."
-    count = sum(f["decayed"] for f in figures)
-    if count:
+    if answer == "decaying":
+        count = sum(f["decayed"] for f in figures)
         return f"{name} is decaying: {broken[0].sentence} ({count} of {judged} figures)."
-    return f"{name} breaks a gate: {broken[0].sentence}."
+    return f"{name} {'breaks a gate' if answer == 'gate broken' else 'cannot be told sound'}: {broken[0].sentence}."
 
 
 def _generations(made: Dataset) -> dict[str, int] | None:

@@ -47,7 +47,7 @@ class Learning:
     def __init__(
         self, estimator: Estimator, categorical: tuple[int, ...], n_classes: int, seed: int, most: int = MOST_FITTED
     ) -> None:
-        self._estimator, self._categorical, self._n_classes, self._seed = estimator, categorical, n_classes, seed
+        self._estimator, self._categorical, self.n_classes, self._seed = estimator, categorical, n_classes, seed
         self._most = most
 
     def fit(self, rows: Coded) -> Learnt | None:
@@ -69,7 +69,7 @@ class Learning:
         if model is None or len(rows) < LEAST_JUDGED:
             return float("nan")
         X, y, weight = self._some(*rows.lessons, most=MOST_JUDGED)
-        prediction = model.predict(X, self._n_classes)
+        prediction = model.predict(X, self.n_classes)
         if prediction.chance is None:
             return find_metric("r2")(y, prediction, weight)
         return float(np.average(prediction.chance[np.arange(len(y)), y], weights=weight))
@@ -79,21 +79,21 @@ class Learning:
         if len(judges) < LEAST_JUDGED or len(np.unique(judges.target)) < 2:
             return float("nan")
         if model is None:
-            return 0.5 if self._n_classes else 0.0
+            return 0.5 if self.n_classes else 0.0
         X, y, weight = self._some(judges.features, judges.target, judges.weight, most=MOST_JUDGED)
-        return find_metric(self.metric)(y, model.predict(X, self._n_classes), weight)
+        return find_metric(self.metric)(y, model.predict(X, self.n_classes), weight)
 
     @property
     def metric(self) -> str:
         """What `score` is."""
-        return "roc_auc" if self._n_classes else "r2"
+        return "roc_auc" if self.n_classes else "r2"
 
     def lead(self, one: Learnt | None, other: Learnt | None, judges: Coded, draws: int = 200) -> np.ndarray:
         """Return by how much the first model's score is ahead in so many bootstrap samples of the judges."""
         X, y, weight = self._some(judges.features, judges.target, judges.weight, most=MOST_JUDGED)
         metric, rng, found = find_metric(self.metric), np.random.default_rng([self._seed, 61]), []
-        both = [None if m is None else m.predict(X, self._n_classes) for m in (one, other)]
-        chance = 0.5 if self._n_classes else 0.0
+        both = [None if m is None else m.predict(X, self.n_classes) for m in (one, other)]
+        chance = 0.5 if self.n_classes else 0.0
         for _ in range(draws):
             times = rng.multinomial(len(y), np.full(len(y), 1 / len(y))) * weight
             first, second = (chance if p is None else metric(y, p, times) for p in both)

@@ -22,7 +22,6 @@ def audit_page(content: Mapping[str, Any]) -> str:
     context = {
         "a": content,
         "holds": all(g["held"] for g in content["gates"]),
-        "decayed": any(f["decayed"] for f in content["figures"]),
         "specs": "",
     }
     return environment(escape=True).get_template("audit.html.j2").render(context)
