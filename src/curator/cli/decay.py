@@ -66,7 +66,8 @@ def show_collapse(found: Collapse, console: Console) -> None:
         figures = [last["figures"][n]["mean"] for n in content["kept"]] if last else []
         values = [last["scores"][metric]["mean"], *figures] if last else []
         shown = ["-" if v is None else f"{v:.{places if i == 0 else 3}f}" for i, v in enumerate(values)]
-        style = "green" if not chain["reason"] else None if chain["safe"] else "red"
+        style = "red" if chain["reason"] and not chain["safe"] else None
+        style = style if chain["reason"] or chain["doubt"] else "green"
         table.add_row(chain["name"], str(chain["safe"]), *(shown or ["-"] * (1 + len(kept))), style=style)
     console.print(table)
     for chain in content["chains"]:

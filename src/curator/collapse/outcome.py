@@ -67,7 +67,7 @@ def _chain(
     policy: str, source: str, own: list[dict[str, Any]], start: Mapping[str, Any], limits: _Limits, count: int
 ) -> dict[str, Any]:
     numbers = sorted({f["generation"] for f in own})
-    points, reasons, ended = [], [], ""
+    points, reasons, doubts, ended = [], [], [], ""
     for number in numbers:
         at = [f for f in own if f["generation"] == number]
         ended = next((f["failed"] for f in at if "failed" in f), "")
@@ -75,16 +75,25 @@ def _chain(
             reasons.append(ended)
             break
         point = _point(number, at, start, limits)
-        points.append(point)
         reasons.append(_harm(point, limits))
-    first = next((i for i, reason in enumerate(reasons) if reason), len(reasons))
-    reason = reasons[first] if first < len(reasons) else ""
+        doubts.append("" if reasons[-1] else _doubt(point, limits))
+        points.append(point | {"state": "unsafe" if reasons[-1] else "untold" if doubts[-1] else "safe"})
+    harmed, doubted = _first(reasons), _first(doubts)
+    safe = min(len(reasons) if i is None else i for i in (harmed, doubted))
     name = policy if source == "mix" else f"{policy}, {source}"
-    return {
+    found = {
         "name": name, "policy": policy, "source": source, "about": ABOUT_POLICIES[policy], "points": points,
-        "safe": first, "unsafe_from": numbers[first] if reason else None, "reason": reason,
-        "ended": ended, "sentence": _sentence(name, first, count, reason),
+        "safe": safe, "ended": ended,
+        "unsafe_from": None if harmed is None else numbers[harmed],
+        "reason": "" if harmed is None else reasons[harmed],
+        "untold_from": None if doubted is None else numbers[doubted],
+        "doubt": "" if doubted is None else doubts[doubted],
     }  # fmt: skip
+    return found | {"sentence": _sentence(found, count)}
+
+
+def _first(sentences: Sequence[str]) -> int | None:
+    return next((i for i, sentence in enumerate(sentences) if sentence), None)
 
 
 def _point(
@@ -135,13 +144,12 @@ def _summary(values: Sequence[float]) -> dict[str, float]:
 
 
 def _harm(point: Mapping[str, Any], limits: _Limits) -> str:
-    """Return why a generation is not safe any more; empty where it is."""
-    gain = point["gain"]["mean"]
-    if not np.isfinite(gain):
+    """Return why a generation is not safe any more; empty where that is not shown."""
+    if not np.isfinite(point["gain"]["mean"]):
         return "a model cannot learn from it: one class is left"
-    if gain < -limits.margin and point["surely_worse"]:
-        told = f"{limits.metric} is worse by {-gain:.4f} than with the real rows"
-        return f"{told}, more than the margin of {limits.margin:.4g}"
+    worse = _beyond_margin(point, limits)
+    if worse and point["surely_worse"]:
+        return worse
     for name, least in limits.kept.items():
         value = point["figures"][name]["mean"]
         if np.isfinite(value) and value < least:
@@ -149,12 +157,29 @@ def _harm(point: Mapping[str, Any], limits: _Limits) -> str:
     return ""
 
 
-def _sentence(name: str, safe: int, count: int, reason: str) -> str:
-    if not reason:
+def _doubt(point: Mapping[str, Any], limits: _Limits) -> str:
+    """Return why a generation that is not shown to do harm is not shown to be safe either; empty where it is."""
+    worse = _beyond_margin(point, limits)
+    return f"{worse}, though not beyond chance" if worse else ""
+
+
+def _beyond_margin(point: Mapping[str, Any], limits: _Limits) -> str:
+    gain = point["gain"]["mean"]
+    if gain >= -limits.margin:
+        return ""
+    told = f"{limits.metric} is worse by {-gain:.4f} than with the real rows"
+    return f"{told}, more than the margin of {limits.margin:.4g}"
+
+
+def _sentence(chain: Mapping[str, Any], count: int) -> str:
+    name, safe, reason, doubt = (chain[k] for k in ("name", "safe", "reason", "doubt"))
+    if not reason and not doubt:
         return f"{name}: safe for all {count} generations that were simulated"
-    if safe == 0:
-        return f"{name}: not safe for a single generation ({reason})"
-    return f"{name}: safe for {safe} of {count} generations ({reason})"
+    first = f"{name}: safe for {safe} of {count} generations"
+    if doubt and (not reason or chain["untold_from"] < chain["unsafe_from"]):
+        told = f"{first}; whether generation {chain['untold_from']} is cannot be told ({doubt})"
+        return f"{told}; generation {chain['unsafe_from']} is not ({reason})" if reason else told
+    return f"{first} ({reason})" if safe else f"{name}: not safe for a single generation ({reason})"
 
 
 def _tidy(

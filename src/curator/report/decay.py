@@ -45,10 +45,15 @@ def headline(content: Mapping[str, Any]) -> str:
     """Return what a simulation comes to in one sentence."""
     chains = sorted(content["chains"], key=lambda c: (-c["safe"], c["policy"] != "curated"))
     count = content["asked"]["generations"]
-    safe = [c["name"] for c in chains if not c["reason"]]
+    safe = [c["name"] for c in chains if not c["reason"] and not c["doubt"]]
     first = chains[0]
     if safe:
         return f"Safe for all {count} generations: {', '.join(safe)}."
+    if any(not c["reason"] for c in chains):
+        return (
+            f"No policy is shown to be safe for all {count} generations; of some, chance does not let it be told. "
+            f"The longest safe is {first['name']}, for {first['safe']}."
+        )
     if first["safe"]:
         return f"No policy is safe for all {count} generations; the best is {first['name']}, for {first['safe']}."
     return f"No policy that was simulated is safe for a single generation of {count}."
