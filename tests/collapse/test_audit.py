@@ -103,6 +103,23 @@ def test_rows_with_a_label_each_are_one_row_with_two_labels(real, population):
     assert found.content["generations"] == {"1": 300}
 
 
+def test_rows_of_several_outputs_with_one_id_are_different_rows(real, population):
+    def output(seed):
+        own = population(200, seed).assign(sample_weight=1.0, origin="real", generation=np.int32(0))
+        made = curated(population(100, seed + 50), weight=0.5)
+        return pd.concat([own.assign(row_id=[f"real-{i}" for i in range(200)]), made], ignore_index=True)
+
+    one, other = output(1), output(2)
+    found = audit(pd.concat([one, other], ignore_index=True), real, target="buys", jobs=1)
+    assert found.content["rows"]["different"] == 600
+    assert found.content["generations"] == {"0": 400, "1": 200}
+    assert "300 rows have the row_id of another one, and stand for themselves" in found.content["remarks"]
+    # A row of either with the same values is one row, whatever its label if it is synthetic.
+    again = other.assign(buys=np.where(other["origin"] == "real", other["buys"], "yes"))
+    same = audit(pd.concat([one, other, again], ignore_index=True), real, target="buys", jobs=1)
+    assert same.content["rows"] == {"dataset": 900, "different": 600, "real": 500}
+
+
 def test_the_gates_of_a_recipe_are_checked(real, population):
     recipe = {"data": {"target": "buys"}, "integrity": {"min_real_share": 0.5, "min_real_weight_share": 0.1}}
     own = population(100, 6).assign(sample_weight=1.0, origin="real", generation=np.int32(0))

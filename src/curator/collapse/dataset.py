@@ -142,17 +142,28 @@ def _with_whole_provenance(frame: pd.DataFrame) -> pd.DataFrame:
 def _by_row(
     frame: pd.DataFrame, weight: np.ndarray, own: np.ndarray, coder: Coder, name: str, about: Mapping[str, Any]
 ) -> Dataset:
-    """Bring together what stands for one row: copies of it, and its labels with a weight each."""
+    """Bring together what stands for one row: copies of it, and its labels with a weight each.
+
+    Rows of several outputs may have one id and be different ones: it is the id and the features that make a row, and of
+    a real one its target too.
+    """
     import pandas as pd
 
-    unit, ids = pd.factorize(frame["row_id"])
-    coded = coder.code(frame, weight=weight)
+    coded, depth = coder.code(frame, weight=weight), frame["generation"].to_numpy(np.int64)
+    features = pd.util.hash_pandas_object(pd.DataFrame(coded.features), index=False).to_numpy()
+    ids = pd.factorize(frame["row_id"])[0]
+    which = pd.DataFrame({"id": ids, "row": np.where(depth == 0, coded.content, features)})
+    unit = which.groupby(["id", "row"], sort=False).ngroup().to_numpy()
+    count = int(unit.max()) + 1
+    if count > ids.max() + 1:
+        told = f"{count - int(ids.max()) - 1:,} rows have the row_id of another one, and stand for themselves"
+        about = {**about, "remarks": (*about["remarks"], told)}
     # The likeliest label of each row; the first where some are as likely.
     order = np.lexsort((np.arange(len(unit)), -weight, unit))
-    first = order[np.searchsorted(unit[order], np.arange(len(ids)))]
-    soft = Soft(unit, coded.target, weight) if len(ids) < len(unit) else None
-    rows = replace(coded.take(first), weight=np.bincount(unit, weight, len(ids)), soft=soft)
-    return Dataset(name, rows, frame["generation"].to_numpy(np.int64)[first], own[first], **about)
+    first = order[np.searchsorted(unit[order], np.arange(count))]
+    soft = Soft(unit, coded.target, weight) if count < len(unit) else None
+    rows = replace(coded.take(first), weight=np.bincount(unit, weight, count), soft=soft)
+    return Dataset(name, rows, depth[first], own[first], **about)
 
 
 def _in_words_of(table: Table, frame: pd.DataFrame, remarks: list[str]) -> pd.DataFrame:
