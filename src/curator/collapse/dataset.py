@@ -212,7 +212,9 @@ def _with_target(frame: pd.DataFrame, table: Table, name: str, remarks: list[str
         remarks.append(f"{int((~known).sum())} rows without a {what} in {table.target!r} left out")
         frame = frame[known].reset_index(drop=True)
     if len(frame) < _LEAST_ROWS:
-        raise DataError(f"{name}: has {len(frame)} usable rows; at least {_LEAST_ROWS} are needed to tell anything")
+        why = f" ({remarks[-1]})" if not known.all() else ""
+        told = f"{name}: has {len(frame)} usable rows{why}"
+        raise DataError(f"{told}; at least {_LEAST_ROWS} are needed to tell anything")
     return frame
 
 
