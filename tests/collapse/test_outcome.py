@@ -66,6 +66,19 @@ def test_a_headline_does_not_call_a_doubt_safe():
         return headline({"chains": chains, "asked": {"generations": 2}})
 
     safe, untold, unsafe = chain(0.62, 0.62), chain(0.62, 0.73), chain(0.62, 0.9)
+    alone = chain(0.6, 0.6, policy="curated", emitted=["real_only"] * 2)
+    assert told(safe, alone) == "Safe for all 2 generations: curated (by real rows alone), replace."
     assert told(untold, safe) == "Safe for all 2 generations: replace."
     assert "shown to be safe for all 2" in told(untold, unsafe)
     assert told(unsafe) == "No policy is safe for all 2 generations; the best is replace, for 1."
+
+
+def test_a_policy_that_emits_nothing_is_told_to_be_real_rows_alone():
+    found = chain(0.6, 0.6, 0.6, policy="curated", emitted=["real_only", "mix", "real_only"], seeds=2)
+    assert found["alone"] == {"generations": 4, "of": 6}
+    assert found["sentence"] == (
+        "curated: safe for all 3 generations that were simulated; real rows alone in 4 of 6 generations"
+    )
+    mixed = chain(0.6, policy="curated", emitted=["mix"])
+    assert "alone in" not in mixed["sentence"]
+    assert chain(0.6)["alone"] is None

@@ -83,13 +83,25 @@ def _chain(
     name = policy if source == "mix" else f"{policy}, {source}"
     found = {
         "name": name, "policy": policy, "source": source, "about": ABOUT_POLICIES[policy], "points": points,
-        "safe": safe, "ended": ended,
+        "safe": safe, "ended": ended, "alone": _alone(points),
         "unsafe_from": None if harmed is None else numbers[harmed],
         "reason": "" if harmed is None else reasons[harmed],
         "untold_from": None if doubted is None else numbers[doubted],
         "doubt": "" if doubted is None else doubts[doubted],
     }  # fmt: skip
-    return found | {"sentence": _sentence(found, count)}
+    return found | {"sentence": _sentence(found, count) + _told_alone(found["alone"])}
+
+
+def _alone(points: Sequence[Mapping[str, Any]]) -> dict[str, int] | None:
+    """Return in how many curated generations no synthetic row was emitted, over all seeds; None of other policies."""
+    emitted = [e for p in points for e in p.get("emitted", ())]
+    return {"generations": emitted.count("real_only"), "of": len(emitted)} if emitted else None
+
+
+def _told_alone(alone: Mapping[str, int] | None) -> str:
+    if not alone or not alone["generations"]:
+        return ""
+    return f"; real rows alone in {alone['generations']} of {alone['of']} generations"
 
 
 def _first(sentences: Sequence[str]) -> int | None:

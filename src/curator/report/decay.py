@@ -45,7 +45,7 @@ def headline(content: Mapping[str, Any]) -> str:
     """Return what a simulation comes to in one sentence."""
     chains = sorted(content["chains"], key=lambda c: (-c["safe"], c["policy"] != "curated"))
     count = content["asked"]["generations"]
-    safe = [c["name"] for c in chains if not c["reason"] and not c["doubt"]]
+    safe = [_with_its_rows(c) for c in chains if not c["reason"] and not c["doubt"]]
     first = chains[0]
     if safe:
         return f"Safe for all {count} generations: {', '.join(safe)}."
@@ -57,6 +57,12 @@ def headline(content: Mapping[str, Any]) -> str:
     if first["safe"]:
         return f"No policy is safe for all {count} generations; the best is {first['name']}, for {first['safe']}."
     return f"No policy that was simulated is safe for a single generation of {count}."
+
+
+def _with_its_rows(chain: Mapping[str, Any]) -> str:
+    """Return the name of a safe policy, and whether it is safe only because it has emitted no synthetic row."""
+    alone = chain["alone"]
+    return f"{chain['name']} (by real rows alone)" if alone and alone["generations"] == alone["of"] else chain["name"]
 
 
 def _figure(content: Mapping[str, Any], part: str, name: str, title: str, height: int) -> Figure | None:
