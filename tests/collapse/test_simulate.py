@@ -307,6 +307,21 @@ def test_the_command_prints_how_many_generations_are_safe(tmp_path, frame):
     assert wrong.exit_code == 2
 
 
+def test_rows_of_unknown_depth_are_not_called_real_without_a_note(tmp_path, frame):
+    frame.to_csv(tmp_path / "people.csv", index=False)
+    (tmp_path / "people.yaml").write_text(
+        "name: people\ndata: {source: people.csv, target: buys, provenance: unknown}\nsynthesizers: [shrinking]\n"
+        "task: {folds: 2, repeats: 1}\noutput: {directory: runs}\n"
+    )
+    args = ["collapse", str(tmp_path / "people.yaml"), "--generations", "1", "--policy", "replace", "--jobs", "1"]
+    shown = CliRunner().invoke(app, args)
+    assert shown.exit_code == 0, shown.output
+    assert "no row is known to be real" in shown.stdout
+    (place,) = (tmp_path / "runs").iterdir()
+    assert "no row is known to be real" in (place / "report.html").read_text()
+    assert naive(tmp_path, frame, policies=["replace"], generations=1).content["remarks"] == []
+
+
 def test_the_target_column_is_judged_by_its_own_name(tmp_path, frame):
     found = naive(tmp_path, frame, policies=["replace"], generations=1)
     assert TARGET not in json.dumps(found.content)

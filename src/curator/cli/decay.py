@@ -56,6 +56,8 @@ def show_collapse(found: Collapse, console: Console) -> None:
     content = found.content
     metric, start = content["metric"]["name"], content["start"]["scores"]
     console.print(Panel(Text(headline(content)), title=f"{content['name']}: what becomes of it"))
+    for remark in content["remarks"]:
+        console.print(f"Note: {remark}", markup=False)
     places = shown_decimals(start[metric] or 0.0)
     kept = [(content["labels"][name], "right") for name in content["kept"]]
     columns = [("policy", "left"), ("safe", "right"), (f"{metric}, last", "right"), *kept]

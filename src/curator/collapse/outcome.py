@@ -12,6 +12,7 @@ from curator.collapse.figures import FIGURES
 from curator.collapse.policies import ABOUT_POLICIES
 from curator.evaluate import find_metric
 from curator.prepare import Setup
+from curator.table import UNKNOWN, UNKNOWN_DEPTH
 
 if TYPE_CHECKING:
     from curator.collapse.world import World
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 KEPT = {"rare_categories": 0.95, "tail_mass": 0.95}
 # One-sided 95 %: how many standard errors a loss must be beyond nothing to be one.
 _REACH = 1.645
+UNKNOWN_REAL = f"{UNKNOWN_DEPTH}; what is called real here is generation 0, whatever that is made of"
 
 
 def outcome(
@@ -41,6 +43,7 @@ def outcome(
         "estimator": world.estimator.label,
         "metric": {"name": metric.name, "greater_is_better": metric.greater_is_better},
         "metrics": list(world.metrics), "rows": {"generation_0": len(world.table), "judges": len(world.y)},
+        "remarks": [UNKNOWN_REAL] if setup.table.provenance.origin == UNKNOWN else [],
         "asked": dict(asked), "margin": margin, "kept": kept, "fresh": start["fresh"],
         "start": {"scores": start["scores"], "figures": start["figures"]},
         "chains": chains, "growth": growth, "figures": _tidy(start, found, world.metrics),
@@ -81,7 +84,7 @@ def _chain(
     harmed, doubted = _first(reasons), _first(doubts)
     safe = min(len(reasons) if i is None else i for i in (harmed, doubted))
     name = policy if source == "mix" else f"{policy}, {source}"
-    found = {
+    found: dict[str, Any] = {
         "name": name, "policy": policy, "source": source, "about": ABOUT_POLICIES[policy], "points": points,
         "safe": safe, "ended": ended, "alone": _alone(points),
         "unsafe_from": None if harmed is None else numbers[harmed],
