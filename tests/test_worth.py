@@ -265,7 +265,7 @@ def test_doses_that_the_model_fails_on_have_no_point(made, monkeypatch):
         others = [make_estimator(EstimatorSpec.model_validate(m), "binary") for m in (fickle, {"name": "knn"})]
         monkeypatch.setattr(transfer, "other_models", lambda _: others)
         pools.make((setup.splits.certification,), workers, Silent(), "pools")
-        found = measure_transfer(setup, plan, 0.01, pools, workers, Silent(), notes)
+        found = measure_transfer(setup, plan, pools, workers, Silent(), notes)
     assert [f["estimator"] for f in found] == ["knn"]
     assert len(notes) == 7
 

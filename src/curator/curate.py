@@ -228,10 +228,9 @@ class _Curation:
             plan = dosed_plan(selected.plan, best.plan)
             dose = measure_dose(self.setup, plan, reference, self.pools, *hands)
             growth = measure_growth(self.setup, plan, worth, reference, self.pools, *hands)
-            margin = certification.verdict.margin
             mixed = certification.verdict.emitted == "mix"
             plan = selected.plan if mixed else MixPlan()
-            transfer = measure_transfer(self.setup, plan, margin, self.pools, *hands)
+            transfer = measure_transfer(self.setup, plan, self.pools, *hands)
         return {"worth": worth, "dose": dose, "growth": growth, "transfer": transfer, "not_measured": notes}
 
     def emission(self, plan: MixPlan, *, mixed: bool, earlier: EarlierVerdict | None) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def other_models(setup: Setup) -> list[Estimator]:
 
 
 def measure_transfer(
-    setup: Setup, plan: MixPlan, margin: float, pools: Pools, workers: Workers, progress: Progress, notes: list[str]
+    setup: Setup, plan: MixPlan, pools: Pools, workers: Workers, progress: Progress, notes: list[str]
 ) -> list[dict[str, Any]]:
     """Train the other models on the real rows and on the mix, and compare them on the holdout.
 
@@ -38,7 +38,7 @@ def measure_transfer(
     -------
     list of dict
         For each model ``estimator``, ``real_only`` and ``curated`` (intervals of the metric), ``difference`` (paired,
-        positive when the mix is better) and ``verdict``; empty for the real rows alone.
+        positive when the mix is better) and ``verdict``; empty for the real rows alone, which mixes are compared with.
     """
     if plan.real_only:
         return []
@@ -62,6 +62,8 @@ def measure_transfer(
             continue
         predictions = {name: r.prediction for name, r in pair.items() if r.prediction is not None}
         intervals, deltas = on_holdout(setup, predictions, [setup.metric])
+        # Of errors in target units each model's tolerance is a share of its own.
+        margin = setup.metric.margin(setup.recipe.rare.tolerance, intervals["real_only"][setup.metric.name].mean)
         found.append({
             "estimator": model.label,
             **{name: asdict(intervals[name][setup.metric.name]) for name in predictions},
