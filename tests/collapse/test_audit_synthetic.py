@@ -139,3 +139,14 @@ def test_fresh_real_rows_tell_of_the_whole(real, population):
     found = audit(hybrid(real, made), population(400, 1), recipe=RECIPE, jobs=1)
     assert not {"downstream", "synthetic_labels", "synthetic_values"} & set(found.decayed)
     assert "score downstream and synthetic labels followed" in gates(found)["synthetic_rows"]["sentence"]
+
+
+def test_labels_are_learned_from_other_groups(real):
+    recipe = {**RECIPE, "data": {"target": "buys", "group": "g"}}
+    made = made_by("neighbours", real)
+    many, few = (real.assign(g=[f"g{i % groups}" for i in range(400)]) for groups in (40, 3))
+    found = audit(hybrid(many, made.assign(g=None)), many, recipe=recipe, jobs=1)
+    assert figure(found, "synthetic_labels")["value"] > 0.5
+    none = audit(hybrid(few, made.assign(g=None)), few, recipe=recipe, jobs=1)
+    assert "groups of them" in figure(none, "synthetic_labels")["reason"]
+    assert none.content["answer"] == "cannot tell"

@@ -107,8 +107,11 @@ def _labels(synthetic: Coded, known: Coded, learning: Learning, seed: int, count
         return _entry(name, label, about, None, reason="they weigh nothing")
     rng = np.random.default_rng([seed, 89])
     synthetic = synthetic.take(np.sort(rng.permutation(len(synthetic))[:MOST_JUDGED]))
-    pairs = _crossed(synthetic, known, learning, rng.permutation(len(known)) % FOLDS)
-    found = "there are too few real rows to learn labels from" if pairs is None else _followed(*pairs, learning)
+    # Rows of a group that are alike would tell each other's labels.
+    group = np.unique(known.group, return_inverse=True)[1]
+    pairs = _crossed(synthetic, known, learning, rng.permutation(group.max() + 1)[group] % FOLDS)
+    few = "there are too few real rows, or groups of them, to learn labels from"
+    found = few if pairs is None else _followed(*pairs, learning)
     if isinstance(found, str):
         return _entry(name, label, about, None, reason=found)
     value, error = found
@@ -123,10 +126,11 @@ def _crossed(synthetic: Coded, known: Coded, learning: Learning, folds: np.ndarr
     """Return labels of real rows with what models of other folds say, and of synthetic ones with the mean of that."""
     own, made = [], []
     for fold in range(FOLDS):
-        model = learning.fit(known.take(np.flatnonzero(folds != fold)))
-        if model is None:
+        rest, inside = (np.flatnonzero(hit) for hit in (folds != fold, folds == fold))
+        model = learning.fit(known.take(rest))
+        if model is None or len(inside) == 0:
             return None
-        own.append(_pair(known.take(np.flatnonzero(folds == fold)), model, learning))
+        own.append(_pair(known.take(inside), model, learning))
         made.append(_pair(synthetic, model, learning))
     labels, said, weight = (np.concatenate([getattr(p, n) for p in own]) for n in ("labels", "said", "weight"))
     mean = np.mean([p.said for p in made], axis=0)
