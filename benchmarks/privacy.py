@@ -2,7 +2,8 @@
 
 3,000 rows of adult: each synthesizer learns from three quarters and makes four rows for each of them; the last quarter
 are the controls. Beside them stand a test double that memorises (rows that it was given, with a little noise), two that
-do so in 10 and 2 % of their rows, the others being real rows that nobody has learned from, and such rows alone.
+do so in 10 and 2 % of their rows, the others being real rows that nobody has learned from, such rows alone, and such
+rows less those that are near rows that were learned from.
 ``independent`` draws tables whose distribution is known, and counts how often the gate refuses rows that cannot leak.
 """
 
@@ -20,14 +21,17 @@ from curator.privacy import PrivacyReport, privacy_figures
 from curator.privacy.figures import COPIES
 from curator.privacy.membership import ATTACKS
 from curator.recipe import PrivacyBounds
+from curator.space import HIGHEST
 from curator.synthesize import TARGET, ClassSampler, make_synthesizer
-from curator.table import to_plain
+from curator.table import DistanceRows, NearestRows, to_plain
 
 ROWS, RATIO = 3000, 4
 NETWORKS = ("tvae", "ctgan", "copula_gan")
 SOURCES = ("gaussian_copula", *NETWORKS, "neighbours", "smote")
 # In standard deviations of a column.
 NOISE = 0.05
+# Where the search's range of filters.novelty ends.
+LEAST_NOVELTY = HIGHEST["novelty"]
 REPETITIONS = 100
 NO_LEAK = PrivacyBounds(auc=0.5, tpr_at_1pct_fpr=0.01, copies=0, attribute=0)
 
@@ -70,10 +74,27 @@ def _double(name: str, share: float, given: argparse.Namespace) -> list[Figure]:
     for column in copies.select_dtypes(float):
         copies[column] += rng.normal(scale=NOISE * float(known[column].std()), size=len(copies))
     report = _attack(pd.concat([copies, made[len(copies) :]], ignore_index=True), rows)
-    what, held = ("not refused (1: so)", report.verdict != "refused") if share == 0 else (
-        "file not written (1: so)", report.verdict != "passed")  # fmt: skip
     # What is left within the bounds is no miss: so few copies among rows as good as real ones are.
-    target = 1 if share in {0.0, 1.0} else None
+    return _held(name, report, leaks=share > 0, target=1 if share in {0.0, 1.0} else None)
+
+
+def _repelling(given: argparse.Namespace) -> list[Figure]:
+    """Attack real rows that nobody has learned from, less those that the filter by novelty finds near to members."""
+    rows, others, words = _plain(given)
+    known = rows[: len(rows) * 3 // 4]
+    made = others[: RATIO * len(known)].reset_index(drop=True)
+    encoder = DistanceRows(words).fit(known)
+    points = NearestRows(encoder.transform(known), queries=len(made))
+    distance, which = points.search(encoder.transform(made), 1)
+    own = points.own(1)[0][which[:, 0], 0]
+    total = distance[:, 0] + own
+    novelty = np.divide(distance[:, 0], total, out=np.zeros(len(total)), where=total > 0)
+    return _held("repelling", _attack(made[novelty >= LEAST_NOVELTY], rows), leaks=True, target=1)
+
+
+def _held(name: str, report: PrivacyReport, *, leaks: bool, target: float | None) -> list[Figure]:
+    what, held = ("file not written (1: so)", report.verdict != "passed") if leaks else (
+        "not refused (1: so)", report.verdict != "refused")  # fmt: skip
     return [*_figures(name, report), Figure(name, what, float(held), "", target, report.verdict, least=True)]
 
 
@@ -83,6 +104,9 @@ def _figures(case: str, report: PrivacyReport) -> list[Figure]:
     for name, rows, what in (
         ("auc", "all", "AUC of membership"), ("tpr", "all", "members found at 1 % false positives"),
         ("auc", "tail", "AUC of membership, most isolated 5 %"),
+        ("auc_absent", "all", "AUC of membership, from absence nearby"),
+        ("tpr_absent", "all", "members found at 1 % false positives, from absence nearby"),
+        ("auc_absent", "tail", "AUC of membership, from absence nearby, most isolated 5 %"),
     ):  # fmt: skip
         every = [f for f in by.values() if (f.name, f.rows) == (name, rows) and f.value is not None]
         both = [f for f in every if f.attack in ATTACKS]
@@ -90,7 +114,11 @@ def _figures(case: str, report: PrivacyReport) -> list[Figure]:
             worst = max(both, key=lambda f: f.value or 0.0)
             note = "; ".join(f"{f.attack} {f.value:.3f} ({f.low:.3f} to {f.high:.3f}, {f.outcome})" for f in both)
             out.append(Figure(case, what, worst.value or 0.0, "", None, note))
-    for name, what in (("auc", "AUC of membership, in parts of a row"), ("copies", "exact copies, in parts of a row")):
+    for name, what in (
+        ("auc", "AUC of membership, in parts of a row"),
+        ("auc_absent", "AUC of membership, from absence nearby, in parts of a row"),
+        ("copies", "exact copies, in parts of a row"),
+    ):
         parts = [f for f in by.values() if f.name == name and f.attack not in {*ATTACKS, COPIES}]
         parts = [f for f in parts if f.value is not None]
         if parts:
@@ -143,6 +171,7 @@ CASES: dict[str, Case] = {
     "ten_percent": functools.partial(_double, "ten_percent", 0.1),
     "two_percent": functools.partial(_double, "two_percent", 0.02),
     "strangers": functools.partial(_double, "strangers", 0.0),
+    "repelling": _repelling,
     "independent": _independent,
 }
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.spatial import cKDTree
 
 import curator
 from curator.errors import DataError
@@ -39,6 +40,15 @@ def memorised(members, rows, seed=0, noise=0.02):
     for name in made.select_dtypes(float):
         made[name] += rng.normal(scale=noise, size=rows)
     return made
+
+
+def repelling(made, members, least):
+    """Return the made rows whose novelty, as the filter of that name has it, is this or more."""
+    scale = members.std()
+    known = cKDTree(members / scale)
+    own = known.query(members / scale, k=2)[0][:, 1]
+    distance, which = known.query(made / scale)
+    return made[distance / (distance + own[which]) >= least]
 
 
 def outcomes(report):
@@ -87,6 +97,45 @@ def test_a_few_memorised_rows_are_not_passed():
     members, made = frame[:1800], frame[2400:]
     made = pd.concat([memorised(members, 140), made[140:]], ignore_index=True)
     assert privacy_figures(made, members, frame[1800:2400], target="y").verdict != "passed"
+
+
+@pytest.mark.parametrize("part", ["all", "numbers", "tail"])
+def test_rows_that_keep_away_from_members_are_refused(part):
+    """A filter that drops what is near members digs holes around them, and an attacker inverts the score."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.standard_t(4, size=(14000, 3)), columns=["a", "b", "c"])
+    members, controls, made = frame[:3000], frame[3000:6000], frame[6000:]
+    size = members.abs().max(axis=1)
+    if part == "tail":
+        made = repelling(made, members[size > size.quantile(0.93)], 0.6)
+    else:
+        members, controls = members[:1000], controls[:1000]
+        made = repelling(made, members, 0.4)
+    if part == "numbers":
+        # Beside many words, what numbers tell is hidden in distances between whole rows.
+        words = pd.DataFrame(rng.choice(list("pqrstuvwxyz"), (14000, 7)), columns=list("rstuvwy"))
+        members, controls, made = (f.join(words) for f in (members, controls, made))
+    report = privacy_figures(made, members, controls, target="y" if part == "numbers" else "c")
+    assert report.verdict == "refused"
+    place = ("numbers", "all") if part == "numbers" else ("density", part)
+    found = outcomes(report)
+    assert found["auc_absent", *place] == "exceeded"
+    assert found["auc", *place] == "within"
+    assert "members" in report.sentence.partition("from the absence of rows nearby, by d")[2]
+    assert "Synthetic rows are conspicuously absent near members" in report.sentence
+    both = {f.name: f for f in report.figures if (f.attack, f.rows) == place}
+    assert both["auc"].value + both["auc_absent"].value == pytest.approx(1)
+    assert both["auc_absent"].value > 0.55
+
+
+def test_a_holdout_that_shows_no_hole_nor_the_contrary_keeps_the_gate_shut():
+    """The estimate in the usual direction is far within its bound: that alone opens nothing."""
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(rng.normal(size=(8000, 3)), columns=["a", "b", "y"])
+    report = privacy_figures(repelling(frame[2000:], frame[:1000], 0.25), frame[:1000], frame[1000:1300], target="y")
+    assert outcomes(report)["auc", "distance", "all"] == "within"
+    assert report.verdict == "undecided", report.sentence
+    assert "from the absence of rows nearby" in report.sentence
 
 
 def test_memorising_the_tail_alone_is_found():

@@ -13,7 +13,7 @@ from curator.privacy.blocks import blocks
 from curator.privacy.copies import Copied, RealValues, near_copies
 from curator.privacy.intervals import ALPHA, Estimate, auc_estimate, excess_estimate, rate_above, risk_estimate
 from curator.privacy.membership import ATTACKS, distance_scores
-from curator.privacy.report import PrivacyFigure, PrivacyReport, figure
+from curator.privacy.report import ABSENT, PrivacyFigure, PrivacyReport, figure
 from curator.privacy.rows import LEAST_JUDGED, AttackedRows, attacked_rows
 from curator.recipe.privacy import PrivacyBounds
 
@@ -86,7 +86,8 @@ def privacy_figures(
     values = RealValues(rows)
     copied = values.copied(list(rows.members.columns))
     # One floor for each figure with a bound: chance may put any of them above its bound in 5 % of cases, all in all.
-    alpha = ALPHA / (4 * len(ATTACKS) + 2 * len(parts) + (1 + len(parts)) + len(columns))
+    # Scores are judged on all rows, on the tail and on parts of rows, by two figures each, in both directions.
+    alpha = ALPHA / (4 * (2 * len(ATTACKS) + len(parts)) + (1 + len(parts)) + len(columns))
     found = _membership(rows, limits, alpha)
     for block in parts:
         found += _by_distance(rows.part(block.columns), block.name, limits, alpha)
@@ -127,17 +128,21 @@ def _told_apart(
     attack: str, scores: tuple[np.ndarray, np.ndarray], bounds: PrivacyBounds, alpha: float, seed: int, *,
     judged: bool, **more: Any,
 ) -> list[PrivacyFigure]:  # fmt: skip
-    """Return how well scores of members and of controls tell them apart."""
-    counts = len(scores[0]), len(scores[1])
-    auc: Estimate | None = None
-    rate, used = auc, None
-    if judged and min(counts) >= LEAST_JUDGED:
-        auc = auc_estimate(*scores, alpha)
-        rate, used = rate_above(*scores, FALSE_POSITIVES, alpha, seed)
-    return [
-        figure("auc", attack, auc, bounds.auc, counts, **more),
-        figure("tpr", attack, rate, bounds.tpr_at_1pct_fpr, counts, fpr=used, **more),
-    ]
+    """Return how well scores of members and of controls tell them apart, in both directions.
+
+    Synthetic rows that keep away from members tell as much as those that come near: an attacker inverts the score.
+    """
+    counts, found = (len(scores[0]), len(scores[1])), []
+    for way, sign in (("", 1.0), (ABSENT, -1.0)):
+        auc: Estimate | None = None
+        rate, used = auc, None
+        if judged and min(counts) >= LEAST_JUDGED:
+            own, other = (sign * s for s in scores)
+            auc = auc_estimate(own, other, alpha)
+            rate, used = rate_above(own, other, FALSE_POSITIVES, alpha, seed)
+        found.append(figure(f"auc{way}", attack, auc, bounds.auc, counts, **more))
+        found.append(figure(f"tpr{way}", attack, rate, bounds.tpr_at_1pct_fpr, counts, fpr=used, **more))
+    return found
 
 
 def _exact(where: str, copied: Copied, bounds: PrivacyBounds, levels: tuple[float, float]) -> PrivacyFigure:

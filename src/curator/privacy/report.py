@@ -19,9 +19,13 @@ LIMITS = (
     "Measured by the attacks that were tried, on the rows that were there: others may succeed. It is no anonymisation, "
     "and no differential privacy."
 )
+# What names of membership figures end with where members are told by the absence of synthetic rows near them.
+ABSENT = "_absent"
 _WHAT = {
     "auc": "AUC of membership inference",
+    "auc_absent": "AUC of membership inference from the absence of rows nearby,",
     "tpr": "members found at {fpr:.2g} % false positives",
+    "tpr_absent": "members found at {fpr:.2g} % false positives from the absence of rows nearby,",
     "copies": "exact copies of unique rows{part}, beyond those of holdout rows",
     "near_copies": "near copies, beyond those of holdout rows",
     "attribute": "risk that {attack!r} is guessed",
@@ -39,6 +43,10 @@ _ATTACKS = {
     **{part: f" by distance{where}" for part, where in _PARTS.items()},
 }
 _ROWS = {"all": ", all rows", "tail": ", most isolated 5 %"}
+_HOLES = (
+    "Synthetic rows are conspicuously absent near members: a filter that drops those near real rows, as "
+    "filters.novelty does, leaves holes where members are."
+)
 _MOST_NAMED = 3
 
 
@@ -48,8 +56,10 @@ class PrivacyFigure:
 
     Attributes
     ----------
-    name : {'auc', 'tpr', 'copies', 'near_copies', 'attribute'}
-        ``auc`` and ``tpr`` are of membership inference; ``copies`` and ``near_copies`` are differences of shares;
+    name : {'auc', 'tpr', 'auc_absent', 'tpr_absent', 'copies', 'near_copies', 'attribute'}
+        ``auc`` and ``tpr`` are of membership inference: members are those that synthetic rows are near. For
+        ``auc_absent`` and ``tpr_absent`` they are those that synthetic rows keep away from. ``copies`` and
+        ``near_copies`` are differences of shares;
         ``attribute`` is ``(attack - control) / (1 - control)``.
     attack : str
         ``density`` or ``distance``; the column, for ``attribute``; for ``copies`` in all columns ``copies``. For
@@ -110,7 +120,7 @@ class PrivacyFigure:
         """What is measured, for a reader."""
         part = _PARTS.get(self.attack, "")
         what = _WHAT[self.name].format(fpr=100 * (self.fpr or 0.01), attack=self.attack, part=part)
-        return f"{what}{_ATTACKS[self.attack]}{_ROWS[self.rows]}" if self.name in {"auc", "tpr"} else what
+        return f"{what}{_ATTACKS[self.attack]}{_ROWS[self.rows]}" if self.name.startswith(("auc", "tpr")) else what
 
     @property
     def measured(self) -> str:
@@ -177,8 +187,9 @@ class PrivacyReport:
         # What looks worst is named first.
         open_.sort(key=lambda f: (not f.above, f.value is not None))
         if self.verdict == "refused":
-            exceeded = [f.measured for f in self.figures if f.outcome == "exceeded"]
-            return f"Refused: attacks do more than the recipe allows: {_listed(exceeded)} {who}."
+            exceeded = [f for f in self.figures if f.outcome == "exceeded"]
+            text = f"Refused: attacks do more than the recipe allows: {_listed([f.measured for f in exceeded])} {who}."
+            return f"{text} {_HOLES}" if any(f.name.endswith(ABSENT) for f in exceeded) else text
         if self.verdict == "undecided":
             # Beyond that many rows, attacks are tried on no more of them.
             more = min(self.judged) < MOST_JUDGED
