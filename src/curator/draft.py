@@ -76,14 +76,14 @@ def draft_recipe(
         **({"table": table} if table else {}),
     }
     files = large_files(build_recipe({"data": data}, Origin()).data, Path.cwd())
-    frame = None if files else read_table(place, base=Path.cwd(), query=query, table=table)[0]
-    names = list(map(str, frame.columns)) if frame is not None else files.dataset.schema.names if files else []
+    part = None if files else read_table(place, base=Path.cwd(), query=query, table=table)[0]
+    names = list(map(str, part.frame.columns)) if part is not None else files.dataset.schema.names if files else []
     # An earlier output of this tool has these columns rightly; any other table must not.
-    earlier = is_curated(frame) if frame is not None else may_be_curated(names)
+    earlier = is_curated(part.frame, part.about) if part is not None else may_be_curated(names)
     taken = [] if earlier else [c for c in taken_names(names) if c != target]
     recipe = build_recipe({"data": {**data, "drop": taken}}, Origin())
     try:
-        loaded = load_table(recipe, frame)
+        loaded = load_table(recipe, part)
     except UserError as error:
         raise DataError(str(error).replace("data.target: ", "--target: ").replace("recipe: ", "")) from None
     found = [

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -173,6 +174,16 @@ class TestInit:
         assert set(recipe["data"]["types"]) == {"a: b", "#"}
         assert recipe["data"]["drop"] == ["x,y"]
         call("validate", tmp_path / "odd.yaml")
+
+    def test_outputs_are_read_by_their_note_and_refused_without_their_origin(self, folder, tmp_path):
+        whole = pq.read_table(folder / "runs" / "one" / "curated.parquet")
+        pq.write_table(whole.drop_columns(["row_id", "sample_weight"]), tmp_path / "less.parquet")
+        call("init", tmp_path / "less.parquet", "--target", "y", "--out", tmp_path / "less.yaml")
+        assert not yaml.safe_load((tmp_path / "less.yaml").read_text())["data"].get("drop")
+        assert "160 rows" in call("validate", tmp_path / "less.yaml").stdout
+        pq.write_table(whole.select(["x", "word", "y"]), tmp_path / "bare.parquet")
+        done = call("init", tmp_path / "bare.parquet", "--target", "y", "--out", tmp_path / "bare.yaml", code=2)
+        assert "bare.parquet: is a damaged output of curator" in done.stderr
 
     @pytest.mark.parametrize(
         ("arguments", "says"),

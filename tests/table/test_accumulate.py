@@ -286,11 +286,76 @@ class TestDeclared:
         assert table.earlier is None
         assert "origin" not in table.frame
 
-    def test_columns_that_mean_something_else_are_refused_by_name(self, read):
-        damaged = output(rows(0))
-        damaged.loc[3, "generation"] = 2  # a real row of the second generation
+    @pytest.mark.parametrize(
+        ("change", "why"),
+        [
+            (lambda f: f.assign(generation=f["generation"].mask(f.index == 3, 2)), "origin 'real' and generation 2"),
+            (lambda f: f.assign(generation=f["generation"].mask(f.index > 170)), "some rows have no generation"),
+            (lambda f: f.assign(origin=f["origin"].mask(f.index > 170)), "some rows have no origin"),
+            (lambda f: f.assign(generation=f["generation"] + 0.5), "0.5 is no generation"),
+            (lambda f: f.assign(generation=f["generation"].map({0: "none", 1: "1"})), "'none' is no generation"),
+            (lambda f: f.drop(columns="generation"), "column 'generation' is gone"),
+            (lambda f: f.drop(columns=["generation", "row_id"]), "column 'generation' is gone"),
+            (lambda f: f.drop(columns=["generation", "origin"]), "columns 'origin', 'generation' are gone"),
+            (lambda f: f.drop(columns=["sample_weight", "row_id"]), "columns 'row_id', 'sample_weight' are gone"),
+        ],
+    )
+    @pytest.mark.parametrize("kind", [".csv", ".parquet"])
+    @pytest.mark.parametrize("budget", ["auto", 100])
+    def test_a_damaged_output_is_no_real_table(self, read, change, why, kind, budget):
+        """Not even where its columns are dropped: its rows are real or made up, and nothing tells which."""
+        damaged = change(output(rows(0, 160)))
+        own = [c for c in damaged if c not in rows(0)]
+        for drop in ([], own):
+            with pytest.raises(DataError, match=f"april{kind}: is a damaged output of curator: .*{why}") as caught:
+                read({f"april{kind}": damaged}, {"drop": drop, "budget": budget})
+            assert "data.provenance: unknown" in str(caught.value)
+            assert "data.drop" not in str(caught.value)
+        declared = read({f"april{kind}": damaged}, {"drop": own, "budget": budget, "provenance": "unknown"})
+        assert (declared.provenance.origin, declared.total) == ("unknown", 180)
+
+    @pytest.mark.parametrize("as_written", [float, str, lambda g: f"{g}.0", lambda g: f"{g}.0" if g else "0"])
+    @pytest.mark.parametrize("kind", [".csv", ".parquet"])
+    @pytest.mark.parametrize("budget", ["auto", 100])
+    def test_generations_that_went_through_other_tools_are_read(self, read, as_written, kind, budget):
+        found = output(rows(0, 160)).assign(generation=lambda f: f["generation"].map(as_written))
+        table = read({f"april{kind}": found}, {"budget": budget})
+        assert table.total == 160
+        assert table.provenance.generation == 0
+        assert [f.generations for f in table.fed] == [{0: 160, 1: 20}]
+        if budget == "auto":
+            assert table.earlier.generation.tolist() == [1] * 20
+
+    @pytest.mark.parametrize("kept", [[], ["origin"], ["origin", "row_id"], ["sample_weight"]])
+    @pytest.mark.parametrize("budget", ["auto", 100])
+    def test_columns_taken_out_of_a_noted_file_do_not_make_its_rows_real(self, tmp_path, make_recipe, kept, budget):
+        path = tmp_path / "april.parquet"
+        table = pa.Table.from_pandas(output(rows(0, 160)), preserve_index=False)
+        table = table.replace_schema_metadata({**table.schema.metadata, b"curator": b'{"run": "a"}'})
+        pq.write_table(table.select([*rows(0).columns, *kept]), path)
+
+        def read(**data):
+            return load_table(make_recipe({"source": str(path), "drop": kept, "budget": budget, **data}))
+
+        with pytest.raises(DataError, match="is a damaged output of curator: a run's note is in it, and"):
+            read()
+        unknown = read(provenance="unknown")
+        assert (unknown.provenance.origin, unknown.total) == ("unknown", 180)
+        assert read(provenance="real").provenance.origin == "real"
+
+    def test_an_anchor_that_lost_its_columns_is_refused(self, tmp_path, read):
+        path = tmp_path / "golden.csv"
+        output(rows(0)).drop(columns="generation").to_csv(path, index=False)
+        for declared in ("auto", "unknown"):
+            with pytest.raises(DataError, match=r"golden.csv: is a damaged output of curator"):
+                read({"may.csv": rows(0)}, {"provenance": declared}, integrity={"anchor": str(path)})
+
+    def test_two_of_the_names_may_be_anybodys(self, read):
+        mine = rows(0).assign(row_id=np.arange(N), sample_weight=2.0)
         with pytest.raises(DataError, match="column 'sample_weight' has a name that curated datasets need"):
-            read({"april.csv": damaged})
+            read({"mine.csv": mine})
+        assert len(read({"mine.csv": mine}, {"drop": ["row_id", "sample_weight"]})) == N
+        assert len(read({"mine.csv": mine}, {"drop": ["row_id"], "weight": "sample_weight"})) == N
 
     @pytest.mark.parametrize("declared", ["auto", "real"])
     @pytest.mark.parametrize("kind", [".csv", ".parquet"])
@@ -311,7 +376,7 @@ class TestDeclared:
             assert load_table(make_recipe({"source": str(tmp_path / "april.parquet"), "budget": budget})).total == 200
 
     def test_a_file_that_has_lost_a_column_is_told_from_the_others(self, read):
-        with pytest.raises(DataError, match=r"its columns differ from those of .*: origin, row_id, sample_weight"):
+        with pytest.raises(DataError, match=r"april.csv: is a damaged .*: .*column 'generation' is gone"):
             read({"may.csv": rows(1000), "april.csv": output(rows(0)).drop(columns="generation")})
 
 

@@ -34,7 +34,7 @@ def put(tmp_path):
 @pytest.fixture
 def read(tmp_path):
     def frame(source, **options):
-        return read_table(source, base=tmp_path, **options)[0]
+        return read_table(source, base=tmp_path, **options)[0].frame
 
     return frame
 
@@ -145,7 +145,8 @@ class TestGlobs:
         put("part-b.csv", "n\n3\n4\n")
         put("part-a.csv", "n\n1\n2\n")
         put("other.csv", "n\n9\n")
-        frame, decisions = read_table("part-*.csv", base=tmp_path)
+        part, decisions = read_table("part-*.csv", base=tmp_path)
+        frame = part.frame
         same(frame, pd.DataFrame({"n": [1, 2, 3, 4]}))
         assert decisions == ["2 files read in the order of their names"]
 
@@ -217,7 +218,8 @@ class TestDatabases:
         return f"sqlite:///{path}"
 
     def test_a_table(self, url, tmp_path):
-        frame, decisions = read_table(url, base=tmp_path, table="people")
+        part, decisions = read_table(url, base=tmp_path, table="people")
+        frame = part.frame
         expected = pd.DataFrame({"n": [1, 2, 3], "x": [np.nan, 1.5, 0.5], "word": ["a", None, "c"]})
         same(frame.sort_values("n", ignore_index=True), expected)
         assert frame.index.tolist() == [0, 1, 2]
@@ -231,7 +233,8 @@ class TestDatabases:
         same(forward, backward)
 
     def test_an_order_that_was_asked_for_is_kept(self, url, tmp_path):
-        frame, decisions = read_table(url, base=tmp_path, query="select n, word from people ORDER BY n DESC")
+        part, decisions = read_table(url, base=tmp_path, query="select n, word from people ORDER BY n DESC")
+        frame = part.frame
         assert frame["n"].tolist() == [3, 2, 1]
         assert decisions == []
 

@@ -380,7 +380,7 @@ def test_synthetic_rows_of_an_earlier_output_are_set_aside(loaded, data):
         assert not frame["row"][frame["origin"] != "real"].isna().any()
 
 
-def test_columns_that_only_share_the_names_of_an_earlier_output_are_refused_alike(loaded, tmp_path, make_recipe):
+def test_outputs_in_which_rows_and_generations_do_not_agree_are_refused_alike(loaded, tmp_path, make_recipe):
     table = earlier(rich())
     odd = table.set_column(
         table.schema.get_field_index("generation"), "generation", pa.array(np.arange(len(table)) % 3)
@@ -388,7 +388,7 @@ def test_columns_that_only_share_the_names_of_an_earlier_output_are_refused_alik
     source = written(tmp_path / "odd", odd)
     recipe = make_recipe({"source": source, "budget": BUDGET})
     for data in (None, odd.to_pandas()):
-        with pytest.raises(DataError, match="column 'sample_weight' has a name that curated datasets need"):
+        with pytest.raises(DataError, match="damaged output of curator: a row has the origin 'real' and generation"):
             load_table(recipe, data)
 
 

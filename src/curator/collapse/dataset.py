@@ -81,7 +81,7 @@ def read_frame(source: str | os.PathLike[str]) -> pd.DataFrame:
             text = str(path / "curated.parquet")
         elif inner:
             text = str(inner[0] / "*.parquet")
-    return read_table(text, base=Path.cwd())[0]
+    return read_table(text, base=Path.cwd())[0].frame
 
 
 def as_dataset(frame: pd.DataFrame, table: Table, name: str, missing: tuple[str, ...] = ()) -> Dataset:

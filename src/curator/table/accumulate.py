@@ -116,8 +116,7 @@ def join(
     if not any((s == base).any() for s in says):
         raise DataError(SYNTHETIC_ONLY)
     several = len(parts) > 1
-    # Only the name: what follows it in a web address may be a secret.
-    names = tuple(PurePath(p.path.partition("?")[0]).name or p.source for p in parts)
+    names = tuple(map(name_of, parts))
     real, rest, inputs = [], [], []
     for part, c, own_columns, origin, name in zip(parts, curated, own, says, names, strict=True):
         fed, taken = c and declared != "real", origin == base
@@ -147,6 +146,11 @@ def join(
         np.concatenate(keys.exact) if keys.exact else None, np.concatenate(keys.near) if keys.near else None,
         keys.mixed, tuple(map(_run_of, parts)),
     )  # fmt: skip
+
+
+def name_of(part: Part) -> str:
+    """Return what a file is called; only its name, since what follows it in a web address may be a secret."""
+    return PurePath(part.path.partition("?")[0]).name or part.source
 
 
 def _run_of(part: Part) -> str:

@@ -11,14 +11,14 @@ import numpy as np
 from curator.errors import DataError, Problem, RecipeProblems, unknown_name
 from curator.recipe.models import Recipe
 from curator.records import CATEGORICAL_KINDS, Kind, TaskType
-from curator.table.accumulate import SYNTHETIC_ONLY, identified, join
+from curator.table.accumulate import SYNTHETIC_ONLY, identified, join, name_of
 from curator.table.budget import Chosen
 from curator.table.check import check_rows
 from curator.table.flat import flattened
 from curator.table.kinds import Column, Role, infer_kind, shown
 from curator.table.model import Table, taken_names, to_plain, word_of
 from curator.table.part import budget_of, large_files, part_of_files, part_of_frame
-from curator.table.provenance import UNKNOWN, UNKNOWN_DEPTH, is_curated
+from curator.table.provenance import UNKNOWN, UNKNOWN_DEPTH, is_curated, refuse_damaged, with_generations
 from curator.table.read import Part, mark_missing, read_parts, refuse_repeated, with_index
 from curator.table.same import dates_alike
 from curator.table.whole import Whole, WholeFiles, WholeFrame
@@ -30,13 +30,13 @@ MOST_CLASSES = 100
 LEAST_ROWS = 40
 
 
-def load_table(recipe: Recipe, data: pd.DataFrame | None = None) -> Table:
+def load_table(recipe: Recipe, data: pd.DataFrame | Part | None = None) -> Table:
     """Read the recipe's table and settle what each column is.
 
     Parameters
     ----------
     recipe : Recipe
-    data : DataFrame, optional
+    data : DataFrame or Part, optional
         Takes the place of ``data.source``.
 
     Raises
@@ -49,7 +49,8 @@ def load_table(recipe: Recipe, data: pd.DataFrame | None = None) -> Table:
     spec, base = recipe.data, recipe.origin.folder
     decisions: list[str] = []
     if data is not None:
-        parts = [Part("the table", "", mark_missing(with_index(data), spec.missing))]
+        given = data if isinstance(data, Part) else Part("the table", "", data)
+        parts = [replace(given, frame=mark_missing(with_index(given.frame), spec.missing))]
     elif not spec.sources:
         raise RecipeProblems([Problem(("data", "source"), "is required; name a file, or pass a frame from Python")])
     elif recipe.integrity.anchor is None and (files := large_files(spec, base)) is not None:
@@ -68,6 +69,8 @@ def _from_parts(parts: Sequence[Part], recipe: Recipe, decisions: list[str]) -> 
     spec = recipe.data
     for part in parts:
         refuse_repeated(list(part.frame.columns), part.path or part.source)
+        refuse_damaged(part.frame, part.about, name_of(part), spec, anchor=part.anchor)
+    parts = [replace(p, frame=with_generations(p.frame, p.about)) for p in parts]
     names = list(dict.fromkeys(c for p in parts for c in p.frame.columns))
     _check_names(recipe, names, fed=any(is_curated(p.frame, p.about) for p in parts))
     joined = join(_in_types(parts, spec.drop, decisions), spec.provenance, spec.drop, spec.weight, decisions)

@@ -14,7 +14,19 @@ from curator.recipe.models import DataSpec, Recipe
 from curator.table.budget import AUTO_BUDGET, Chosen, choose_rows, members
 from curator.table.delimited import columns_agree, more_lines_than
 from curator.table.model import to_plain
-from curator.table.provenance import KINDS, REAL, UNKNOWN, Fed, Provenance, is_curated, kinds_of, may_be_curated
+from curator.table.provenance import (
+    KINDS,
+    PROVENANCE,
+    REAL,
+    UNKNOWN,
+    Fed,
+    Provenance,
+    is_curated,
+    kinds_of,
+    may_be_curated,
+    refuse_damaged,
+    with_generations,
+)
 from curator.table.read import DELIMITED, delimiter_of, find_files, kind_of_file, noted
 from curator.table.same import content_keys, id_hashes
 from curator.table.whole import PARQUET, ROW_ID, WholeFiles, more_rows_than, open_files
@@ -138,10 +150,12 @@ def part_of_files(whole: WholeFiles, recipe: Recipe) -> tuple[pd.DataFrame, Prov
     names = whole.dataset.schema.names
     slices = [s.where for s in recipe.rare.slices]
     wanted = {spec.target, *(c for c in (spec.group,) if c), *(c for c in names if any(c in w for w in slices))}
-    says = any(may_be_curated(names, about) for about in _notes(whole))
-    wanted |= {"origin", "generation", "row_id"} if says else set()
+    notes = _notes(whole)
+    says = any(may_be_curated(names, about) for about in notes)
+    wanted |= {*PROVENANCE}  # all of them, since what is left of a damaged output tells that it is one
     usable, known, kept, groups, targets, number = [], [], [], [], [], list[np.ndarray]()
     for file, frame in whole.scan([n for n in names if n in wanted]):
+        refuse_damaged(frame, notes[file], Path(whole.dataset.files[file]).name, spec)
         usable.append(frame[spec.target].notna().to_numpy())
         known.append(_marks(frame) if says else None)
         number.append(np.full(len(frame), file))
@@ -173,7 +187,7 @@ def _marks(frame: pd.DataFrame) -> pd.DataFrame | None:
     if not is_curated(frame, {}):  # what else there must be has been looked at
         return None
     ids = id_hashes(frame[ROW_ID]) if ROW_ID in frame else np.uint64(0)
-    depth = frame["generation"].to_numpy(np.int32)
+    depth = with_generations(frame, {})["generation"].to_numpy(np.int32)
     return pd.DataFrame({"kind": kinds_of(frame["origin"]), "generation": depth, "id": ids})
 
 

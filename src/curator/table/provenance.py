@@ -9,11 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from curator.errors import DataError
+
 if TYPE_CHECKING:
     import pandas as pd
 
+    from curator.recipe.models import DataSpec
+
 PROVENANCE = ("sample_weight", "origin", "generation", "row_id")
 REAL, UNKNOWN = "real", "unknown"
+# What is beyond is no generation.
+_DEEPEST = 2**31 - 1
+_RUN_ID = rf"(?:{REAL}|{UNKNOWN})-\d+$"
 UNKNOWN_DEPTH = (
     "no row is known to be real: synthetic rows may be among those that judge, so that nothing here certifies what a "
     "model does on real rows"
@@ -169,14 +176,107 @@ def may_be_curated(names: Collection[object], about: Mapping[str, Any] | None = 
 
 def is_curated(frame: pd.DataFrame, about: Mapping[str, Any] | None = None) -> bool:
     """Whether `origin` and `generation` mean what they mean in curated datasets; other tables may use these words."""
+    if not may_be_curated(frame.columns, about) or frame["origin"].isna().any():
+        return False
+    depth = generations(frame["generation"])
+    return depth is not None and bool(((frame["origin"].astype(str) == REAL).to_numpy() == (depth == 0)).all())
+
+
+def generations(values: pd.Series) -> np.ndarray | None:
+    """Return generations as whole numbers; None where one is missing, or is none.
+
+    Files that went through other tools hold them as fractions or as text: 1.0 and '1' are 1.
+    """
     import pandas as pd
 
-    if not may_be_curated(frame.columns, about):
-        return False
-    depth = frame["generation"]
-    if not pd.api.types.is_integer_dtype(depth.dtype) or depth.isna().any() or (depth < 0).any():
-        return False
-    return bool(((frame["origin"].astype(str) == REAL) == (depth == 0)).all())
+    plain = values.astype(object) if isinstance(values.dtype, pd.CategoricalDtype) else values
+    if not (pd.api.types.is_numeric_dtype(plain.dtype) or pd.api.types.is_object_dtype(plain.dtype)
+            or pd.api.types.is_string_dtype(plain.dtype)) or pd.api.types.is_bool_dtype(plain.dtype):  # fmt: skip
+        return None
+    numbers = pd.to_numeric(plain, errors="coerce").to_numpy(float, na_value=np.nan)
+    if not ((numbers >= 0) & (numbers <= _DEEPEST) & (numbers == np.round(numbers))).all():
+        return None
+    return numbers.astype(np.int64)
+
+
+def with_generations(frame: pd.DataFrame, about: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    """Return a frame whose generations, if it is an output, are whole numbers."""
+    import pandas as pd
+
+    if not is_curated(frame, about) or pd.api.types.is_integer_dtype(frame["generation"].dtype):
+        return frame
+    return frame.assign(generation=generations(frame["generation"]))
+
+
+def damage(frame: pd.DataFrame, about: Mapping[str, Any] | None = None, weight: str | None = None) -> str:
+    """Say why what was an output does not tell any more what its rows are; empty where it does, or was none.
+
+    A run's note is proof enough, and so are three of the four names. Two of them stand in other tables as well: there,
+    values must be those of an output.
+
+    Parameters
+    ----------
+    weight : str, optional
+        The recipe's weight column, which may share its name with ours.
+    """
+    import pandas as pd
+
+    from curator.table.kinds import shown
+
+    if is_curated(frame, about):
+        return ""
+    there = [c for c in PROVENANCE if c in frame.columns and c != weight]
+    if about is None and (len(there) < 2 or (len(there) == 2 and not _speaks_of_a_run(frame[there]))):
+        return ""
+    gone = [c for c in ("origin", "generation") if c not in there]
+    if gone:
+        known = "a run's note is in it" if about is not None else f"it has {_named(there)}"
+        return f"{known}, and {_named(gone)} {'is' if len(gone) == 1 else 'are'} gone"
+    for name in ("origin", "generation"):
+        if frame[name].isna().any():
+            return f"some rows have no {name} (rows that were added belong in a file of their own)"
+    depth = generations(frame["generation"])
+    if depth is None:
+        odd = next(v for v in frame["generation"] if generations(pd.Series([v])) is None)
+        return f"{shown(odd)} is no generation"
+    wrong = (frame["origin"].astype(str) == REAL).to_numpy() != (depth == 0)
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        return f"a row has the origin {str(frame['origin'].iloc[row])!r} and generation {depth[row]}"
+    return f"{_named(('row_id', 'sample_weight'))} are gone"
+
+
+def refuse_damaged(
+    frame: pd.DataFrame, about: Mapping[str, Any] | None, where: str, spec: DataSpec, *, anchor: bool = False
+) -> None:
+    """Refuse an output that has lost what its rows are, unless the recipe says that: it would be taken for real.
+
+    Raises
+    ------
+    DataError
+        With what is damaged.
+    """
+    # The anchor is real, whatever rows that say nothing are declared to be otherwise.
+    if spec.provenance == "real" or (spec.provenance == UNKNOWN and not anchor):
+        return
+    why = damage(frame, about, spec.weight)
+    if why:
+        otherwise = "" if about is not None else ". If it never was one, rename these columns"
+        raise DataError(
+            f"{where}: is a damaged output of curator: {why}. Rows that were made up would be taken for real ones: "
+            "keep all columns that the run wrote, as it wrote them, or set data.provenance: unknown (real, if no row "
+            f"was made up){otherwise}"
+        )
+
+
+def _speaks_of_a_run(frame: pd.DataFrame) -> bool:
+    """Whether an origin or an id is one that runs give."""
+    known = frame["origin"].isin([REAL, UNKNOWN]).any() if "origin" in frame else False
+    return bool(known or ("row_id" in frame and frame["row_id"].astype(str).str.match(_RUN_ID).any()))
+
+
+def _named(columns: Sequence[str]) -> str:
+    return f"column{'s' if len(columns) > 1 else ''} {', '.join(map(repr, columns))}"
 
 
 def next_number(ids: Sequence[str] | np.ndarray, start: str) -> int:

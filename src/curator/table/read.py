@@ -108,10 +108,12 @@ def read_parts(
 
 def read_table(
     source: str, *, base: Path, query: str | None = None, table: str | None = None, missing: Sequence[str] = ()
-) -> tuple[pd.DataFrame, list[str]]:
-    """Read a table whose files have the same columns into one frame; see `read_parts`."""
+) -> tuple[Part, list[str]]:
+    """Read a table whose files have the same columns into one part; see `read_parts`."""
     parts, decisions = read_parts([source], base=base, query=query, table=table, missing=missing)
-    return stacked(parts), decisions
+    # What is noted in one of the files holds for all: their rows stand in one frame.
+    noted_in = next((p for p in parts if p.about is not None), parts[0])
+    return replace(noted_in, path=parts[0].path if len(parts) == 1 else "", frame=stacked(parts)), decisions
 
 
 def stacked(parts: Sequence[Part], left_out: Collection[str] = ()) -> pd.DataFrame:
