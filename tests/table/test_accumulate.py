@@ -350,6 +350,17 @@ class TestDeclared:
             with pytest.raises(DataError, match=r"golden.csv: is a damaged output of curator"):
                 read({"may.csv": rows(0)}, {"provenance": declared}, integrity={"anchor": str(path)})
 
+    @pytest.mark.parametrize("odd", ["much", np.inf, -0.5, None])
+    def test_weights_that_are_none_are_refused_with_the_file(self, read, odd):
+        found = output(rows(0))
+        found["sample_weight"] = found["sample_weight"].astype(object).where(found.index != N + 3, odd)
+        with pytest.raises(DataError, match=r"april.csv: sample_weight must hold a number, zero or more, in every row"):
+            read({"april.csv": found, "may.csv": rows(1000)})
+
+    def test_weights_as_text_are_those_of_the_average_real_row(self, read):
+        found = output(rows(0)).assign(sample_weight=["2.0"] * N + ["0.5"] * 20)
+        assert read({"april.jsonl": found}).earlier.weight.tolist() == [0.25] * 20
+
     def test_two_of_the_names_may_be_anybodys(self, read):
         mine = rows(0).assign(row_id=np.arange(N), sample_weight=2.0)
         with pytest.raises(DataError, match="column 'sample_weight' has a name that curated datasets need"):

@@ -15,7 +15,7 @@ from curator.errors import DataError, reason_of
 from curator.records import CATEGORICAL_KINDS
 from curator.table import PROVENANCE, Table, to_plain
 from curator.table.model import word_of
-from curator.table.provenance import is_curated
+from curator.table.provenance import is_curated, weights_of
 from curator.table.read import mark_missing, read_table, with_index
 
 if TYPE_CHECKING:
@@ -236,19 +236,12 @@ def _refuse_odd(frame: pd.DataFrame, table: Table, name: str) -> None:
 
 def _weights(frame: pd.DataFrame, table: Table, name: str, *, curated: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return what rows weigh by the recipe's weight column, and what they weigh in all."""
-    import pandas as pd
-
-    def read(column: str) -> np.ndarray:
-        values = pd.to_numeric(frame[column], errors="coerce").to_numpy(float, na_value=np.nan)
-        if not np.isfinite(values).all() or (values < 0).any() or values.sum() <= 0:
-            raise DataError(f"{name}: {column} must hold a number, zero or more, in every row")
-        return values
-
     role = table.with_role("weight")
     synthetic = curated and (frame["generation"] > 0).any()
     # In an output, synthetic rows have no value there.
-    own = read(role.name) if role is not None and role.name in frame and not synthetic else np.ones(len(frame))
-    return own, read("sample_weight") if curated and "sample_weight" in frame else own
+    told = role is not None and role.name in frame and not synthetic
+    own = weights_of(frame, role.name, name) if role is not None and told else np.ones(len(frame))
+    return own, weights_of(frame, "sample_weight", name) if curated and "sample_weight" in frame else own
 
 
 def _columns(names: list[Any]) -> str:

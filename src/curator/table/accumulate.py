@@ -21,6 +21,7 @@ from curator.table.provenance import (
     is_curated,
     kinds_of,
     next_number,
+    weights_of,
 )
 from curator.table.read import Part, stacked
 from curator.table.same import Keys, content_keys, id_hashes, row_keys
@@ -232,7 +233,7 @@ def _earlier(
             ids[of_it] = _numbered(ids[of_it], str(name))
         about = pd.DataFrame({
             "origin": origin[aside].astype(str), "generation": written["generation"].to_numpy(int) if known else 1,
-            "row_id": ids, "weight": _relative_weight(part, written, origin == base) if known else 1.0,
+            "row_id": ids, "weight": _relative_weight(part, origin == base, names[number])[aside] if known else 1.0,
         })  # fmt: skip
         keys = pd.Series(every[number].astype(str)).str.cat(about["origin"], sep="/").to_numpy(object)
         first = ~about["row_id"].duplicated()
@@ -254,13 +255,13 @@ def _earlier(
     )  # fmt: skip
 
 
-def _relative_weight(part: Part, written: pd.DataFrame, real: np.ndarray) -> np.ndarray:
+def _relative_weight(part: Part, real: np.ndarray, name: str) -> np.ndarray:
     """Return weights in units of what a real row of the same file has on average."""
-    if "sample_weight" not in written:
-        return np.ones(len(written))
-    weight = written["sample_weight"].to_numpy(float)
-    usual = float(part.frame.loc[real, "sample_weight"].mean()) if real.any() else 1.0
-    return np.nan_to_num(weight / usual if usual > 0 else weight, nan=1.0)
+    if "sample_weight" not in part.frame:
+        return np.ones(len(part.frame))
+    weight = weights_of(part.frame, "sample_weight", name)
+    usual = float(weight[real].mean()) if real.any() else 1.0
+    return weight / usual if usual > 0 else weight
 
 
 def identified(joined: Joined, present: np.ndarray, decisions: list[str]) -> tuple[np.ndarray, Provenance | None]:

@@ -269,6 +269,22 @@ def refuse_damaged(
         )
 
 
+def weights_of(frame: pd.DataFrame, column: str, where: str) -> np.ndarray:
+    """Return the weights that a dataset gives its rows.
+
+    Raises
+    ------
+    DataError
+        Where one is no number, infinite or negative, or all are zero.
+    """
+    import pandas as pd
+
+    values = pd.to_numeric(frame[column], errors="coerce").to_numpy(float, na_value=np.nan)
+    if not np.isfinite(values).all() or (values < 0).any() or values.sum() <= 0:
+        raise DataError(f"{where}: {column} must hold a number, zero or more, in every row")
+    return values
+
+
 def _speaks_of_a_run(frame: pd.DataFrame) -> bool:
     """Whether an origin or an id is one that runs give."""
     known = frame["origin"].isin([REAL, UNKNOWN]).any() if "origin" in frame else False
