@@ -43,6 +43,8 @@ from curator.versions import decisive_versions
 if TYPE_CHECKING:
     import pandas as pd
 
+    from curator.table.read import Part
+
 # What may change without changing a result: where a run goes and how many hands it has. The data's content is hashed.
 _NOT_IN_FINGERPRINT = (
     ("search", "jobs"), ("search", "storage"), ("search", "scheduler"), ("output", "directory"),
@@ -242,7 +244,7 @@ class Setup:
         return self.table.task != "regression" and len(set(np.bincount(self.table.y).tolist())) > 1
 
 
-def load(recipe: Recipe, data: pd.DataFrame | None = None) -> Table:
+def load(recipe: Recipe, data: pd.DataFrame | Part | None = None) -> Table:
     """Load the recipe's table; a mistake is told with its place in the recipe."""
     try:
         return load_table(recipe, data)

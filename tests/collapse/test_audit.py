@@ -2,6 +2,8 @@ import json
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from typer.testing import CliRunner
 
@@ -10,7 +12,7 @@ from curator.cli.app import app
 from curator.collapse import audit as module
 from curator.collapse import chance
 from curator.collapse.audit import audit
-from curator.errors import UserError
+from curator.errors import DataError, UserError
 from curator.synthesize import TARGET, make_synthesizer
 
 DEALS = chance.DEALS
@@ -315,6 +317,46 @@ def test_the_same_values_written_otherwise_are_the_same(real, population):
     assert found.holds, found.sentence
     strange = audit(rows.assign(town="z"), real, target="buys", jobs=1)
     assert any("unknown to the real table" in remark for remark in strange.content["remarks"])
+
+
+def with_note(frame, path):
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    pq.write_table(table.replace_schema_metadata({**table.schema.metadata, b"curator": b'{"run": "a"}'}), path)
+    return path
+
+
+def test_an_output_is_what_it_is_to_a_recipe(real, population, tmp_path):
+    """By its note without ids and weights, and with generations as other tools write them."""
+    whole = beside_real(population(100, 6), curated(population(200, 5)))
+    path = with_note(whole.drop(columns=["row_id", "sample_weight"]), tmp_path / "less.parquet")
+    texts = whole.assign(generation=whole["generation"].map(lambda g: f"{g}.0"))
+    for dataset in (path, texts):
+        found = audit(dataset, real, target="buys", jobs=1)
+        assert found.content["generations"] == {"0": 100, "1": 200}
+        assert found.content["remarks"] == []
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda f: f.drop(columns=["row_id", "sample_weight"]), "columns 'row_id', 'sample_weight' are gone"),
+        (lambda f: f.assign(generation=1), "a row has the origin 'real' and generation 1"),
+        (lambda f: f.assign(generation=np.inf), "inf is no generation"),
+        (lambda f: f.drop(columns="generation"), "column 'generation' is gone"),
+    ],
+)
+def test_why_an_output_does_not_tell_its_real_rows_is_said(real, population, change, why):
+    found = audit(change(beside_real(population(100, 6), curated(population(200, 5)))), real, target="buys", jobs=1)
+    assert found.content["generations"] is None
+    assert any(r.startswith("does not tell which of its rows are real: ") and why in r
+               for r in found.content["remarks"])  # fmt: skip
+
+
+def test_rows_to_judge_by_are_not_taken_from_a_damaged_output(population, tmp_path):
+    whole = beside_real(population(100, 6), curated(population(200, 5)))
+    path = with_note(whole[["age", "income", "town", "buys"]], tmp_path / "bare.parquet")
+    with pytest.raises(DataError, match=r"bare.parquet: is a damaged output of curator: a run's note is in it"):
+        audit(population(300, 1), path, target="buys", jobs=1)
 
 
 def test_rows_added_without_provenance_are_real(real, population):

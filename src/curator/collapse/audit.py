@@ -12,7 +12,7 @@ import numpy as np
 
 from curator.collapse.chance import DEALS, SPLITS, Comparison, compare, shortfalls
 from curator.collapse.coded import Coded, Coder
-from curator.collapse.dataset import Dataset, as_dataset, read_frame
+from curator.collapse.dataset import Dataset, as_dataset, read_dataset
 from curator.collapse.figures import FIGURES, column_figures
 from curator.collapse.gates import Gate, integrity_gates, usable_gate
 from curator.collapse.learning import LEAST_JUDGED, Learning
@@ -25,6 +25,7 @@ from curator.progress import Progress, Silent
 from curator.recipe import EstimatorSpec, Recipe
 from curator.rundir import RunDirectory, full_disk_explained, write_json, write_text
 from curator.table.database import without_password
+from curator.table.read import Part
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,11 +124,11 @@ def audit(
         raise UserError(f"the tolerance must be at least 0 and below 1; got {tolerance:g}")
     progress = progress or Silent()
     asked = _recipe(dataset, against, target, recipe)
-    table = load(asked, None if against is None else _frame(against))
+    table = load(asked, None if against is None else _part(against))
     if len(table) < _LEAST_REAL:
         raise DataError(f"{_name(against, 'the real table')}: has {len(table)} rows; an audit needs {_LEAST_REAL}")
     named = _name(dataset, "the dataset")
-    made = as_dataset(_frame(dataset), table, named, asked.data.missing)
+    made = as_dataset(_part(dataset), table, named, asked.data.missing)
     coder = made.coder
     remarks = list(made.remarks)
     estimator = _ordinal(make_estimator(asked.task.estimator[0], table.task), remarks)
@@ -327,9 +328,8 @@ def _recipes_beside(path: Path) -> list[Path]:
     return [place.recipe for place in places if place.complete]
 
 
-def _frame(data: Any) -> pd.DataFrame:
-    frame: pd.DataFrame = data if hasattr(data, "columns") else read_frame(data)
-    return frame
+def _part(data: Any) -> Part:
+    return Part("the table", "", data) if hasattr(data, "columns") else read_dataset(data)
 
 
 def _name(data: Any, otherwise: str) -> str:

@@ -15,8 +15,8 @@ from curator.errors import DataError, reason_of
 from curator.records import CATEGORICAL_KINDS
 from curator.table import PROVENANCE, Table, to_plain
 from curator.table.model import word_of
-from curator.table.provenance import is_curated, weights_of
-from curator.table.read import mark_missing, read_table, with_index
+from curator.table.provenance import damage, generations, is_curated, weights_of
+from curator.table.read import Part, mark_missing, read_table, with_index
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,8 +65,8 @@ class Dataset:
         return replace(self.rows.take(own), weight=self.own_weight[own], soft=None)
 
 
-def read_frame(source: str | os.PathLike[str]) -> pd.DataFrame:
-    """Read a file, a glob, a URL, a run directory, or the folder of a large dataset.
+def read_dataset(source: str | os.PathLike[str]) -> Part:
+    """Read a file, a glob, a URL, a run directory, or the folder of a large dataset, with what a run has noted in it.
 
     Raises
     ------
@@ -81,10 +81,10 @@ def read_frame(source: str | os.PathLike[str]) -> pd.DataFrame:
             text = str(path / "curated.parquet")
         elif inner:
             text = str(inner[0] / "*.parquet")
-    return read_table(text, base=Path.cwd())[0].frame
+    return read_table(text, base=Path.cwd())[0]
 
 
-def as_dataset(frame: pd.DataFrame, table: Table, name: str, missing: tuple[str, ...] = ()) -> Dataset:
+def as_dataset(part: Part, table: Table, name: str, missing: tuple[str, ...] = ()) -> Dataset:
     """Code a dataset's rows, and those of the real table like them.
 
     Raises
@@ -93,7 +93,7 @@ def as_dataset(frame: pd.DataFrame, table: Table, name: str, missing: tuple[str,
         When it lacks columns of the real table, or holds what they cannot hold.
     """
     remarks: list[str] = []
-    frame = _with_whole_provenance(mark_missing(with_index(frame).rename(columns=str), missing))
+    frame = _with_whole_provenance(mark_missing(with_index(part.frame).rename(columns=str), missing))
     wanted = [*(c.name for c in table.features), table.target]
     lacking = [c for c in wanted if c not in frame]
     if lacking:
@@ -101,8 +101,10 @@ def as_dataset(frame: pd.DataFrame, table: Table, name: str, missing: tuple[str,
     extra = [c for c in frame if c not in {*(c.name for c in table.columns), *PROVENANCE}]
     if extra:
         remarks.append(f"{_columns(extra)}: not in the real table, left aside")
-    curated = is_curated(frame)
-    if not curated and {"origin", "generation"} <= set(frame):
+    curated = is_curated(frame, part.about)
+    if why := damage(frame, part.about):
+        remarks.append(f"does not tell which of its rows are real: {why}")
+    elif not curated and {"origin", "generation"} <= set(frame):
         remarks.append("its columns 'origin' and 'generation' do not mean what they mean in curated datasets")
     frame = _in_words_of(table, frame, remarks)
     lines = len(frame)
@@ -123,13 +125,11 @@ def _with_whole_provenance(frame: pd.DataFrame) -> pd.DataFrame:
 
     if not {"origin", "generation"} <= set(frame):
         return frame
-    depth = pd.to_numeric(frame["generation"], errors="coerce").astype(float)
     untold = frame["origin"].isna() & frame["generation"].isna()
-    whole = (depth[~untold] == depth[~untold].round()).all()
-    if not whole:
+    depth = generations(frame["generation"].astype(object).where(~untold, 0))
+    if depth is None:
         return frame
-    frame = frame.assign(origin=frame["origin"].astype(object).where(~untold, "real"),
-                         generation=depth.where(~untold, 0.0).astype("int64"))  # fmt: skip
+    frame = frame.assign(origin=frame["origin"].astype(object).where(~untold, "real"), generation=depth)
     if "row_id" in frame:
         ids = frame["row_id"].astype(object)
         numbered = pd.Series([f"row {i}" for i in range(len(frame))], index=frame.index, dtype=object)
