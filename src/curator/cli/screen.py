@@ -38,7 +38,7 @@ def show_run(run: Run, console: Console) -> None:
     slices = [s for s in results["slices"] if s["verdict"] != "not_applicable"]
     if slices:
         console.print(_slices(slices, results["composition"]["slices"], decimals(results)))
-        console.print(_slice_figures(slices))
+        console.print(_slice_figures(slices, results["composition"]["slices"]))
     few = [f"{s['name']} ({s['reason']})" for s in results["slices"] if s["verdict"] == "not_applicable"]
     if few:
         console.print(f"Not judged: {'; '.join(few)}", markup=False, highlight=False)
@@ -156,39 +156,43 @@ def _composition(results: Mapping[str, Any]) -> Table:
 
 
 def _slices(slices: Sequence[Mapping[str, Any]], made_of: Sequence[Mapping[str, Any]], places: int) -> Table:
-    columns = [("slice", "left"), ("holdout", "right"), ("dataset", "right"), ("weight", "right")]
-    table = table_of("Rare slices: holdout rows; rows of the dataset, real + synthetic, and what they weigh",
-                     [*columns, ("gain [95 %]", "right"), ("verdict", "left")])  # fmt: skip
+    columns = [("slice", "left"), ("rows", "right"), ("dataset", "right"), ("gain [95 %]", "right")]
+    title = "Rare slices: holdout rows; real + synthetic rows of the dataset"
+    table = table_of(title, [*columns, ("verdict", "left")])
     shares = {c["name"]: c for c in made_of}
     for s in slices:
         own = shares.get(s["name"], {})
-        made, share = own.get("synthetic_rows"), own.get("weight_share")
+        made = own.get("synthetic_rows")
         rows = f"{own['real_rows']:,}{'' if made is None else f'+{made:,}'}" if own else ""
         table.add_row(
-            s["name"], f"{s['rows']:,}", rows, "" if share is None else f"{share:.1%}",
-            _signed(s["difference"], places), s["verdict"], style=_COLOURS[s["verdict"]],
+            s["name"], f"{s['rows']:,}", rows, _signed(s["difference"], places), s["verdict"],
+            style=_COLOURS[s["verdict"]],
         )  # fmt: skip
     return table
 
 
 # What slices are measured by, under names that leave room for all.
 _MEASURES = {
-    "log_loss": "loss", "rmse": "rmse", "mae": "mae", "recall": "recall", "precision": "precision",
+    "log_loss": "loss", "rmse": "rmse", "mae": "mae", "recall": "recall", "precision": "prec.",
     "recall_at_fpr@0.01": "at 1 %", "recall_at_fpr@0.05": "at 5 %",
 }  # fmt: skip
 
 
-def _slice_figures(slices: Sequence[Mapping[str, Any]]) -> Table:
-    """Return what a model does within the slices without and with the mix."""
+def _slice_figures(slices: Sequence[Mapping[str, Any]], made_of: Sequence[Mapping[str, Any]]) -> Table:
+    """Return what a model does within the slices without and with the mix, and what they weigh in the dataset."""
     known = [name for name in _MEASURES if any(name in s["measures"] for s in slices)]
-    title = "Within them: loss, recall and precision, recall at so many false positives"
-    columns = [("slice", "left"), ("trained on", "left"), *((_MEASURES[name], "right") for name in known)]
+    title = "Within them: weight; loss, recall, precision, recall at so many false positives"
+    columns = [("slice", "left"), ("from", "left"), ("weight", "right")]
+    columns += [(_MEASURES[name], "right") for name in known]
     table = table_of(title if "recall" in known else "Within them", columns)
+    weights = {c["name"]: c.get("weight_share") for c in made_of}
     for s in slices:
-        for arm, what in (("real_only", "real rows"), ("curated", "the mix")):
+        for arm, what in (("real_only", "real"), ("curated", "mix")):
             figures = [s["measures"].get(name, {}).get(arm, {}).get("mean") for name in known]
             shown = ["" if v is None else f"{v:.{min(3, shown_decimals(v))}f}" for v in figures]
-            table.add_row(s["name"] if arm == "real_only" else "", what, *shown)
+            share = weights.get(s["name"]) if arm == "curated" else None
+            name = s["name"] if arm == "real_only" else ""
+            table.add_row(name, what, "" if share is None else f"{share:.1%}", *shown)
     return table
 
 

@@ -21,7 +21,7 @@ TAIL_SHARE = 0.05
 NUMBER_TAIL = 0.01
 # What is seldom: under a hundredth; of many columns that may be most rows, and then it is less.
 SHARES = (NUMBER_TAIL, NUMBER_TAIL / 2, NUMBER_TAIL / 5, NUMBER_TAIL / 10)
-MOST_OF_A_TAIL = 0.3
+MOST_SELDOM = 0.3
 # Pairs of columns that are looked at.
 MOST_PAIRS = 300
 NEAREST = 5
@@ -131,7 +131,7 @@ def _rare_words(table: Table, development: np.ndarray) -> list[Slice]:
         where = f"has a category with under {least:.0f} development rows"
         return _slice("rare categories", where, "category", table, RareWord(frequent))
 
-    return _narrowed(at, development, 0.5)
+    return _narrowed(at, development)
 
 
 def _rare_pairs(table: Table, development: np.ndarray) -> list[Slice]:
@@ -150,7 +150,7 @@ def _rare_pairs(table: Table, development: np.ndarray) -> list[Slice]:
         where = f"has two categories that come together in under {least:.0f} development rows"
         return _slice("rare pairs", where, "pair", table, RarePair(words, frequent))
 
-    return _narrowed(at, development, MOST_OF_A_TAIL)
+    return _narrowed(at, development)
 
 
 def _frequent(table: Table, development: np.ndarray, least: float) -> dict[str, tuple[str, ...]]:
@@ -180,15 +180,15 @@ def _number_tails(table: Table, development: np.ndarray) -> list[Slice]:
         where = f"has a number in its outer {share:.1%} on either side".replace(".0%", "%")
         return _slice("numeric tails", where, "number", table, Outside(limits))
 
-    return _narrowed(at, development, MOST_OF_A_TAIL)
+    return _narrowed(at, development)
 
 
-def _narrowed(at: Callable[[float], Slice], development: np.ndarray, most: float) -> list[Slice]:
+def _narrowed(at: Callable[[float], Slice], development: np.ndarray) -> list[Slice]:
     """Return the slice at the greatest share that leaves it a part of the rows; none where there is no such share."""
     for share in SHARES:
         found = at(share)
         inside = found.member[development].mean()
-        if inside < most:
+        if inside < MOST_SELDOM:
             return [found] if inside > 0 else []
     return []
 
