@@ -181,7 +181,7 @@ _MEASURES = {
 def _slice_figures(slices: Sequence[Mapping[str, Any]], made_of: Sequence[Mapping[str, Any]]) -> Table:
     """Return what a model does within the slices without and with the mix, and what they weigh in the dataset."""
     known = [name for name in _MEASURES if any(name in s["measures"] for s in slices)]
-    title = "Within them: weight; loss, recall, precision, recall at so many false positives"
+    title = "Within them; recall also at 1 and 5 % false positives"
     columns = [("slice", "left"), ("from", "left"), ("weight", "right")]
     columns += [(_MEASURES[name], "right") for name in known]
     table = table_of(title if "recall" in known else "Within them", columns)
