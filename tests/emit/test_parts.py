@@ -343,7 +343,7 @@ def test_a_plan_of_several_sources_takes_from_each(write):
     assert counts["neighbours"] == pytest.approx(0.5 * ROWS, abs=3)
     assert counts["plain"] == pytest.approx(1.5 * ROWS, abs=3)
     # Nobody believes some labels; of no class more of them go than of the source as a whole.
-    dropped = done.run.ledger.query("decision == 'agreement'")
+    dropped = done.run.ledger.query("drop_reason == 'agreement'")
     assert len(dropped) > 0
     assert (dropped["agreement"] < 0.1).all()
     assert (done.kept["agreement"] >= 0.1).mean() > 0.9
