@@ -88,17 +88,19 @@ def certify(
     pools: Pools,
     workers: Workers,
     progress: Progress,
+    broken: Sequence[str] = (),
 ) -> list[Certification]:
     """Fit the selected mix, real-only and the ladder on the development rows, and compare them on the holdout.
 
     Only the selected mix is tested; the ladder's figures are shown beside it. There is one certification for each
-    estimator of the recipe. A mix that one of them refuses is emitted for none.
+    estimator of the recipe. A mix that one of them refuses is emitted for none, nor is one whose dataset would break a
+    gate: these are `broken`.
     """
     found = [
         _certify(one, selected.seen_by(i), ladders[i], pools, workers, progress)
         for i, one in enumerate(setup.each)
     ]
-    verdicts = _together(setup, selected, [c.verdict for c in found])
+    verdicts = _together(setup, selected, [c.verdict for c in found], broken)
     return [replace(c, verdict=v) for c, v in zip(found, verdicts, strict=True)]
 
 
@@ -239,17 +241,21 @@ def _verdict(
     return Verdict(name, difference, folds, both, margin, needed, emitted, sentence, slices, leans)
 
 
-def _together(setup: Setup, selected: Trial, verdicts: Sequence[Verdict]) -> list[Verdict]:
+def _together(
+    setup: Setup, selected: Trial, verdicts: Sequence[Verdict], broken: Sequence[str] = ()
+) -> list[Verdict]:
     """Settle what is emitted, which is one thing for all estimators, and finish the sentences."""
-    refused = any(v.emitted == "real_only" for v in verdicts)
+    refused = bool(broken) or any(v.emitted == "real_only" for v in verdicts)
     texts = [v.sentence for v in verdicts]
     if len(verdicts) > 1:
         texts = [f"{e.label}: {text}" for e, text in zip(setup.estimators, texts, strict=True)]
+    if broken:
+        texts.append("Made of all real rows it would break a gate.")
     if not selected.plan.real_only:
         what = "the mix" if selected.plan.ratio else "the weighted real rows"
         texts.append(f"The curated dataset is {'the real rows alone' if refused else what}.")
     emitted: Literal["mix", "real_only"] = "real_only" if refused else "mix"
-    leans = all(v.leans for v in verdicts)
+    leans = not broken and all(v.leans for v in verdicts)
     return [replace(v, emitted=emitted, sentence=" ".join(texts), leans=leans) for v in verdicts]
 
 

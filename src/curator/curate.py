@@ -135,6 +135,7 @@ class _Curation:
     progress: Progress
     fresh: bool
     seconds: dict[str, float] = field(default_factory=dict)
+    rarities: dict[str, Rarity] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.pools = Pools(self.setup, self.directory)
@@ -161,15 +162,16 @@ class _Curation:
         last = (self.setup.splits.certification, self.setup.splits.emission)
         only = selected.plan.real_only or self.setup.table.whole is not None
         self.make_pools(last[:1] if only else last, "last pools")
-        selected, near, refused = self.within_gates(search, trials, selected, near, last[:1] if only else last)
+        selected, near, refused = self.within_gates(search, trials, selected, near)
         with self.timed("certification"):
-            certified = certify(self.setup, selected, ladders, self.pools, self.workers, self.progress)
+            withheld = [] if only else self.broken(selected.plan, self.setup.splits.emission)
+            certified = certify(self.setup, selected, ladders, self.pools, self.workers, self.progress, withheld)
         explanation = self.explanation(ladders[0]["real_only"], selected, near[0], certified[0])
         mixed = certified[0].verdict.emitted == "mix"
         with self.timed("earlier rows"):
             earlier = judge_earlier(self.setup, selected.plan, mixed=mixed, pools=self.pools, workers=self.workers,
                                     progress=self.progress)  # fmt: skip
-        broken = list(dict.fromkeys(gate for gates in refused.values() for gate in gates))
+        broken = list(dict.fromkeys(gate for gates in (*refused.values(), withheld) for gate in gates))
         if earlier is None:
             # Nothing was fed back: no stage of this run.
             del self.seconds["earlier rows"]
@@ -178,18 +180,23 @@ class _Curation:
         self.write(ladders, trials, selected, near, certified, composition, explanation)
 
     def within_gates(
-        self, search: Search, trials: Sequence[Trial], selected: Trial, near: list[Trial], folds: Sequence[Fold]
+        self, search: Search, trials: Sequence[Trial], selected: Trial, near: list[Trial]
     ) -> tuple[Trial, list[Trial], dict[MixPlan, list[str]]]:
         """Return the best plan that breaks none of the recipe's gates, and what those before it have broken.
 
-        It must keep them where it is certified and, of other candidates and all real rows, where it is emitted.
+        Asked where it is certified. The pool that is emitted is made of holdout rows as well, which must not choose.
         """
         refused = dict[MixPlan, list[str]]()
-        rarities = [Rarity(self.setup, self.pools.task(fold), fold.train) for fold in folds]
-        while found := [gate for rarity in rarities for gate in broken_gates(self.setup, selected.plan, rarity)]:
-            refused[selected.plan] = list(dict.fromkeys(found))
+        while found := self.broken(selected.plan, self.setup.splits.certification):
+            refused[selected.plan] = found
             selected, near = search.select(trials, refused)
         return selected, near, refused
+
+    def broken(self, plan: MixPlan, fold: Fold) -> list[str]:
+        """Return which gates a plan breaks on a fold's pool."""
+        if fold.key not in self.rarities:
+            self.rarities[fold.key] = Rarity(self.setup, self.pools.task(fold), fold.train)
+        return broken_gates(self.setup, plan, self.rarities[fold.key])
 
     def study(self, *, fresh: bool = False) -> Study:
         setup = self.setup

@@ -193,7 +193,7 @@ def test_where_every_mix_breaks_a_gate_the_real_rows_are_left(tmp_path):
     assert run.results["composition"]["slices"][0]["synthetic_rows"] == 0
 
 
-def test_a_plan_keeps_the_gates_where_it_is_emitted_too(tmp_path, monkeypatch):
+def test_a_plan_keeps_the_gates_where_it_is_emitted_too(tmp_path, free, monkeypatch):
     """Candidates of the emitted dataset are others than those that were certified: what it breaks is not emitted."""
     asked = []
     real = sys.modules["curator.curate"].broken_gates
@@ -208,7 +208,12 @@ def test_a_plan_keeps_the_gates_where_it_is_emitted_too(tmp_path, monkeypatch):
     run = _run(tmp_path)
     assert len(set(asked)) == 2
     composition = run.results["composition"]
-    assert (composition["synthetic_rows"], run.results["selected"]["plan"]["ratios"]) == (0, [])
+    assert composition["synthetic_rows"] == 0
+    # Holdout rows are in that pool: they say no, and have no say in what is selected.
+    assert run.results["selected"]["plan"] == free.results["selected"]["plan"]
+    assert run.results["verdict"]["sentence"].endswith(
+        "Made of all real rows it would break a gate. The curated dataset is the real rows alone."
+    )
     assert composition["broken_gates"] == ["integrity.rare_coverage: broken"]
     assert "left out, for it breaks a gate: integrity.rare_coverage: broken" in run.results["remarks"]
 
