@@ -66,7 +66,7 @@ def pool_task() -> Callable[..., PoolTask]:
 def quick_teacher(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the teacher choose among two models: enough wherever the teacher is not what is tested."""
     whole = teacher.library
-    kept = {"linear", "boosting_shallow"}
+    kept = {"linear", "boosting_stumps"}
     monkeypatch.setattr(teacher, "library", lambda task: [m for m in whole(task) if m.name in kept])
 
 

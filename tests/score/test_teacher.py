@@ -61,13 +61,14 @@ def test_the_ensemble_is_no_worse_than_its_best_member(taught):
 
 
 def test_it_learns(taught, real_rows):
-    task, _, _, teacher = taught
+    task, rows, _, teacher = taught
     fresh = real_rows(300, task, seed=77)
     prediction = teacher.predict(fresh.frame)
     if task == "regression":
-        assert np.corrcoef(prediction, fresh.y)[0, 1] > 0.8
+        assert np.corrcoef(prediction, fresh.y)[0, 1] > 0.9
     else:
-        assert (prediction.argmax(axis=1) == fresh.y).mean() > 0.75
+        shares = np.bincount(rows.y) / len(rows.y)
+        assert teacher._loss(prediction, fresh.y, np.ones(300)) < 0.6 * -np.log(shares[fresh.y]).mean()
 
 
 def test_the_loss_is_weighted(taught):
@@ -92,7 +93,7 @@ def test_a_model_without_answers_is_left_out_or_where_it_is_alone_an_error(real_
     models = ((make_estimator(spec, "regression"), ""),)
     both, weight = Teacher("regression", 0, rows.categorical, 3, Faculty(True, models)), np.ones(80)
     choice = both.choose(rows.frame, rows.y, weight)
-    assert set(choice.weights) <= {"linear", "boosting_shallow"}
+    assert set(choice.weights) <= {"linear", "boosting_stumps"}
     said = "the teacher's test_teacher.Blank failed on 16 rows: the answers for 16 of 16 rows are not finite numbers"
     assert choice.left_out == (f"{said}; it is left out",)
     assert np.isfinite(choice.out_of_fold).all()

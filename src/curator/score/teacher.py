@@ -18,6 +18,7 @@ from curator.estimators import Estimator, predict
 from curator.rare import AllOf, drawn_in, high_loss_regions
 from curator.records import TaskType
 from curator.score.calibration import AS_IT_IS, Calibration, fit_calibration
+from curator.score.network import Networks
 from curator.score.regional import (
     Correction,
     corrected,
@@ -90,7 +91,7 @@ def _builder(estimator: Estimator) -> Callable[[list[int], int], Any]:
 
 
 def library(task: TaskType) -> list[Member]:
-    """Return the models that the teacher is chosen from."""
+    """Return the models that the teacher is chosen from: a few that differ, which a dozen more hardly improve on."""
     from sklearn import ensemble, linear_model
 
     regression = task == "regression"
@@ -103,27 +104,32 @@ def library(task: TaskType) -> list[Member]:
             return lambda _codes, _seed: linear_model.Ridge(alpha=strength)
         return lambda _codes, _seed: linear_model.LogisticRegression(C=1 / strength, max_iter=2000)
 
-    def trees(kind: Any, leaf: int) -> Callable[[list[int], int], Any]:
-        return lambda _codes, seed: kind(n_estimators=100, min_samples_leaf=leaf, random_state=seed)
+    def trees(kind: Any, leaf: int, columns: float | str) -> Callable[[list[int], int], Any]:
+        return lambda _codes, seed: kind(
+            n_estimators=100, min_samples_leaf=leaf, max_features=columns, random_state=seed
+        )
 
     def boosted(
-        rounds: int, leaves: int, rate: float, *, shrink: float = 0.0, columns: float = 1.0
+        rounds: int, leaves: int, rate: float, *, shrink: float = 0.0, columns: float = 1.0, leaf: int = 20
     ) -> Callable[[list[int], int], Any]:
         return lambda codes, seed: boost(
             max_iter=rounds, max_leaf_nodes=leaves, learning_rate=rate, l2_regularization=shrink, max_features=columns,
-            categorical_features=codes, early_stopping=False, random_state=seed,
+            min_samples_leaf=leaf, categorical_features=codes, early_stopping=False, random_state=seed,
         )  # fmt: skip
 
+    # A round is a tree for each class.
+    rounds = 100 if task == "multiclass" else 300
+    every, some = (1.0, 0.5) if regression else ("sqrt", 1.0)
     return [
         Member("linear", "one_hot", linear(1.0)),
         Member("linear_smooth", "one_hot", linear(30.0 if regression else 10.0)),
-        Member("forest", "ordinal", trees(forest, 2)),
-        Member("extra_trees", "ordinal", trees(extra, 1)),
-        Member("extra_trees_smooth", "ordinal", trees(extra, 5)),
-        Member("boosting_shallow", "ordinal", boosted(60, 5, 0.1)),
-        Member("boosting", "ordinal", boosted(50, 12, 0.1)),
+        Member("network", "one_hot", lambda _codes, seed: Networks(classes=not regression, seed=seed)),
+        Member("forest", "ordinal", trees(forest, 2, 0.5)),
+        Member("extra_trees", "ordinal", trees(extra, 1, every)),
+        Member("extra_trees_wide", "ordinal", trees(extra, 2, some)),
         Member("boosting_stumps", "ordinal", boosted(150, 2, 0.1)),
         Member("boosting_slow", "ordinal", boosted(150, 8, 0.05, shrink=1.0, columns=0.5)),
+        Member("boosting_long", "ordinal", boosted(rounds, 16, 0.1, shrink=1.0, columns=0.5, leaf=5)),
     ]
 
 
