@@ -121,13 +121,19 @@ def test_validate_fits_nothing_and_writes_nothing(folder):
     assert sorted(folder.rglob("*")) == before
 
 
-@pytest.mark.parametrize(("sources", "warned"), [("[neighbours, smote]", True), ("[gaussian_copula]", False)])
-def test_validate_warns_of_sources_that_the_privacy_gate_keeps_back(folder, sources, warned):
-    asked = ("validate", folder / "small.yaml", "--set", f"synthesizers={sources}")
+@pytest.mark.parametrize(("sources", "filters", "warned"), [
+    ("[neighbours, smote]", "off", ["with neighbours and smote: rows", "with 40 rows held out"]),
+    ("[gaussian_copula]", "0.2", ["with filters.novelty: a plan", "with 40 rows held out"]),
+    ("[gaussian_copula]", "0", ["with 40 rows held out"]),
+])  # fmt: skip
+def test_validate_warns_of_what_the_privacy_gate_keeps_back(folder, sources, filters, warned):
+    settings = (f"synthesizers={sources}", f"filters.novelty={filters}")
+    asked = ("validate", folder / "small.yaml", *(part for s in settings for part in ("--set", s)))
     export = ("--set", "output.export=synthetic_only")
     assert not json.loads(call(*asked, "--json").stdout)["warnings"]
-    assert bool(json.loads(call(*asked, *export, "--json").stdout)["warnings"]) == warned
-    assert ("! output.export: synthetic_only with neighbours and smote" in call(*asked, *export).stdout) == warned
+    told = json.loads(call(*asked, *export, "--json").stdout)["warnings"]
+    assert all(t.startswith(f"output.export: synthetic_only {w}") for t, w in zip(told, warned, strict=True))
+    assert f"! output.export: synthetic_only {warned[0]}" in call(*asked, *export).stdout
 
 
 def test_schema_is_json():
