@@ -75,15 +75,16 @@ def costs():
 
 def test_the_stages_are_those_of_a_manifest(make_setup, make_recipe, make_frame, tmp_path):
     for tune in (False, True):
-        sections = {"task": {"tune": tune, "folds": 2}, "search": {"trials": 4}}
+        export = "synthetic_only" if tune else "hybrid"
+        sections = {"task": {"tune": tune, "folds": 2}, "search": {"trials": 4}, "output": {"export": export}}
         found = estimate(make_setup(**sections), 1)
         recipe = make_recipe(
             task={"estimator": "logistic_regression", "repeats": 1, **sections["task"]}, synthesizers=["neighbours"],
-            search={"max_ratio": 2, **sections["search"]},
+            search={"max_ratio": 2, **sections["search"]}, output={"explain": True, **sections["output"]},
         )  # fmt: skip
         run = curate(recipe, make_frame(240), jobs=1, out=tmp_path / str(tune))
-        manifest = json.loads((run.path / "manifest.json").read_text())
-        assert set(found.seconds) == set(manifest["seconds"]) - {"slices"} == STAGES | ({"tuning"} if tune else set())
+        manifest, further = json.loads((run.path / "manifest.json").read_text()), {"tuning", "privacy"}
+        assert set(found.seconds) == set(manifest["seconds"]) - {"slices"} == STAGES | (further if tune else set())
         assert all(np.isfinite(s) and s >= 0 for s in found.seconds.values())
         assert found.total == pytest.approx(sum(found.seconds.values()))
         assert found.peak_bytes > FIGURES["opened"]

@@ -56,7 +56,7 @@ def emit_alone(
         return {"verdict": "not_applicable", "sentence": deep or NOTHING, "limits": LIMITS, "file": None,
                 "figures": [], "notes": []}  # fmt: skip
     with one_thread():
-        report = _attacked(setup, found)
+        report = attacked(setup, found, setup.splits.development, setup.splits.holdout)
     if report.verdict == "passed":
         _write(found, setup, directory)
     return {
@@ -120,16 +120,15 @@ def _secret(setup: Setup) -> int:
     return int.from_bytes(hashlib.sha256(b"order of rows that leave" + rows + target + b"%d" % setup.seed).digest())
 
 
-def _attacked(setup: Setup, frame: pd.DataFrame) -> PrivacyReport:
-    """Attack the rows as they would leave, in plain form."""
+def attacked(setup: Setup, frame: pd.DataFrame, own: np.ndarray, held: np.ndarray) -> PrivacyReport:
+    """Attack rows as they would leave, in plain form: those that they were learned from, and those held out."""
     import pandas as pd
 
-    table, splits = setup.table, setup.splits
+    table = setup.table
     real = table.plain.assign(**{table.target: _target(table, table.frame)})
     made = pd.DataFrame({c.name: to_plain(frame[c.name], c.kind) for c in table.features})
     made[table.target] = _target(table, frame)
     words = table.categorical if table.task == "regression" else (*table.categorical, table.target)
-    own, held = splits.development, splits.holdout
     groups = None if setup.groups is None else (setup.groups[own], setup.groups[held])
     return privacy_figures(
         made, real.iloc[own], real.iloc[held], target=table.target, bounds=setup.recipe.integrity.privacy,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from curator.emit.alone import attacked
 from curator.errors import CuratorError, reason_of
 from curator.estimate.costs import Clock, Costs, Stopwatch
 from curator.estimate.process import NETWORKS, FreshProcess, Watch
@@ -74,11 +75,13 @@ def measure(setup: Setup) -> Costs:
             process = fresh.figures()
         with Watch() as machine:
             watch = Stopwatch()
-            pools, made = _rehearse(setup, _part(setup, fold, few), clock, notes)
+            part = _part(setup, fold, few)
+            pools, made = _rehearse(setup, part, clock, notes)
             _time_fit(setup, pools, Arm("real_only"), clock, notes)
             many = min(n, SIZES[1], int(few * PATIENCE / watch.seconds()))
             if many >= 2 * few:
-                pools, made = _rehearse(setup, _part(setup, fold, many), clock, notes)
+                part = _part(setup, fold, many)
+                pools, made = _rehearse(setup, part, clock, notes)
                 _time_fit(setup, pools, Arm("real_only"), clock, notes)
             pool = pools[setup.estimator.encoding]
             counts = _count(setup, pool)
@@ -86,6 +89,8 @@ def measure(setup: Setup) -> Costs:
                 _time_fit(setup, pools, arm, clock, notes)
             draw = _time_draws(setup, pools, clock)
             clock.time("emission", len(pool.y), _emission, setup, made)
+            if setup.recipe.output.export == "synthetic_only":
+                clock.time("privacy", len(pool.y), _attack, setup, made, part, counts.ratio)
             if setup.table.whole is not None:
                 _time_rewriting(setup.table.whole, clock)
         store = _time_search(setup, counts.trials, clock)
@@ -347,6 +352,15 @@ def _emission(setup: Setup, made: Sequence[Candidates]) -> None:
         if len(part.labels):
             frame = restore(part.rows, part.labels, setup.table)
             frame.to_parquet(io.BytesIO(), index=False)
+
+
+def _attack(setup: Setup, made: Sequence[Candidates], fold: Fold, ratio: float) -> None:
+    """Attack as many candidates as a plan has rows."""
+    import pandas as pd
+
+    rows = pd.concat([restore(part.rows, part.labels, setup.table) for part in made if len(part.labels)])
+    few = min(len(rows), max(1, round(ratio * len(fold.train))))
+    attacked(setup, rows.sample(few, random_state=0).reset_index(drop=True), fold.train, fold.valid)
 
 
 def _time_rewriting(whole: Whole, clock: Clock) -> None:

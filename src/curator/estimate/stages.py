@@ -19,6 +19,7 @@ from curator.evaluate import tuning_draws
 from curator.ladder import TUNING_DRAWS
 from curator.parallel import available_cores
 from curator.prepare import Setup
+from curator.privacy.rows import MOST_JUDGED
 from curator.score.candidates import BALANCING
 from curator.search import AHEAD, RECENT, STARTUP_TRIALS, rungs
 from curator.table import Fold
@@ -102,6 +103,8 @@ def forecast(setup: Setup, costs: Costs, jobs: int) -> Estimate:
     if setup.recipe.output.explain:
         seconds["explanation"] = run.explanation()
     seconds["emission"] = run.emission()
+    if setup.recipe.output.export == "synthetic_only":
+        seconds["privacy"] = run.privacy()
     notes = list(costs.notes)
     if costs.others > _BUSY and jobs + costs.others > (os.cpu_count() or 1):
         notes.append(
@@ -237,6 +240,10 @@ class _Run:
         # Real rows are read and written by one process, in proportion to their number.
         real = costs.at("rewrite", BATCH_ROWS) * table.whole.rows / BATCH_ROWS
         return (fits + real) * self._crowd + self.wall([share * whole * rows / n] * parts)
+
+    def privacy(self) -> float:
+        """Attack the synthetic rows, on so many real ones at most, in one process."""
+        return self.costs.at("privacy", min(len(self.setup.splits.development), MOST_JUDGED)) * self._crowd
 
     def peak(self) -> int | None:
         """Add up what processes load, the table with its copies for the folds, and the work that goes on at once."""
