@@ -97,8 +97,8 @@ def main(name: str, cases: Mapping[str, Case], after: Callable[[], None] | None 
     close(figures)
 
 
-def grid_parser(name: str, *, seeds: int) -> argparse.ArgumentParser:
-    """Return the arguments of a benchmark that fills a CSV, cell by cell: tables, sizes, seeds."""
+def grid_parser(name: str, *, seeds: int, searches: bool = True) -> argparse.ArgumentParser:
+    """Return the arguments of a benchmark that fills a CSV, cell by cell: tables, sizes, seeds; and of its searches."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}")
     parser.add_argument("--only", action="append", metavar="TABLE",
                         help="a table of --data, FILE.csv:TARGET, or openml:NAME[@VERSION]; repeatable")  # fmt: skip
@@ -107,8 +107,9 @@ def grid_parser(name: str, *, seeds: int) -> argparse.ArgumentParser:
     parser.add_argument("--docs", action="store_true", help="write the figures into docs/benchmarks.md")
     parser.add_argument("--rows", type=int, action="append", help="how many real rows the arms get; repeatable")
     parser.add_argument("--seeds", type=int, default=seeds, help=f"by default {seeds}")
-    parser.add_argument("--trials", type=int, help="of each search; by default 100, with --quick 20")
-    parser.add_argument("--jobs", type=int, default=2)
+    if searches:
+        parser.add_argument("--trials", type=int, help="of each search; by default 100, with --quick 20")
+        parser.add_argument("--jobs", type=int, default=2)
     return parser
 
 

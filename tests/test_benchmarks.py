@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from benchmarks import teacher
 from benchmarks.common import Figure, asked_of, cells_but, grid_case, grid_parser, write_docs
 from benchmarks.tables import TABLES, table_source
 
@@ -102,3 +103,14 @@ def test_a_cell_that_lacks_an_arm_is_done_again(tmp_path):
         assert held["seed"].tolist() == [1], "the other cell stays"
     pd.DataFrame(rows).drop(columns="trials").to_csv(path, index=False)
     assert cells_but(path, cell, {"curator"}, 100)[1], "files from before trials were noted"
+
+
+def test_the_worth_of_a_model_is_by_kind_of_task():
+    rows = [("a", False, 0.2, 0.3, 0.4, 0.21), ("a", False, 0.2, 0.3, 0.4, 0.23), ("b", True, 2.0, 3.0, 2.2, 1.9)]
+    names = ["table", "regression", teacher.WHOLE, teacher.ALONE, teacher.BOOSTING, "without forest"]
+    figures = {f.name: f for f in teacher.summary(pd.DataFrame(rows, columns=names))}
+    lost = figures["classification: log loss, without forest / all models"]
+    assert lost.value == pytest.approx(1.1)
+    assert lost.note == "2 cells of 1 tables; most: a 1.100"
+    assert figures["regression: RMSE, without forest / all models"].value == pytest.approx(0.95)
+    assert figures["regression: RMSE, the best model alone / all models"].holds
