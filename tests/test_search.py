@@ -686,6 +686,8 @@ class TestFixedSettings:
             plan, why = arms[name]
             assert (plan.ratio, why) == (ratio, "")
             assert setup.space.params_of(plan) is not None
+            naive = arms["neighbours_naive_1x"][1]
+            assert naive == ("" if most >= 1 else "fewer than 1 synthetic rows a real row are allowed")
         setup = prepare(make_recipe(search={"max_ratio": 0.2}), make_frame(100))
         left, few = {a.name: why for a, why in ladder_arms(setup)}, "fewer than 0.25 synthetic rows a real row"
         assert left["filtered"] == left[relabelled_arm(setup)] == f"{few} are allowed"

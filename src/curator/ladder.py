@@ -52,7 +52,10 @@ def ladder_arms(setup: Setup) -> list[tuple[Arm, str]]:
     twice = "task.tune is on: every arm has the tuned settings" if setup.recipe.task.tune else ""
     if not setup.tuning_space:
         twice = f"no settings to tune are known for {setup.estimator.label}"
-    few = "" if _most_added(setup) else f"fewer than {STEP:g} synthetic rows a real row are allowed"
+    few, naive = (
+        "" if _most_added(setup) >= least else f"fewer than {least:g} synthetic rows a real row are allowed"
+        for least in (STEP, 1.0)
+    )
     return [
         (Arm("real_only"), ""),
         (Arm("real_class_weight", MixPlan(rare_exponent=1.0)), balanced or weights),
@@ -60,7 +63,7 @@ def ladder_arms(setup: Setup) -> list[tuple[Arm, str]]:
         (Arm("random_oversampling", special="oversampling"), balanced),
         (Arm("smote", special="smote"), balanced),
         (Arm("real_tuned"), twice),
-        *((Arm(f"{s}_naive_1x", MixPlan(((s, 1.0),))), "") for s in sources),
+        *((Arm(f"{s}_naive_1x", MixPlan(((s, 1.0),))), naive) for s in sources),
         (Arm("filtered", MixPlan(mixed, "filter", thresholds=(("agreement", CLLM_LEAST_AGREEMENT),))), few),
         (Arm(relabelled_arm(setup), MixPlan(mixed, "relabel")), few),
     ]
