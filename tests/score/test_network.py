@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sklearn.neural_network import MLPRegressor
 
+from curator.score import network
 from curator.score.network import Networks
 
 
@@ -32,7 +34,6 @@ def test_classes_need_not_be_there():
 
 
 def test_rows_of_no_weight_do_not_count():
-    # Whole batches of them: their average is no number.
     X, y = _rows(600)
     weight = np.r_[np.ones(200), np.zeros(400)]
     spoiled = np.r_[y[:200], np.full(400, 1e6)]
@@ -69,6 +70,71 @@ def test_seeds_decide():
     one, again, other = (Networks(classes=False, seed=s).fit(X, y, np.ones(120)).predict(X) for s in (0, 0, 7))
     assert (one == again).all()
     assert not np.allclose(one, other)
+
+
+def test_one_class_is_certain():
+    X, _ = _rows(20)
+    model = Networks(classes=True, seed=0).fit(X, np.full(20, 2), np.ones(20))
+    assert model.classes_.tolist() == [2]
+    assert (model.predict_proba(X) == 1).all()
+
+
+@pytest.mark.parametrize("classes", [0, 2, 3])
+def test_gradients_are_those_of_the_loss(monkeypatch, classes):
+    # Beside differences of the loss itself, in every value of every layer.
+    monkeypatch.setattr(network, "_EPOCHS", 1)
+    monkeypatch.setattr(network, "_HIDDEN", (4, 3))
+    rng = np.random.default_rng(0)
+    X, weight = rng.normal(size=(12, 3)), rng.random(12) + 0.5
+    y = rng.integers(0, classes, 12) if classes else rng.normal(size=12)
+    model = Networks(classes=classes > 0, seed=0).fit(X, y, weight)
+    wanted = np.eye(classes)[y] if classes > 2 else y[:, None].astype(float)
+    one = np.broadcast_to(X, (3, *X.shape)), np.broadcast_to(wanted, (3, *wanted.shape)), np.tile(weight, (3, 1))
+    found = [(np.zeros_like(w), np.zeros_like(b)) for w, b in model._layers]
+    model._descend(*one, found)
+
+    def loss():
+        seen = one[0]
+        for k, (weights, offsets) in enumerate(model._layers):
+            seen = seen @ weights + offsets
+            seen = np.maximum(seen, 0) if k < 2 else seen
+        if classes:
+            chance = model._outcome(seen)
+            full = chance if classes > 2 else np.concatenate([1 - chance, chance], axis=2)
+            rows = -np.log(full[:, np.arange(12), y])
+        else:
+            rows = (seen - one[1])[:, :, 0] ** 2 / 2
+        penalty = sum((w**2).sum() for w, _ in model._layers) * network._PENALTY / 2
+        return ((rows * weight).sum() + penalty) / 12
+
+    for layer, gradients in zip(model._layers, found, strict=True):
+        for values, slopes in zip(layer, gradients, strict=True):
+            for place in np.ndindex(values.shape):
+                at = values[place]
+                ends = []
+                for way in (1e-6, -1e-6):
+                    values[place] = at + way
+                    ends.append(loss())
+                values[place] = at
+                assert slopes[place] == pytest.approx((ends[0] - ends[1]) / 2e-6, abs=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_it_does_what_scikit_learn_does():
+    (X, y), (others, truth) = _rows(500), _rows(2000, seed=1)
+    ours = Networks(classes=False, seed=0).fit(X, y, np.ones(500))
+    same = ours._transformed(X), ours._transformed(others)
+    settings = {"alpha": 0.01, "learning_rate_init": 0.003, "batch_size": 64, "max_iter": 40}
+    known = [MLPRegressor(hidden_layer_sizes=(64, 64), random_state=s, **settings) for s in range(3)]
+    theirs = [model.fit(same[0], y).predict(same[1]) for model in known]
+    error, usual = (np.sqrt(np.mean((p - truth) ** 2)) for p in (ours.predict(others), np.mean(theirs, axis=0)))
+    assert error == pytest.approx(usual, rel=0.25)
+
+
+def test_rows_are_predicted_alike_however_many_there_are():
+    X, y = _rows(9000)
+    model = Networks(classes=True, seed=0).fit(X[:300], (y > 0.5)[:300].astype(int), np.ones(300))
+    assert model.predict_proba(X)[4000:4200] == pytest.approx(model.predict_proba(X[4000:4200]))
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])
