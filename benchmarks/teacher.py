@@ -115,12 +115,12 @@ def summary(losses: pd.DataFrame) -> list[Figure]:
     figures = []
     names = [c for c in losses if c.startswith("without ") or c in {ALONE, BOOSTING}]
     for regression, cells in losses.groupby("regression"):
-        kind, least = ("RMSE", "regression") if regression else ("log loss", "classification")
+        loss, task = ("RMSE", "regression") if regression else ("log loss", "classification")
         ratios = cells[names].div(cells[WHOLE], axis=0).set_axis(cells["table"])
         for name in names:
             mean = ratios[name].groupby(level=0).mean()
             note = f"{len(cells)} cells of {len(mean)} tables; most: {mean.idxmax()} {mean.max():.3f}"
-            figures.append(Figure("teacher", f"{least}: {kind}, {name} / {WHOLE}", float(ratios[name].mean()), "",
+            figures.append(Figure("teacher", f"{task}: {loss}, {name} / {WHOLE}", float(ratios[name].mean()), "",
                                   1.0 if name in {ALONE, BOOSTING} else None, note, least=True))  # fmt: skip
     return figures
 

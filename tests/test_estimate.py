@@ -86,6 +86,7 @@ def test_the_stages_are_those_of_a_manifest(make_setup, make_recipe, make_frame,
         manifest, further = json.loads((run.path / "manifest.json").read_text()), {"tuning", "privacy"}
         assert set(found.seconds) == set(manifest["seconds"]) - {"slices"} == STAGES | (further if tune else set())
         assert all(np.isfinite(s) and s >= 0 for s in found.seconds.values())
+        assert found.seconds.get("privacy", 1.0) > 0, "attacks take time"
         assert found.total == pytest.approx(sum(found.seconds.values()))
         assert found.peak_bytes > FIGURES["opened"]
 
@@ -207,6 +208,14 @@ def test_a_source_that_fails_is_a_note(make_setup, monkeypatch, least):
     assert "too few rows for me" in found.notes[0]
     assert ("fit/moody" in found.curves) == (least == 700), "the larger rehearsal goes on"
     assert forecast(setup, found, 1).total > 0
+
+
+def test_where_no_source_makes_rows_there_are_none_to_attack(make_setup, monkeypatch):
+    monkeypatch.setitem(protocol.SYNTHESIZERS, "moody", protocol.Entry(__name__, "Moody", {}))
+    monkeypatch.setattr(Moody, "least", 10_000)
+    found = measure(make_setup(rows=300, synthesizers=["moody"], output={"export": "synthetic_only"}))
+    assert "'moody' failed on" in found.notes[0]
+    assert found.curves["privacy"].at(300) >= 0
 
 
 class Patient(Neighbours):

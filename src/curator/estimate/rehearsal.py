@@ -355,12 +355,14 @@ def _emission(setup: Setup, made: Sequence[Candidates]) -> None:
 
 
 def _attack(setup: Setup, made: Sequence[Candidates], fold: Fold, ratio: float) -> None:
-    """Attack as many candidates as a plan has rows."""
+    """Attack as many candidates as a plan has rows; none where every source has failed."""
     import pandas as pd
 
-    rows = pd.concat([restore(part.rows, part.labels, setup.table) for part in made if len(part.labels)])
-    few = min(len(rows), max(1, round(ratio * len(fold.train))))
-    attacked(setup, rows.sample(few, random_state=0).reset_index(drop=True), fold.train, fold.valid)
+    parts = [restore(part.rows, part.labels, setup.table) for part in made if len(part.labels)]
+    if parts:
+        rows = pd.concat(parts)
+        few = min(len(rows), max(1, round(ratio * len(fold.train))))
+        attacked(setup, rows.sample(few, random_state=0).reset_index(drop=True), fold.train, fold.valid)
 
 
 def _time_rewriting(whole: Whole, clock: Clock) -> None:

@@ -91,7 +91,7 @@ def _builder(estimator: Estimator) -> Callable[[list[int], int], Any]:
 
 
 def library(task: TaskType) -> list[Member]:
-    """Return the models that the teacher is chosen from: a few that differ, which a dozen more hardly improve on."""
+    """Return the models that the teacher is chosen from: a few that differ."""
     from sklearn import ensemble, linear_model
 
     regression = task == "regression"
