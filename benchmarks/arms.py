@@ -12,7 +12,7 @@ import pandas as pd
 
 from benchmarks.tables import TableSource
 from curator.curate import curate, read_recipe
-from curator.estimators import fit, make_estimator, predict
+from curator.estimators import fit, make_estimator
 from curator.evaluate import (
     Arm,
     Estimator,
@@ -27,6 +27,7 @@ from curator.evaluate import (
 from curator.ladder import ladder_arms
 from curator.parallel import LocalWorkers, one_thread
 from curator.pools import Pools
+from curator.predictions import predict
 from curator.prepare import Setup, prepare
 from curator.records import MixPlan
 from curator.run import Run

@@ -24,8 +24,9 @@ from curator.collapse.kept import read_generation
 from curator.collapse.policies import NAIVE, Policy, generations
 from curator.collapse.simulate import Collapse, collapse
 from curator.curate import curate, read_recipe
-from curator.estimators import fit, make_estimator, predict
+from curator.estimators import fit, make_estimator
 from curator.evaluate import find_metric
+from curator.predictions import predict
 from curator.prepare import prepare
 from curator.recipe import EstimatorSpec
 from curator.run import Run

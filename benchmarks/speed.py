@@ -88,10 +88,11 @@ def _adult(table: Path, arguments: argparse.Namespace, **sections: Any) -> dict[
 def overhead(arguments: argparse.Namespace) -> list[Figure]:
     """Time the search stage of a run with one job, then its fits and predictions alone, on arrays made beforehand."""
     from curator.curate import read_recipe
-    from curator.estimators import fit, predict
+    from curator.estimators import fit
     from curator.evaluate import Arm, training_rows
     from curator.parallel import one_thread
     from curator.pools import Pools
+    from curator.predictions import predict
     from curator.prepare import prepare
     from curator.run import load_run
     from curator.rundir import RunDirectory

@@ -11,7 +11,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LinearRegression
 
 from curator.errors import UserError
-from curator.estimators import fit, predict
+from curator.estimators import fit
 from curator.evaluate import (
     ESTIMATORS,
     check_estimator,
@@ -20,6 +20,7 @@ from curator.evaluate import (
     tuning_problems,
     tuning_space,
 )
+from curator.predictions import predict
 from curator.recipe import EstimatorSpec
 from curator.table import ENCODERS
 

@@ -17,13 +17,14 @@ import numpy as np
 from curator.certify import CURATED, on_holdout
 from curator.emit import Rarity, broken_gates, further_rows
 from curator.errors import CuratorError, reason_of
-from curator.estimators import Estimator, Prediction, fit, predict
+from curator.estimators import Estimator, fit
 from curator.evaluate import thin_classes
 from curator.guard import check_slices, harmed
 from curator.lineage import unaccounted
 from curator.mix import mix
 from curator.parallel import Workers
 from curator.pools import Pools
+from curator.predictions import Prediction, predict
 from curator.prepare import Setup, is_defined
 from curator.progress import Progress
 from curator.records import EarlierVerdict, Interval, LabelForm, MixPlan, shown_decimals

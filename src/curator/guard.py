@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from curator.estimators import fit, predict
+from curator.estimators import fit
 from curator.evaluate import (
     Prediction,
     holm,
@@ -19,6 +19,7 @@ from curator.evaluate import (
     slice_metric,
 )
 from curator.parallel import one_thread
+from curator.predictions import predict
 from curator.prepare import Setup
 from curator.progress import Progress
 from curator.rare import LEAST_HOLDOUT_ROWS, Slice, discover_slices, with_losses

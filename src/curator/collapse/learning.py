@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from curator.collapse.coded import Coded
-from curator.estimators import Estimator, Prediction, fit, predict
+from curator.estimators import Estimator, fit
 from curator.evaluate import find_metric
+from curator.predictions import Prediction, predict
 
 # Rows that a model is fitted on, or judged by, at most: an audit fits a hundred of them.
 MOST_FITTED = 2000

@@ -12,8 +12,9 @@ from curator.collapse.coded import Coder
 from curator.collapse.figures import measure
 from curator.collapse.policies import Generation, first_generation
 from curator.errors import DataError
-from curator.estimators import Estimator, Prediction, fit, predict
+from curator.estimators import Estimator, fit
 from curator.evaluate import find_metric
+from curator.predictions import Prediction, predict
 from curator.synthesize import TARGET
 from curator.table import ENCODERS, Table
 

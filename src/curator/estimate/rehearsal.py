@@ -14,10 +14,11 @@ from curator.emit.alone import attacked
 from curator.errors import CuratorError, reason_of
 from curator.estimate.costs import Clock, Costs, Stopwatch
 from curator.estimate.process import NETWORKS, FreshProcess, Watch
-from curator.estimators import fit, predict
+from curator.estimators import fit
 from curator.evaluate import Arm, Prediction, reported_metrics, resampled, resamples_fast, training_rows, tuning_draws
 from curator.ladder import TUNING_DRAWS, ladder_arms
 from curator.parallel import one_thread
+from curator.predictions import predict
 from curator.prepare import Setup
 from curator.records import Trial
 from curator.score import all_scorers

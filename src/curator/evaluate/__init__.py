@@ -3,7 +3,6 @@
 from curator.estimators import (
     ESTIMATORS,
     Estimator,
-    Prediction,
     check_estimator,
     make_estimator,
     tuning_draws,
@@ -36,6 +35,7 @@ from curator.evaluate.resample import (
     resampling_weights,
     thin_classes,
 )
+from curator.predictions import Prediction
 
 __all__ = [
     "ESTIMATORS",

@@ -13,10 +13,11 @@ from typing import Any, Literal
 import numpy as np
 
 from curator.errors import CuratorError, reason_of
-from curator.estimators import Estimator, Prediction, fit, predict
+from curator.estimators import Estimator, fit
 from curator.evaluate.metrics import Metric, find_metric
 from curator.mix import Mixture, mix
 from curator.parallel import ReadingTask
+from curator.predictions import Prediction, predict
 from curator.records import LabelForm, MixPlan
 from curator.score.candidates import BALANCING
 from curator.score.pool import Pool, load_pool

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 
 from curator.errors import unknown_name
-from curator.estimators import Prediction
+from curator.predictions import Prediction
 from curator.records import TaskType
 
 Function = Callable[[np.ndarray, Prediction, np.ndarray], float]

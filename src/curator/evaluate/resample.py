@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from curator.estimators import Prediction
 from curator.evaluate.metrics import Metric, one_against_rest
+from curator.predictions import Prediction
 
 # One chunk of the weight matrix holds at most this many numbers (160 MB).
 _CHUNK = 20_000_000

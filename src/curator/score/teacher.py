@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from curator.errors import CuratorError, reason_of
-from curator.estimators import Estimator, predict
+from curator.estimators import Estimator
+from curator.predictions import chances, values
 from curator.rare import AllOf, drawn_in, high_loss_regions
 from curator.records import TaskType
 from curator.score.calibration import AS_IT_IS, Calibration, fit_calibration
@@ -325,8 +326,7 @@ class Teacher:
 
     def _guess(self, member: Member, model: Any, X: np.ndarray) -> np.ndarray:
         with _explained(member, len(X)):
-            found = predict(model, X, self.n_classes)
-        return found.value if found.chance is None else found.chance
+            return values(model, X) if self.task == "regression" else chances(model, X, self.n_classes)
 
     def _select(self, guesses: np.ndarray, y: np.ndarray, weight: np.ndarray) -> dict[int, float]:
         counts = np.zeros(len(guesses), dtype=int)
