@@ -205,9 +205,27 @@ def test_a_damaged_generation_is_named(tmp_path, frame):
         naive(tmp_path, frame, policies=["replace"], generations=2)
 
 
-def test_curated_generations_keep_every_real_row(tmp_path, frame):
-    own = recipe(tmp_path, "neighbours")
-    found = collapse(own, frame, policies=["curated"], generations=2, trials=3, jobs=1, out=tmp_path / "found")
+class Stages:
+    """Notes which stages began."""
+
+    def __init__(self):
+        self.begun, self.steps = [], 0
+
+    def stage(self, name, total):
+        self.begun.append((name, total))
+        self.steps = 0
+
+    def advance(self, steps=1):
+        self.steps += steps
+
+    def note(self, text):
+        pass
+
+
+def test_curated_generations_keep_every_real_row_and_chains_may_be_made_side_by_side(tmp_path, frame):
+    own = recipe(tmp_path, "neighbours", filters={"agreement": {"teacher": "sklearn.naive_bayes.GaussianNB"}})
+    asked = {"policies": ["curated"], "generations": 2, "trials": 2}
+    found = collapse(own, frame, **asked, jobs=1, out=tmp_path / "found")
     (chain,) = found.content["chains"]
     assert chain["name"] == "curated"
     for point in chain["points"]:
@@ -221,6 +239,14 @@ def test_curated_generations_keep_every_real_row(tmp_path, frame):
     assert last.loc[last["origin"] == "real", "row_id"].nunique() == 300
     assert not (runs[0] / "pool").exists()
     assert found.content["growth"]["naive"]["points"]
+
+    # Four workers for two chains: each run has two of its own within its worker.
+    seen = Stages()
+    both = collapse(own, frame, **asked, seeds=2, jobs=4, progress=seen, out=tmp_path / "both").frame()
+    assert seen.begun[-1] == ("curated generations", 4)
+    assert seen.steps == 4
+    assert set(both["seed"]) == {0, 1}
+    pd.testing.assert_frame_equal(both[both["seed"] == 0].reset_index(drop=True), found.frame())
 
 
 def test_columns_that_the_recipe_drops_are_gone_from_the_inside_too(tmp_path, frame):

@@ -44,6 +44,27 @@ class Generation:
     weight: np.ndarray | None = None
 
 
+@dataclass(frozen=True)
+class Chain:
+    """One policy with one synthesizer and one seed, from generation 0 on; `curated` has a mix of synthesizers.
+
+    Attributes
+    ----------
+    setting : float, optional
+        What else decides it: the real share of `fixed`, the trials of `curated`.
+    """
+
+    policy: Policy
+    source: str
+    seed: int
+    setting: float | None = None
+
+    def name(self, number: int) -> str:
+        """Return what the folder of one of its generations is called."""
+        setting = "" if self.setting is None else f"-{self.setting:g}"
+        return f"{self.policy}{setting}-{self.source}-s{self.seed}-g{number:03d}"
+
+
 def first_generation(rows: pd.DataFrame, weight: np.ndarray | None = None) -> Generation:
     """Return real rows as generation 0."""
     return Generation(rows, np.zeros(len(rows), dtype=np.int64), weight)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,19 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from curator.collapse.curated import curate_generations
 from curator.collapse.kept import ABOUT, LOSSES, read_generation, write_generation
 from curator.collapse.outcome import outcome
 from curator.collapse.place import Place
 from curator.collapse.policies import (
     NAIVE,
     POLICIES,
-    Generation,
-    Policy,
+    Chain,
     generation_seed,
     next_generation,
 )
 from curator.collapse.world import World, rows_like
-from curator.curate import curate, open_workers, read_recipe
+from curator.curate import open_workers, read_recipe
 from curator.errors import CuratorError, UserError, reason_of, unknown_name
 from curator.evaluate import resolve_metric
 from curator.parallel import FolderTask
@@ -32,7 +31,7 @@ from curator.progress import Progress, Silent
 from curator.recipe import Recipe
 from curator.rundir import atomic_folder, full_disk_explained, read_json, to_json
 from curator.score.candidates import SOURCE_ERRORS, Source
-from curator.synthesize import TARGET, make_synthesizer
+from curator.synthesize import make_synthesizer
 from curator.table.model import to_plain
 
 if TYPE_CHECKING:
@@ -42,27 +41,6 @@ if TYPE_CHECKING:
 START = "start"
 # Trials of each curated generation: the plan hardly changes from one to the next.
 CURATED_TRIALS = 20
-
-
-@dataclass(frozen=True)
-class Chain:
-    """One policy with one synthesizer and one seed, from generation 0 on; `curated` has a mix of synthesizers.
-
-    Attributes
-    ----------
-    setting : float, optional
-        What else decides it: the real share of `fixed`, the trials of `curated`.
-    """
-
-    policy: Policy
-    source: str
-    seed: int
-    setting: float | None = None
-
-    def name(self, number: int) -> str:
-        """Return what the folder of one of its generations is called."""
-        setting = "" if self.setting is None else f"-{self.setting:g}"
-        return f"{self.policy}{setting}-{self.source}-s{self.seed}-g{number:03d}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -216,7 +194,7 @@ def collapse(
 
         if chains and curated:
             write(chains)
-        _curate(curated, inner, generations, trials, world, place, jobs, progress)
+        curate_generations(curated, inner, generations, world, place, jobs, progress)
         write([*chains, *curated])
     return Collapse(place.path, place.content())
 
@@ -323,42 +301,6 @@ def _simulate(
 
 def _failed(folder: Path) -> bool:
     return "failed" in read_json(folder / ABOUT)
-
-
-def _curate(
-    chains: list[Chain], inner: Recipe, count: int, trials: int, world: World, place: Place, jobs: int | None,
-    progress: Progress,
-) -> None:  # fmt: skip
-    """Curate generation after generation, each from the dataset that the last one has emitted."""
-    for chain in chains:
-        data = world.table.frame
-        for number in range(1, count + 1):
-            folder = place.generation(chain.name(number))
-            seed = generation_seed(chain.seed, number)
-            search = inner.search.model_copy(update={"seed": seed, "trials": trials})
-            # What growth comes to is measured once.
-            output = inner.output.model_copy(update={"explain": number == 1 and chain.seed == 0, "export": "hybrid"})
-            own = inner.model_copy(update={"search": search, "output": output})
-            run = curate(own, data, out=place.runs / folder.name, jobs=jobs, progress=progress)
-            data = run.data
-            if not (folder / ABOUT).is_file():
-                generation = _emitted(data, world)
-                about, losses = world.judge(generation)
-                about |= {"emitted": run.results["verdict"]["emitted"], "growth": run.results.get("growth")}
-                write_generation(folder, replace(generation, weight=None), about, losses)
-            # Nothing reads the pool of a finished generation again.
-            shutil.rmtree(run.path / "pool", ignore_errors=True)
-
-
-def _emitted(data: pd.DataFrame, world: World) -> Generation:
-    import pandas as pd
-
-    table = world.table
-    rows = pd.DataFrame({c.name: to_plain(data[c.name], c.kind) for c in table.features})
-    target = to_plain(data[table.target], "categorical" if table.classes else "numerical")
-    weight = data["sample_weight"].to_numpy(float)
-    return Generation(rows.assign(**{TARGET: target}), data["generation"].to_numpy(np.int64),
-                      None if np.all(weight == weight[0]) else weight)  # fmt: skip
 
 
 def _read(place: Place, chain: Chain | None, number: int) -> dict[str, Any] | None:
