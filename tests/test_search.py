@@ -17,7 +17,20 @@ from curator.prepare import prepare
 from curator.progress import Silent
 from curator.records import MixPlan, Trial
 from curator.score.candidates import SLICES
-from curator.search import AHEAD, RECENT, Objective, SearchTask, Study, near_best, propose, run_search, rungs, select
+from curator.search import (
+    AHEAD,
+    RECENT,
+    Objective,
+    SearchTask,
+    Study,
+    near_best,
+    propose,
+    run_search,
+    rungs,
+    select,
+    starting_point,
+    worth_going_on,
+)
 from curator.space import STEP, Space, spread, usual_ratio, warm_starts
 
 LOSS = METRICS["log_loss"]
@@ -554,6 +567,31 @@ def test_a_search_that_is_still_finding_goes_on(study):
     whole = run_search(replace(own, early_stop=False), study(), Bench(steep), Silent())
     missed = max(t.delta for t in whole if t.state == "complete") - max(deltas)
     assert ended == 64 or missed < 1e-4
+
+
+@pytest.mark.parametrize(("lead", "goes_on"), [(0.0, False), (0.004, False), (0.0075, True), (0.02, True)])
+def test_trials_that_would_not_change_what_is_selected_are_not_worth_their_time(lead, goes_on):
+    rng = np.random.default_rng(0)
+    folds = np.array([1.0, -1.0, 0.5, -1.0, 0.5])
+    best = 0.1 + 0.02 * rng.normal(size=5)
+    # The anchor is another kind of plan: two standard errors of its differences to the best are .0090.
+    anchor = a_trial(0, best - lead - 0.0107 * folds, _plan(5.0))
+    history = [anchor, a_trial(1, best, _plan(1.0))]
+    # Others are like the best, and so variable that further ones are expected to gain some .004 on it.
+    for number in range(2, 42):
+        short = max(0.0, 0.002 + 0.003 * rng.normal())
+        history.append(a_trial(number, best - short - 0.003 * rng.permutation(folds), _plan(number / 10)))
+    assert worth_going_on(history, 2, 100)
+    assert worth_going_on(history, 2, 100, anchor, 5) is goes_on
+    # Given up already by what the trials say: `select` agrees about when that is.
+    assert (select(history, 5, anchor=anchor)[0] is anchor) == (lead < 0.0090)
+
+
+def test_where_the_anchor_harms_a_slice_real_rows_are_what_a_search_starts_from():
+    real, anchor = a_trial(0, [0.0, 0.0], MixPlan()), a_trial(1, [0.1, 0.1])
+    assert starting_point([real, anchor], anchor) is anchor
+    assert starting_point([real, anchor], replace(anchor, harm=(0.1,))) is real
+    assert starting_point([anchor], None) is None
 
 
 def test_an_early_end_is_the_same_after_an_interruption(study):

@@ -27,6 +27,7 @@ from curator.search import (
     near_best,
     run_search,
     select,
+    starting_point,
 )
 from curator.space import warm_starts
 
@@ -80,6 +81,9 @@ class Search:
             pruning=spec.pruning,
             early_stop=spec.early_stop,
             timeout=spec.timeout,
+            # The mean of the best plans is selected whatever the anchor does.
+            anchor=None if spec.average > 1 else starting_point(self._arms, self._anchor(self._outside(()))),
+            folds=setup.recipe.task.folds,
         )
         self._progress.stage("search", spec.trials)
         return run_search(task, study, self._evaluate, self._progress)

@@ -316,7 +316,7 @@ class SearchSpec(Model):
     )
     pruning: bool = Field(default=True, description="Stop a trial early when a paired test says it cannot win.")
     early_stop: bool = Field(
-        default=True, description="End the search when more trials are expected to gain less than the folds can tell."
+        default=True, description="End the search when more trials are not expected to change what is selected."
     )
     average: int = Field(
         1, ge=1, le=50, description="Take the mean of so many of the best plans, where it does as well as the best."

@@ -2,7 +2,7 @@
 
 from curator.search.course import AHEAD, Pair, Result, SearchTask, run_search, rungs
 from curator.search.fits import TrialFits
-from curator.search.judgement import RECENT, average_plan, near_best, select, worth_going_on
+from curator.search.judgement import RECENT, average_plan, near_best, select, starting_point, worth_going_on
 from curator.search.objective import Guard, Objective, Scores, front, ladder_scores, merits
 from curator.search.study import STARTUP_TRIALS, Study, propose
 
@@ -27,5 +27,6 @@ __all__ = [
     "run_search",
     "rungs",
     "select",
+    "starting_point",
     "worth_going_on",
 ]

@@ -30,6 +30,10 @@ class SearchTask:
         What plans came to that were evaluated on all folds already.
     pruning, early_stop : bool
         Without effect where there are several metrics: what is behind in one may be ahead in another.
+    anchor : Trial, optional
+        What is selected unless another plan is clearly ahead of it; trials that could not be are not worth their time.
+    folds : int, optional
+        Of one repetition: further ones make no more independent rows.
     """
 
     space: Space
@@ -41,6 +45,8 @@ class SearchTask:
     pruning: bool
     early_stop: bool
     timeout: float | None
+    anchor: Trial | None = None
+    folds: int | None = None
 
 
 Pair = tuple[MixPlan, int]
@@ -121,10 +127,14 @@ class _Search:
         seen = self._seen(number)
         if self._task.timeout is not None and time.monotonic() - self._started > self._task.timeout and number > 0:
             self._closed = True
-        elif self._stops_early and not worth_going_on(seen, len(self._task.named), self._task.trials):
-            self._why = f"ended at {number} trials: more are expected to gain less than the folds can tell"
+        elif self._stops_early and not self._worth_going_on(seen):
+            self._why = f"ended at {number} trials: more are expected to gain too little to change what is selected"
             self._closed = True
         return not self._closed
+
+    def _worth_going_on(self, seen: Sequence[Trial]) -> bool:
+        task = self._task
+        return worth_going_on(seen, len(task.named), task.trials, task.anchor, task.folds)
 
     def _seen(self, number: int) -> list[Trial]:
         """Return the trials that had ended, for sure, when this one was proposed."""

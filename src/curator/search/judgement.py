@@ -42,11 +42,16 @@ def select(
         return mean, best
     if len(best.gains) > 1:
         return _on_the_front(trials, near, folds), best
-    real = next((t for t in trials if t.plan.real_only and t.state == "complete"), None)
-    given = anchor if anchor is not None and anchor.feasible else real
+    given = starting_point(trials, anchor)
     if given is not None and not _behind(best, given, folds, GIVEN_UP):
         return given, best
     return next((t for t in near if t.plan.real_only), best), best
+
+
+def starting_point(trials: Sequence[Trial], anchor: Trial | None) -> Trial | None:
+    """Return what is selected unless another plan is clearly ahead: the anchor if it harms no slice, or real rows."""
+    real = next((t for t in trials if t.plan.real_only and t.state == "complete"), None)
+    return anchor if anchor is not None and anchor.feasible else real
 
 
 def _light(trials: Sequence[Trial]) -> list[Trial]:
@@ -130,9 +135,15 @@ def average_plan(trials: Sequence[Trial], count: int, folds: int | None = None) 
 
 
 def _behind(best: Trial, other: Trial, folds: int | None, errors: float = 1.0) -> bool:
+    return _lacking(best, other, folds, errors) < 0
+
+
+def _lacking(best: Trial, other: Trial, folds: int | None, errors: float) -> float:
+    """Return by how much the best would have to be farther ahead for the other to be behind; negative where it is."""
     differences = np.subtract(best.deltas, other.deltas).tolist()
     middle, error = trimmed_mean(differences, folds)
-    return best.delta - other.delta > errors * standard_error(differences, folds) or middle > errors * error
+    lead = best.delta - other.delta
+    return min(errors * standard_error(differences, folds) - lead, errors * error - middle)
 
 
 def _paired_error(one: Trial, other: Trial, folds: int | None = None) -> float:
@@ -147,12 +158,15 @@ def fold_spread(history: Sequence[Trial], leader: Trial) -> float | None:
     return float(np.median([np.std(np.subtract(t.deltas, leader.deltas), ddof=1) for t in rivals]))
 
 
-def worth_going_on(history: Sequence[Trial], named: int, trials: int) -> bool:
-    """Whether the trials that are left may be expected to gain more than the folds can tell apart.
+def worth_going_on(
+    history: Sequence[Trial], named: int, trials: int, anchor: Trial | None = None, folds: int | None = None
+) -> bool:
+    """Whether the trials that are left may be expected to gain more than the folds can tell, and enough to matter.
 
     What they gain is `expected_gain` over the last 24 proposals of the sampler, pruned ones included (by how far they
     were behind the best on the folds they had). What the folds can tell is the standard error of the paired difference
-    between the best trial and another: the median over the eight that come next.
+    between the best trial and another: the median over the eight that come next. What matters is what `select` heeds:
+    while the `anchor` (a `starting_point`) would be taken, trials that come not far enough ahead of it change nothing.
     """
     recent = history[max(named, len(history) - RECENT) :]
     complete, best = [t for t in history if t.state == "complete"], leader(history)
@@ -162,6 +176,12 @@ def worth_going_on(history: Sequence[Trial], named: int, trials: int) -> bool:
         return True
     others = sorted((t for t in complete if t.plan != best.plan), key=lambda t: (-t.delta, t.number))[:_RIVALS]
     noise = [_paired_error(best, t) for t in others]
+    if not noise:
+        return True
     # Of several estimators' ranks the leader need not lead in differences.
     shortfalls = [min(0.0, float(np.mean(np.subtract(t.deltas, best.deltas[: len(t.deltas)])))) for t in recent]
-    return not noise or expected_gain(shortfalls, trials - len(history)) >= float(np.median(noise))
+    enough = float(np.median(noise))
+    if anchor is not None:
+        told = GIVEN_UP * enough if anchor.plan == best.plan else _lacking(best, anchor, folds, GIVEN_UP)
+        enough = max(enough, told)
+    return bool(expected_gain(shortfalls, trials - len(history)) >= enough)
