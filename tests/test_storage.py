@@ -31,6 +31,7 @@ RECIPE = {
     "data": {"source": str(ROOT / "data_samples" / "penguins.csv"), "target": "species"},
     "task": {"estimator": "logistic_regression", "folds": 2, "repeats": 1},
     "synthesizers": ["neighbours"],
+    "filters": {"agreement": {"teacher": "logistic_regression"}},
     "search": {"trials": 20, "max_ratio": 5},  # three batches, the last proposed by what the others have found
     "output": {"policy": "always"},
 }
