@@ -44,6 +44,7 @@ from curator.prepare import Setup
 from curator.progress import Progress
 from curator.rare import class_shares
 from curator.records import ArmResult, Interval, SliceVerdict, Trial, Verdict, shown_decimals
+from curator.refit import Refit, refit
 from curator.score.pool import load_pool
 from curator.table import strata
 
@@ -71,6 +72,8 @@ class Certification:
     calibration : mapping or None
         At classification: the calibration error on the holdout of real rows alone, of the mix, and of the mix with the
         true prior restored; and the shares of classes.
+    refit : Refit or None
+        What the estimator makes of the dataset as it is emitted; None where no mix would be.
     """
 
     verdict: Verdict
@@ -79,6 +82,7 @@ class Certification:
     refuses: bool = False
     thin: tuple[str, ...] = ()
     calibration: Mapping[str, Any] | None = None
+    refit: Refit | None = None
 
 
 def certify(
@@ -94,14 +98,29 @@ def certify(
 
     Only the selected mix is tested; the ladder's figures are shown beside it. There is one certification for each
     estimator of the recipe. A mix that one of them refuses is emitted for none, nor is one whose dataset would break a
-    gate: these are `broken`.
+    gate (these are `broken`), or that a model fails to learn from once it is made of all real rows.
     """
     found = [
         _certify(one, selected.seen_by(i), ladders[i], pools, workers, progress)
         for i, one in enumerate(setup.each)
     ]
-    verdicts = _together(setup, selected, [c.verdict for c in found], broken)
-    return [replace(c, verdict=v) for c, v in zip(found, verdicts, strict=True)]
+    again: list[Refit | None] = [None] * len(found)
+    if not broken and not selected.plan.real_only and all(c.verdict.emitted == "mix" for c in found):
+        again = _again(setup, selected, ladders, found, pools, workers)
+    verdicts = _together(setup, selected, [c.verdict for c in found], broken, again)
+    return [replace(c, verdict=v, refit=r) for c, v, r in zip(found, verdicts, again, strict=True)]
+
+
+def _again(
+    setup: Setup, selected: Trial, ladders: Sequence[Mapping[str, ArmResult]], found: Sequence[Certification],
+    pools: Pools, workers: Workers,
+) -> list[Refit | None]:  # fmt: skip
+    """Return what each estimator makes of the dataset as it is emitted; nothing of tables that are emitted in parts."""
+    if setup.table.whole is not None:
+        return [None] * len(found)
+    name = setup.metric.name
+    holdout = [(c.arms["real_only"][name].mean, c.verdict.difference, c.verdict.margin) for c in found]
+    return [*refit(setup, selected, ladders, holdout, pools, workers)]
 
 
 def _certify(
@@ -242,20 +261,24 @@ def _verdict(
 
 
 def _together(
-    setup: Setup, selected: Trial, verdicts: Sequence[Verdict], broken: Sequence[str] = ()
-) -> list[Verdict]:
+    setup: Setup, selected: Trial, verdicts: Sequence[Verdict], broken: Sequence[str] = (),
+    again: Sequence[Refit | None] = (),
+) -> list[Verdict]:  # fmt: skip
     """Settle what is emitted, which is one thing for all estimators, and finish the sentences."""
-    refused = bool(broken) or any(v.emitted == "real_only" for v in verdicts)
+    failing = [r.sentence for r in again if r is not None and r.fails]
+    unfit = bool(failing) and setup.recipe.output.policy != "always"
+    refused = bool(broken) or unfit or any(v.emitted == "real_only" for v in verdicts)
     texts = [v.sentence for v in verdicts]
     if len(verdicts) > 1:
         texts = [f"{e.label}: {text}" for e, text in zip(setup.estimators, texts, strict=True)]
     if broken:
         texts.append("Made of all real rows it would break a gate.")
+    texts += failing
     if not selected.plan.real_only:
         what = "the mix" if selected.plan.ratio else "the weighted real rows"
         texts.append(f"The curated dataset is {'the real rows alone' if refused else what}.")
     emitted: Literal["mix", "real_only"] = "real_only" if refused else "mix"
-    leans = not broken and all(v.leans for v in verdicts)
+    leans = not broken and not failing and all(v.leans for v in verdicts)
     return [replace(v, emitted=emitted, sentence=" ".join(texts), leans=leans) for v in verdicts]
 
 

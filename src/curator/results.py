@@ -73,6 +73,7 @@ def results(
         "policy": setup.recipe.output.policy,
         "verdict": {k: v for k, v in asdict(certification.verdict).items() if k != "slices"},
         "remarks": _remarks(setup, certification, composition),
+        "refit": None if certification.refit is None else asdict(certification.refit),
         "slices": [asdict(s) for s in certification.verdict.slices],
         "selected": {
             "trial": _number(selected), "name": selected.name, "plan": asdict(selected.plan), "delta": selected.delta,
