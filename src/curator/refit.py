@@ -1,9 +1,9 @@
 """Whether a model that learns from the dataset as it is emitted comes to what was certified.
 
-Certified is a plan on development rows; emitted is a dataset of all real rows. Models that do well on one now and then
-fail on the other: gradient boosting with several classes may lose a rare one for good by a step that is too long. Rows
-that nothing has seen are not left to tell. But a model that is worse on rows that it *has* learned from than others were
-on the same rows without having seen them has failed, whatever it would be worth elsewhere.
+Certified is a plan on development rows, by one fit; emitted is a dataset of all real rows. Some models do well on one and
+fail on the other, or on the same rows in another order: gradient boosting with several classes may lose a rare one for
+good by a step that is too long. No rows are left that nothing has seen. But a model that is worse on rows that it *has*
+learned from than others were on the same rows without having seen them has failed, whatever it would be worth elsewhere.
 """
 
 from __future__ import annotations
@@ -25,6 +25,10 @@ from curator.score.pool import load_pool
 from curator.versions import check_same_code
 
 
+# As the rows are, and shuffled.
+ORDERS = 3
+
+
 @dataclass(frozen=True)
 class RefitTask(ReadingTask):
     """A plan carried out on the real rows whose pool is in the folder, for one estimator."""
@@ -44,7 +48,7 @@ class Refit:
     Attributes
     ----------
     learned : float
-        Its score: the mean over folds and holdout, by rows. NaN where it could not be fitted.
+        Its score: the mean over folds and holdout, by rows, and over orders. NaN where it could not be fitted.
     unseen : float
         The same of models, on the same rows, that had not seen them.
     fails : bool
@@ -59,18 +63,29 @@ class Refit:
     sentence: str = ""
 
 
-def relearn(task: RefitTask) -> Prediction | str:
-    """Fit the estimator to a plan's dataset; return what it says of all real rows, or why it says nothing."""
+def relearn(task: RefitTask) -> list[Prediction] | str:
+    """Fit the estimator to a plan's dataset, its rows in several orders.
+
+    Returns
+    -------
+    list of Prediction or str
+        What each fit says of all real rows, or why there is none.
+    """
     check_same_code(task.estimator.path, task.code, task.estimator.code)
     pool = load_pool(task.folder)
     takes = task.estimator.takes_weights
     X, y, weight, _ = training_rows(pool, Arm("curated", task.plan), task.form, weights=takes, seed=task.seed)
     estimator = task.estimator.with_params(dict(task.plan.settings)) if task.plan.settings else task.estimator
+    real, said = np.asarray(pool.X), []
     try:
-        model = fit(estimator, X, y, weight, seed=task.seed, categorical=pool.categorical)
-        return predict(model, np.asarray(pool.X), pool.n_classes)
+        for number in range(ORDERS):
+            order = np.random.default_rng([task.seed, number, 89]).permutation(len(y)) if number else np.arange(len(y))
+            own = None if weight is None else weight[order]
+            model = fit(estimator, X[order], y[order], own, seed=task.seed, categorical=pool.categorical)
+            said.append(predict(model, real, pool.n_classes))
     except Exception as error:  # a model of one's own may raise anything
         return reason_of(error)
+    return said
 
 
 def refit(
@@ -102,8 +117,9 @@ def refit(
 
 
 def _judged(
-    setup: Setup, selected: Trial, real: ArmResult, holdout: tuple[float, Interval, float], said: Prediction | str
-) -> Refit:
+    setup: Setup, selected: Trial, real: ArmResult, holdout: tuple[float, Interval, float],
+    said: list[Prediction] | str,
+) -> Refit:  # fmt: skip
     metric, splits = setup.metric, setup.splits
     if isinstance(said, str):
         why = f"{setup.estimator.label} cannot be fitted to the dataset made of all real rows: {said}."
@@ -112,7 +128,7 @@ def _judged(
     parts = [(f.valid, reference, delta) for f, reference, delta in
              zip(splits.folds, real.scores[metric.name], selected.deltas, strict=True)]  # fmt: skip
     parts.append((splits.holdout, score, difference.mean))
-    learned = [_score(setup, said, rows) for rows, _, _ in parts]
+    learned = [float(np.mean([_score(setup, one, rows) for one in said])) for rows, _, _ in parts]
     leads = [metric.gain(own, reference) - gain for own, (_, reference, gain) in zip(learned, parts, strict=True)]
     # Repetitions are the same rows again. What is undefined on a part tells nothing.
     share = np.array([len(rows) / splits.repeats for rows, _, _ in parts[:-1]] + [len(splits.holdout)], dtype=float)
