@@ -1,6 +1,7 @@
 """A model that fails on the dataset as it is emitted is found by the rows that it has learned from."""
 
 import math
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from curator import selection
 from curator.curate import curate, read_recipe
 from curator.prepare import prepare
+from curator.refit import ORDERS
 from curator.score import teacher
 
 ROWS = 160
@@ -42,6 +44,18 @@ class Indifferent(Fickle):
 
     def predict_proba(self, X):
         return np.full((len(X), 2), 0.5)
+
+
+class Moody(Fickle):
+    """Learns from such rows in the order in which they are given, and the opposite from any other."""
+
+    given: ClassVar[list[np.ndarray]] = []
+
+    def fit(self, X, y, sample_weight=None):
+        if np.abs(X).max() <= self.far:
+            return super().fit(X, y, sample_weight)
+        Moody.given.append(y)
+        return LogisticRegression.fit(self, X, y if len(Moody.given) == 1 else 1 - y, sample_weight)
 
 
 class FickleRidge(Ridge):
@@ -112,6 +126,16 @@ def test_where_a_model_fails_on_the_whole_real_rows_go_out(tmp_path, model, metr
     assert not steady.results["refit"]["fails"]
     assert steady.results["refit"]["unseen"] == pytest.approx(again["unseen"])
     assert "fails" not in steady.results["verdict"]["sentence"]
+
+
+def test_a_model_must_not_depend_on_the_order_of_the_rows(tmp_path):
+    Moody.given.clear()
+    run = made(tmp_path, Moody)
+    assert len(Moody.given) == ORDERS
+    assert all(sorted(y) == sorted(Moody.given[0]) for y in Moody.given)
+    assert any((y != Moody.given[0]).any() for y in Moody.given)
+    assert run.results["refit"]["fails"]
+    assert set(run.data["origin"]) == {"real"}
 
 
 def test_a_model_that_cannot_be_fitted_to_the_whole_is_told(tmp_path):

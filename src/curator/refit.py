@@ -1,9 +1,10 @@
 """Whether a model that learns from the dataset as it is emitted comes to what was certified.
 
-Certified is a plan on development rows, by one fit; emitted is a dataset of all real rows. Some models do well on one and
-fail on the other, or on the same rows in another order: gradient boosting with several classes may lose a rare one for
-good by a step that is too long. No rows are left that nothing has seen. But a model that is worse on rows that it *has*
-learned from than others were on the same rows without having seen them has failed, whatever it would be worth elsewhere.
+Certified is a plan on development rows, by one fit; emitted is a dataset of all real rows. Some models do well on one
+and fail on the other, or on the same rows in another order: gradient boosting with several classes may lose a rare one
+for good by a step that is too long. No rows are left that nothing has seen. But a model that is worse on rows that it
+*has* learned from than others were on the same rows without having seen them has failed, whatever it would be worth
+elsewhere.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from curator.prepare import Setup
 from curator.records import ArmResult, Interval, LabelForm, MixPlan, Trial, shown_decimals
 from curator.score.pool import load_pool
 from curator.versions import check_same_code
-
 
 # As the rows are, and shuffled.
 ORDERS = 3
