@@ -31,13 +31,20 @@ ORDERS = 3
 
 @dataclass(frozen=True)
 class RefitTask(ReadingTask):
-    """A plan carried out on the real rows whose pool is in the folder, for one estimator."""
+    """A plan carried out on the real rows whose pool is in the folder, for one estimator.
+
+    Attributes
+    ----------
+    order : int
+        With 0 rows come as they are, else shuffled, for each number in another way.
+    """
 
     plan: MixPlan
     estimator: Estimator
     form: LabelForm
     seed: int
     code: str
+    order: int
     cost: float = 1.0
 
 
@@ -63,29 +70,21 @@ class Refit:
     sentence: str = ""
 
 
-def relearn(task: RefitTask) -> list[Prediction] | str:
-    """Fit the estimator to a plan's dataset, its rows in several orders.
-
-    Returns
-    -------
-    list of Prediction or str
-        What each fit says of all real rows, or why there is none.
-    """
+def relearn(task: RefitTask) -> Prediction | str:
+    """Fit the estimator to a plan's dataset; return what it says of all real rows, or why it says nothing."""
     check_same_code(task.estimator.path, task.code, task.estimator.code)
     pool = load_pool(task.folder)
     takes = task.estimator.takes_weights
     X, y, weight, _ = training_rows(pool, Arm("curated", task.plan), task.form, weights=takes, seed=task.seed)
+    if task.order:
+        order = np.random.default_rng([task.seed, task.order, 89]).permutation(len(y))
+        X, y, weight = X[order], y[order], None if weight is None else weight[order]
     estimator = task.estimator.with_params(dict(task.plan.settings)) if task.plan.settings else task.estimator
-    real, said = np.asarray(pool.X), []
     try:
-        for number in range(ORDERS):
-            order = np.random.default_rng([task.seed, number, 89]).permutation(len(y)) if number else np.arange(len(y))
-            own = None if weight is None else weight[order]
-            model = fit(estimator, X[order], y[order], own, seed=task.seed, categorical=pool.categorical)
-            said.append(predict(model, real, pool.n_classes))
+        model = fit(estimator, X, y, weight, seed=task.seed, categorical=pool.categorical)
+        return predict(model, np.asarray(pool.X), pool.n_classes)
     except Exception as error:  # a model of one's own may raise anything
         return reason_of(error)
-    return said
 
 
 def refit(
@@ -103,26 +102,29 @@ def refit(
     holdout : sequence of (float, Interval, float)
         For each estimator: the score of real rows alone there, the mix's difference to it, and the tolerance.
     """
-    each = list(setup.each)
-    folders = [pools.folder(setup.splits.emission, one.estimator.encoding) for one in each]
+    each, form = list(setup.each), setup.recipe.output.labels
     tasks = [
-        RefitTask(folder, selected.plan, one.estimator, setup.recipe.output.labels, setup.seed, one.estimator.code)
-        for folder, one in zip(folders, each, strict=True)
-    ]
+        RefitTask(pools.folder(setup.splits.emission, one.estimator.encoding), selected.plan, one.estimator, form,
+                  setup.seed, one.estimator.code, order)
+        for one in each
+        for order in range(ORDERS)
+    ]  # fmt: skip
     said = workers.map(relearn, tasks)
     return [
-        _judged(one, selected.seen_by(i), ladders[i]["real_only"], holdout[i], answer)
-        for i, (one, answer) in enumerate(zip(each, said, strict=True))
+        _judged(one, selected.seen_by(i), ladders[i]["real_only"], holdout[i], said[i * ORDERS : (i + 1) * ORDERS])
+        for i, one in enumerate(each)
     ]
 
 
 def _judged(
     setup: Setup, selected: Trial, real: ArmResult, holdout: tuple[float, Interval, float],
-    said: list[Prediction] | str,
+    answers: Sequence[Prediction | str],
 ) -> Refit:  # fmt: skip
     metric, splits = setup.metric, setup.splits
-    if isinstance(said, str):
-        why = f"{setup.estimator.label} cannot be fitted to the dataset made of all real rows: {said}."
+    said = [a for a in answers if not isinstance(a, str)]
+    if len(said) < len(answers):
+        reason = next(a for a in answers if isinstance(a, str))
+        why = f"But {setup.estimator.label} cannot be fitted to the dataset made of all real rows: {reason}."
         return Refit(float("nan"), float("nan"), fails=True, sentence=why)
     score, difference, margin = holdout
     parts = [(f.valid, reference, delta) for f, reference, delta in
