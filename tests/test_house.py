@@ -9,7 +9,7 @@ SOURCE = Path(curator.__file__).parent
 
 FLOORS = {
     "errors": 0,
-    "records": 1, "progress": 1, "versions": 1,
+    "records": 1, "progress": 1, "versions": 1, "predictions": 1,
     "recipe": 2,
     "table": 3, "rundir": 3, "parallel": 3,
     "cluster": 4, "estimators": 4, "synthesize": 4, "rare": 4, "run": 4, "privacy": 4, "lineage": 4,
@@ -19,7 +19,7 @@ FLOORS = {
     "space": 8,
     "search": 9, "prepare": 9,
     "pools": 10, "draft": 10,
-    "ladder": 11, "guard": 11,
+    "ladder": 11, "guard": 11, "refit": 11,
     "certify": 12, "emit": 12, "worth": 12, "selection": 12,
     "growth": 13, "results": 13, "transfer": 13, "earlier": 13,
     "curate": 14, "estimate": 14,

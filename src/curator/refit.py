@@ -55,7 +55,8 @@ class Refit:
     Attributes
     ----------
     learned : float
-        Its score: the mean over folds and holdout, by rows, and over orders. NaN where it could not be fitted.
+        Its score in the order in which it does worst: the mean over folds and holdout, by rows. NaN where it could not
+        be fitted.
     unseen : float
         The same of models, on the same rows, that had not seen them.
     fails : bool
@@ -130,14 +131,19 @@ def _judged(
     parts = [(f.valid, reference, delta) for f, reference, delta in
              zip(splits.folds, real.scores[metric.name], selected.deltas, strict=True)]  # fmt: skip
     parts.append((splits.holdout, score, difference.mean))
-    learned = [float(np.mean([_score(setup, one, rows) for one in said])) for rows, _, _ in parts]
-    leads = [metric.gain(own, reference) - gain for own, (_, reference, gain) in zip(learned, parts, strict=True)]
     # Repetitions are the same rows again. What is undefined on a part tells nothing.
     share = np.array([len(rows) / splits.repeats for rows, _, _ in parts[:-1]] + [len(splits.holdout)], dtype=float)
-    known = np.isfinite(leads)
-    if not known.any():
+    found = []
+    for one in said:
+        learned = np.array([_score(setup, one, rows) for rows, _, _ in parts])
+        leads = [metric.gain(own, reference) - gain for own, (_, reference, gain) in zip(learned, parts, strict=True)]
+        known = np.isfinite(leads)
+        if known.any():
+            means = [float(np.average(np.array(v)[known], weights=share[known])) for v in (leads, learned)]
+            found.append((means[0], means[1]))
+    if not found:
         return Refit(float("nan"), float("nan"), fails=False)
-    own, lead = (float(np.average(np.array(v)[known], weights=share[known])) for v in (learned, leads))
+    lead, own = min(found)
     unseen = own - lead if metric.greater_is_better else own + lead
     if lead >= -margin:
         return Refit(own, unseen, fails=False)

@@ -208,7 +208,7 @@ class _Run:
         return total if ratio > 0 else 0.0
 
     def certification(self) -> float:
-        """Fit the ladder and a mix on all development rows, resample the holdout in one process, fit what is emitted."""
+        """Fit the ladder and a mix on development rows, resample the holdout in one process; fit what is emitted."""
         fold, held = self.setup.splits.certification, len(self.setup.splits.holdout)
         ratios = [*self.costs.arms.values(), float(np.mean(self.costs.random))]
         bootstrap = self.costs.resample * held * _resamples(held) * len(ratios) * len(self.setup.estimators)
