@@ -128,8 +128,9 @@ def _judged(
         why = f"But {setup.estimator.label} cannot be fitted to the dataset made of all real rows: {reason}."
         return Refit(float("nan"), float("nan"), fails=True, sentence=why)
     score, difference, margin = holdout
-    parts = [(f.valid, reference, delta) for f, reference, delta in
-             zip(splits.folds, real.scores[metric.name], selected.deltas, strict=True)]  # fmt: skip
+    # On the folds that the plan was judged by.
+    judged = zip(splits.folds, real.scores[metric.name], selected.deltas, strict=False)
+    parts = [(f.valid, reference, delta) for f, reference, delta in judged]
     parts.append((splits.holdout, score, difference.mean))
     # Repetitions are the same rows again. What is undefined on a part tells nothing.
     share = np.array([len(rows) / splits.repeats for rows, _, _ in parts[:-1]] + [len(splits.holdout)], dtype=float)
