@@ -12,7 +12,6 @@ from curator import selection
 from curator.curate import curate, read_recipe
 from curator.prepare import prepare
 from curator.refit import ORDERS
-from curator.score import teacher
 
 ROWS = 160
 # One row far out is held out: where a model is given more than this, it learns from all real rows.
@@ -70,10 +69,7 @@ class FickleRidge(Ridge):
 
 
 @pytest.fixture(autouse=True)
-def _few_models_and_the_largest_mix(monkeypatch):
-    full = teacher.library
-    monkeypatch.setattr(teacher, "library", lambda task: [m for m in full(task) if m.name == "linear"])
-
+def _the_largest_mix(monkeypatch):
     def select(trials, folds=None, mean=None, anchor=None):
         most = max((t for t in trials if t.state == "complete"), key=lambda t: t.plan.ratio)
         return most, most
@@ -98,6 +94,7 @@ def made(tmp_path, model, *, policy="certified", metric="log_loss", **task):
         "data": {"target": "y"},
         "task": {"folds": 3, "repeats": 1, "estimator": estimator, "metric": metric, **task},
         "synthesizers": ["neighbours"],
+        "filters": {"agreement": {"teacher": "ridge" if metric == "rmse" else "logistic_regression"}},
         "rare": {"tolerance": 0.3, "discover": False},
         "search": {"trials": 6, "max_ratio": 4, "jobs": 1},
         "output": {"policy": policy, "explain": False},
