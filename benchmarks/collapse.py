@@ -1,8 +1,8 @@
 """What becomes of tables that feed on their own output: ``python -m benchmarks.collapse --data DIR``.
 
 - `theory`: one normal distribution and fifty categories, refitted to their own samples, beside what theory gives.
-- `adult`, `adult_tvae`, `bank_full`, `online_shoppers`, `page_blocks`: up to 3,000 real rows over ten generations,
-  judged by up to 8,000 unseen ones.
+- `adult`, `adult_tvae`, `bank_full`, `online_shoppers`, `page_blocks`, `credit_default`: up to 3,000 real rows over ten
+  generations, judged by up to 8,000 unseen ones.
 - `alarms`: audits of real rows that nothing was made from, which must be sound, and of the generations of `adult`.
 - `monthly`: ten rounds in which new real rows arrive, last month's curated dataset is fed back, and a column drifts.
 
@@ -35,7 +35,7 @@ from curator.run import Run
 from curator.synthesize import TARGET
 from curator.table import OrdinalRows, to_plain
 
-OTHERS = ("bank_full", "online_shoppers", "page_blocks")
+OTHERS = ("bank_full", "online_shoppers", "page_blocks", "credit_default")
 ROWS, UNSEEN, GENERATIONS = 3000, 8000, 10
 # What simulations of others give: medians by generation.
 VARIANCE = {10: 0.87, 50: 0.61, 100: 0.38}
