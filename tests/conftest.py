@@ -8,10 +8,18 @@ import pytest
 from hypothesis import settings
 
 from curator.recipe import build_recipe
+from curator.score import teacher
 
 # A busy machine is no reason to fail, and a failure must come again when it is looked at.
 settings.register_profile("curator", deadline=None, max_examples=30, derandomize=True)
 settings.load_profile("curator")
+
+
+@pytest.fixture
+def quick_teacher(monkeypatch):
+    """Let the teacher be a linear model, in this process: enough wherever the teacher is not what is tested."""
+    whole = teacher.library
+    monkeypatch.setattr(teacher, "library", lambda task: [m for m in whole(task) if m.name == "linear"])
 
 
 @pytest.fixture(scope="session")

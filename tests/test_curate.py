@@ -11,9 +11,11 @@ from curator.curate import curate
 from curator.errors import CuratorError, UserError
 from curator.records import MixPlan, Trial
 from curator.run import find_runs, load_run
-from curator.score import teacher
 
 ROWS = 150
+
+# What is tested here is the story, not the teacher.
+pytestmark = pytest.mark.usefixtures("quick_teacher")
 
 
 def table(rows=ROWS, seed=0):
@@ -45,17 +47,6 @@ def recipe(folder, data=None, task=None, **sections):
         **sections,
         "output": {"directory": str(folder), "policy": "always", **sections.get("output", {})},
     }
-
-
-@pytest.fixture(autouse=True)
-def quick_teacher(monkeypatch):
-    """One member instead of all: what is tested here is the story, not the teacher."""
-    full = teacher.library
-
-    def library(task):
-        return [m for m in full(task) if m.name == "linear"]
-
-    monkeypatch.setattr(teacher, "library", library)
 
 
 def regression(**data):

@@ -24,7 +24,6 @@ from curator.estimate.stages import makespan
 from curator.estimate.words import duration
 from curator.prepare import prepare
 from curator.refit import ORDERS
-from curator.score import teacher
 from curator.synthesize import protocol
 from curator.synthesize.neighbours import Neighbours
 from curator.worth import DOSES, SHARES
@@ -43,8 +42,7 @@ def quick(monkeypatch, request):
     """No process is started and the teacher has one member, unless the real thing is tested."""
     if "integration" in request.keywords:
         return
-    full = teacher.library
-    monkeypatch.setattr(teacher, "library", lambda task: [m for m in full(task) if m.name == "linear"])
+    request.getfixturevalue("quick_teacher")
     monkeypatch.setattr(rehearsal.FreshProcess, "__init__", lambda self, synthesizers: setattr(self, "_child", None))
     monkeypatch.setattr(rehearsal.FreshProcess, "figures", lambda self: FIGURES)
     monkeypatch.setattr(process, "_busy_elsewhere", lambda: None)

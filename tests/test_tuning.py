@@ -17,7 +17,6 @@ from curator.parallel import LocalWorkers
 from curator.prepare import prepare
 from curator.progress import Silent
 from curator.records import MixPlan
-from curator.score import teacher
 from curator.search.study import propose
 from curator.space import Range, setting_values, warm_starts
 
@@ -133,9 +132,7 @@ def test_defaults_of_a_model_without_get_params_are_those_of_its_signature(settl
     assert {v for s in setups[1:] for v in dict(untuned(s)).values()} == {3}
 
 
-def test_a_forest_is_tuned_with_its_mix_at_regression(tmp_path, monkeypatch):
-    whole = teacher.library
-    monkeypatch.setattr(teacher, "library", lambda task: [m for m in whole(task) if m.name == "linear"])
+def test_a_forest_is_tuned_with_its_mix_at_regression(tmp_path, quick_teacher):
     forest = {"name": "random_forest", "params": {"n_estimators": 4}}
     content = {
         "data": {"target": "number", "drop": ["y"]}, "synthesizers": ["neighbours"],

@@ -26,7 +26,6 @@ from curator.recipe import EstimatorSpec, build_recipe
 from curator.records import ArmResult, Interval, MixPlan
 from curator.report.words import worth_words
 from curator.rundir import RunDirectory
-from curator.score import teacher
 from curator.transfer import measure_transfer
 from curator.worth import DOSES, FARTHEST, SHARES, Law, dosed_plan, fit_law, measure_dose, measure_worth
 
@@ -66,12 +65,6 @@ def test_shares_of_rows_are_nested_and_keep_every_class(counts, share, seed):
     assert (np.diff(many) > 0).all()
     whole = some_rows(np.linspace(0, 1, 40), 0, share, seed)
     assert len(whole) == max(1, round(share * 40))
-
-
-@pytest.fixture
-def quick_teacher(monkeypatch):
-    full = teacher.library
-    monkeypatch.setattr(teacher, "library", lambda task: [m for m in full(task) if m.name == "linear"])
 
 
 def table(rows=400, seed=0):

@@ -204,6 +204,8 @@ def _remarks(setup: Setup, certification: Certification, composition: Mapping[st
     if verdict.leans and verdict.emitted == "real_only":
         lean = f"holdout and folds together lean to the mix ({verdict.joined.mean:+.{shown_decimals(verdict.margin)}f})"
         remarks.append(f"{lean}, without showing that it does no harm; output.policy: best hands it out all the same")
+    if verdict.emitted == "mix":
+        remarks += _trade_offs(setup, certification)
     others = {
         "real_tuned": "tuning the estimator on the real rows alone",
         "real_tuned_threshold": "moving the decision threshold on the real rows alone",
@@ -219,6 +221,25 @@ def _remarks(setup: Setup, certification: Certification, composition: Mapping[st
             advice = "; consider task.tune: true, which tunes on both sides" if arm == "real_tuned" else ""
             remarks.append(text + advice)
     return remarks
+
+
+def _trade_offs(setup: Setup, certification: Certification) -> list[str]:
+    """Name the metrics, beside the recipe's own, by which the holdout shows that the mix does worse.
+
+    A mix that is right about how likely things are may rank them worse. Nothing hangs on it: what the recipe asks for
+    decides.
+    """
+    own = {m.name for m in setup.metrics}
+    gains = {name: gain for name, gain in certification.deltas[CURATED].items() if name not in own}
+    found = []
+    for name, gain in gains.items():
+        if gain.high < 0:
+            before, after = (certification.arms[arm][name].mean for arm in ("real_only", CURATED))
+            places = shown_decimals(before)
+            ends = f"95 % interval {gain.low:+.{places}f} to {gain.high:+.{places}f}"
+            found.append(f"by {name} the mix does worse on the holdout: {before:.{places}f} becomes {after:.{places}f} "
+                         f"(gain {gain.mean:+.{places}f}, {ends})")  # fmt: skip
+    return found
 
 
 def trials_frame(trials: Sequence[Trial], setup: Setup) -> pd.DataFrame:

@@ -38,6 +38,7 @@ def folder(tmp_path_factory):
     content = {
         "version": 1, "name": "small", "data": {"source": "table.csv", "target": "y"},
         "task": {"estimator": "logistic_regression", "repeats": 1}, "synthesizers": ["neighbours"],
+        "filters": {"agreement": {"teacher": "logistic_regression"}},
     }  # fmt: skip
     (here / "small.yaml").write_text(yaml.safe_dump(content))
     for name, extra in (("one", []), ("two", ["--set", "labels=keep"])):

@@ -203,6 +203,7 @@ def test_the_command_writes_both_files_and_ends_with_three_where_a_gate_is_broke
 def test_a_run_is_audited_by_its_own_recipe(samples, tmp_path):
     recipe = {"name": "titanic", "data": {"source": str(samples / "titanic.csv"), "target": "survived"},
               "synthesizers": ["neighbours"], "search": {"trials": 2, "jobs": 1},
+              "filters": {"agreement": {"teacher": "logistic_regression"}},
               "task": {"folds": 2, "repeats": 1}, "output": {"explain": False}}  # fmt: skip
     run = curator.curate(recipe, out=tmp_path / "run")
     found = curator.audit(run.path, jobs=1)

@@ -128,6 +128,7 @@ def recipe(data: dict | None = None, task: dict | None = None, **sections: Any) 
         "synthesizers": sections.pop("synthesizers", ["neighbours"]),
         "search": {"trials": 2, "max_ratio": 4, **sections.pop("search", {})},
         "output": {"policy": "always", **sections.pop("output", {})},
+        "filters": {"agreement": {"teacher": {"name": "hist_gradient_boosting", "params": {"max_iter": 30}}}},
         **sections,
     }
 

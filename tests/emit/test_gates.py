@@ -110,6 +110,7 @@ def _curated(folder, **sections):
         "data": {"target": "y"},
         "task": {"folds": 2, "repeats": 1, "estimator": {"name": "hist_gradient_boosting", "params": {"max_iter": 20}}},
         "synthesizers": ["neighbours"], "search": {"trials": 8, "max_ratio": 4},
+        "filters": {"agreement": {"teacher": "logistic_regression"}},
         "rare": {"slices": [{"name": "a", "where": "word == 'a'"}], "discover": False, "guard": False,
                  "weights": "off"},
         "output": {"directory": str(folder), "policy": "always", "explain": False}, **sections,

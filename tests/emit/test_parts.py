@@ -923,6 +923,11 @@ def test_a_fresh_start_after_another_plan_leaves_no_old_files(tmp_path, monkeypa
     assert (few.data["origin"] == "real").sum() == 900
 
 
+def test_a_dataset_in_parts_is_too_large_to_be_fitted_again(soft):
+    assert soft.run.results["verdict"]["emitted"] == "mix"
+    assert soft.run.results["refit"] is None
+
+
 # --- the run directory ----------------------------------------------------------------------------
 
 

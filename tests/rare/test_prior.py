@@ -36,6 +36,7 @@ def test_a_model_of_the_dataset_is_right_about_how_often(weights_are_selected, t
         "data": {"target": "y"},
         "task": {"folds": 2, "repeats": 1, "estimator": "logistic_regression"},
         "synthesizers": ["neighbours"],
+        "filters": {"agreement": {"teacher": "logistic_regression"}},
         "rare": {"weights": 1.0, "discover": False},
         "search": {"trials": 2, "max_ratio": 1},
         "output": {"directory": str(tmp_path), "policy": policy, "explain": False},

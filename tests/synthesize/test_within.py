@@ -82,6 +82,7 @@ def fed(tmp_path_factory):
         "data": {"target": "y"},
         "task": {"folds": 2, "repeats": 1, "estimator": {"name": "hist_gradient_boosting", "params": {"max_iter": 20}}},
         "synthesizers": ["neighbours"], "search": {"trials": 14, "max_ratio": 4},
+        "filters": {"agreement": {"teacher": "logistic_regression"}},
         "rare": {"slices": [{"name": "seldom", "where": "word == 'c'"}], "discover": False, "guard": False,
                  "weights": "off", "feed": True},
         "output": {"directory": str(folder), "policy": "always", "explain": False},
