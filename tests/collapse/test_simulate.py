@@ -58,7 +58,7 @@ def frame(population):
 def recipe(tmp_path, *synthesizers, **more):
     return {"name": "people", "data": {"target": "buys"}, "synthesizers": list(synthesizers or ["shrinking"]),
             "task": {"folds": 2, "repeats": 1}, "search": {"jobs": 1},
-            "filters": {"agreement": {"teacher": "logistic_regression"}},
+            "filters": {"agreement": {"teacher": {"name": "hist_gradient_boosting", "params": {"max_iter": 30}}}},
             "output": {"directory": str(tmp_path / "runs")}, **more}  # fmt: skip
 
 
