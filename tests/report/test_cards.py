@@ -33,7 +33,8 @@ def card_of(directory):
 def test_the_card_tells_verdict_rows_and_every_column(make_run, shape):
     directory = make_run(shape)
     card, results = card_of(directory), read_json(directory.results)
-    assert f"**Verdict.** {results['verdict']['sentence']}" in card
+    assert f"**Verdict.** {results['verdict']['sentence']}\n\nNote: tuning does better by" in card
+    assert "\n\n## Train on it\n" in card
     for column in pd.read_parquet(directory.curated).columns:
         assert f"| `{column}` |" in card
     assert "not differential privacy: the dataset holds real rows" in card

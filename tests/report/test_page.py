@@ -49,7 +49,9 @@ def test_every_shape_of_results_is_written_as_a_page(make_run, shape):
     directory = make_run(shape)
     write_report(directory)
     seen = Seen(directory.report.read_text(encoding="utf-8"))
-    assert read_json(directory.results)["verdict"]["sentence"] in seen.text
+    results = read_json(directory.results)
+    assert results["verdict"]["sentence"] in seen.text
+    assert all(f"Note: {remark}." in seen.text for remark in results["remarks"])
     assert not re.search(r"\b(nan|None|inf|Undefined)\b", seen.text)
     assert not list(directory.path.glob("*.part"))
 
