@@ -170,6 +170,9 @@ def _replacing(run: Run, setup: Setup) -> dict[str, pd.DataFrame]:
 def summary(rows: pd.DataFrame) -> list[Figure]:
     """Return the figures of all cells."""
     key = ["table", "rows", "seed"]
+    # Without a table of classes there are none of these.
+    classes_alone = ("rarest_average_precision", "restored_calibration_error", "calibration_error")
+    rows = rows.assign(**{name: np.nan for name in classes_alone if name not in rows})
 
     def wide(column: str) -> pd.DataFrame:
         return rows.pivot_table(index=key, columns="arm", values=column)
@@ -191,8 +194,9 @@ def summary(rows: pd.DataFrame) -> list[Figure]:
         out.append(Figure("rare", f"rare {what} alive, least", least, "", 1.0, note, least=True))
     error = rows[rows["arm"] == CURATOR].set_index(key)["restored_calibration_error"].dropna()
     before = rows[rows["arm"] == REAL].set_index(key)["calibration_error"].reindex(error.index)
-    label = "calibration error with the prior restored, less real only's"
-    out.append(_mean(label, error - before, 0.005, least=False))
+    if len(error):
+        label = "calibration error with the prior restored, less real only's"
+        out.append(_mean(label, error - before, 0.005, least=False))
     declared = [c for c in rows if c.startswith("slice.")]
     if declared:
         ours, real = (rows[rows["arm"] == a].set_index(key)[declared] for a in (CURATOR, REAL))

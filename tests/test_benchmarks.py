@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from benchmarks import teacher
+from benchmarks import rare, teacher
 from benchmarks.common import Figure, asked_of, cells_but, grid_case, grid_parser, write_docs
 from benchmarks.tables import TABLES, table_source
 
@@ -114,3 +114,12 @@ def test_the_worth_of_a_model_is_by_kind_of_task():
     assert lost.note == "2 cells of 1 tables; most: a 1.100"
     assert figures["regression: RMSE, without forest / all models"].value == pytest.approx(0.95)
     assert figures["regression: RMSE, the best model alone / all models"].holds
+
+
+def test_rare_cases_of_numbers_alone_are_summed_up_without_classes():
+    arm = {"table": "t", "rows": 500, "seed": 0, "categories_alive": 1.0, "pairs_alive": 1.0}
+    losses = {"real_only": 4.0, "curator": 3.0}
+    cells = pd.DataFrame([{**arm, "arm": name, "worst_slice": loss} for name, loss in losses.items()])
+    figures = {f.name: f.value for f in rare.summary(cells)}
+    assert figures["worst slice: loss, curator / real only"] == 0.75
+    assert not [name for name in figures if "precision" in name or "calibration" in name]
