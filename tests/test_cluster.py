@@ -268,7 +268,7 @@ RECIPE = {
     "task": {"folds": 2, "repeats": 1},
     "synthesizers": ["neighbours", "gaussian_copula"],
     "search": {"trials": 8},
-    "output": {"policy": "always"},
+    "output": {"policy": "always", "explain": False},
 }
 
 
