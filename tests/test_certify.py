@@ -281,7 +281,7 @@ def test_where_another_policy_would_hand_out_the_mix_a_remark_says_so(by_policy,
     setup = by_policy[policy]
     verdict = _judged(setup, ends, deltas)
     arms = {a: {"log_loss": Interval(0.5, 0.45, 0.55, 400)} for a in ("real_only", CURATED)}
-    found = _remarks(setup, Certification(verdict, arms, {CURATED: {}}), {"broken_gates": []})
+    found = _remarks(setup, [Certification(verdict, arms, {CURATED: {}})], {"broken_gates": []})
     lean = f"holdout and folds together lean to the mix ({verdict.joined.mean:+.4f})"
     wanted = f"{lean}, without showing that it does no harm; output.policy: best hands it out all the same"
     assert found == ([wanted] if told else [])
@@ -295,10 +295,22 @@ def test_what_a_mix_costs_by_another_metric_is_said_where_it_is_emitted(binary, 
     arms[CURATED]["roc_auc"] = Interval(0.88, 0.85, 0.91, 400)
     deltas = {"log_loss": Interval(-0.1, -0.2, -0.05, 400), "roc_auc": Interval(-0.02, -0.03, -0.01, 400),
               "brier": Interval(-0.01, -0.03, 0.01, 400)}  # fmt: skip
-    found = _remarks(binary, Certification(verdict, arms, {CURATED: deltas}), {"broken_gates": []})
+    found = _remarks(binary, [Certification(verdict, arms, {CURATED: deltas})], {"broken_gates": []})
     wanted = ("by roc_auc the mix does worse on the holdout: 0.9000 becomes 0.8800 (gain -0.0200, 95 % interval "
               "-0.0300 to -0.0100)")  # fmt: skip
     assert found == ([wanted] if told else []), "not the recipe's own metric, nor what the holdout leaves open"
+
+
+def test_each_of_several_estimators_is_remarked_on_by_its_name():
+    both = _setup(task={"estimator": ["logistic_regression", "knn"]})
+    verdict = _judged(both, BETTER)
+    arms = {name: {"log_loss": Interval(loss, loss - 0.1, loss + 0.1, 400)}
+            for name, loss in (("real_only", 0.5), (CURATED, 0.4), ("real_tuned", 0.45))}  # fmt: skip
+    tuned = {**arms, "real_tuned": {"log_loss": Interval(0.3, 0.2, 0.4, 400)}}
+    certified = [Certification(verdict, found, {CURATED: {}}) for found in (arms, tuned)]
+    (told,) = _remarks(both, certified, {"broken_gates": []})
+    assert told == ("knn: tuning the estimator on the real rows alone does better on the holdout (log_loss 0.3000); "
+                    "consider other params for it")  # fmt: skip
 
 
 def test_holdout_and_folds_together_need_only_show_that_there_is_no_harm():

@@ -72,7 +72,7 @@ def results(
         "data_hash": table.content_hash,
         "policy": setup.recipe.output.policy,
         "verdict": {k: v for k, v in asdict(certification.verdict).items() if k != "slices"},
-        "remarks": _remarks(setup, certification, composition),
+        "remarks": _remarks(setup, certified, composition),
         "refit": None if certification.refit is None else asdict(certification.refit),
         "slices": [asdict(s) for s in certification.verdict.slices],
         "selected": {
@@ -180,9 +180,9 @@ def _number(trial: Trial) -> int | None:
     return trial.number if trial.number >= 0 else None
 
 
-def _remarks(setup: Setup, certification: Certification, composition: Mapping[str, Any]) -> list[str]:
+def _remarks(setup: Setup, certified: Sequence[Certification], composition: Mapping[str, Any]) -> list[str]:
     """Say what a reader must know beside the verdict: a gain that tuning, or a threshold, would give as well."""
-    metric, remarks = setup.metric, []
+    remarks = []
     if setup.table.provenance.origin == UNKNOWN:
         remarks.append(UNKNOWN_DEPTH)
     if setup.table.whole is not None:
@@ -195,6 +195,17 @@ def _remarks(setup: Setup, certification: Certification, composition: Mapping[st
         f"the plan keeps this gate where it was certified, and the dataset does not: {sentence}"
         for sentence in composition.get("broken_as_emitted", [])[:5]
     ]
+    if not setup.others:
+        return remarks + _of_one(setup, certified[0], "consider task.tune: true, which tunes on both sides")
+    for one, certification in zip(setup.each, certified, strict=True):
+        told = _of_one(one, certification, "consider other params for it")
+        remarks += [f"{one.estimator.label}: {text}" for text in told]
+    return remarks
+
+
+def _of_one(setup: Setup, certification: Certification, advice: str) -> list[str]:
+    """Return the remarks about one estimator; `advice` is for one that does better with other settings."""
+    metric, remarks = setup.metric, []
     thin = certification.thin
     if thin:
         few = f"the holdout has too few rows of {', '.join(map(repr, thin[:5]))}"
@@ -218,8 +229,7 @@ def _remarks(setup: Setup, certification: Certification, composition: Mapping[st
         lead = metric.gain(other, curated)
         if lead > 0:
             text = f"{what} does better on the holdout ({metric.name} {other:.{shown_decimals(other)}f})"
-            advice = "; consider task.tune: true, which tunes on both sides" if arm == "real_tuned" else ""
-            remarks.append(text + advice)
+            remarks.append(f"{text}; {advice}" if arm == "real_tuned" else text)
     return remarks
 
 
