@@ -265,6 +265,7 @@ def test_policies(by_policy, ends, deltas, certified, best, always):
     found = {p: _judged(by_policy[p], ends, deltas) for p in by_policy}
     assert {p: v.emitted for p, v in found.items()} == {"certified": certified, "best": best, "always": always}
     assert {v.leans for v in found.values()} == {best == "mix"}, "whatever the policy"
+    assert {v.shown for v in found.values()} == {certified == "mix"}, "whatever the policy"
 
 
 @pytest.mark.parametrize(
@@ -284,6 +285,26 @@ def test_where_another_policy_would_hand_out_the_mix_a_remark_says_so(by_policy,
     found = _remarks(setup, [Certification(verdict, arms, {CURATED: {}})], {"broken_gates": []})
     lean = f"holdout and folds together lean to the mix ({verdict.joined.mean:+.4f})"
     wanted = f"{lean}, without showing that it does no harm; output.policy: best hands it out all the same"
+    assert [r for r in found if "lean to" in r] == ([wanted] if told else [])
+
+
+@pytest.mark.parametrize(
+    ("policy", "ends", "deltas", "told"),
+    [
+        ("always", LEANING, UNCLEAR, True),
+        ("always", WORSE, CLEAR, True),
+        ("best", LEANING, UNCLEAR, True),
+        ("best", LEANING, CLEAR, False),
+        ("always", BETTER, UNCLEAR, False),
+        ("certified", BETTER, UNCLEAR, False),
+    ],
+)
+def test_where_certified_would_leave_real_rows_a_remark_says_so(by_policy, policy, ends, deltas, told):
+    setup = by_policy[policy]
+    verdict = _judged(setup, ends, deltas)
+    arms = {a: {"log_loss": Interval(0.5, 0.45, 0.55, 400)} for a in ("real_only", CURATED)}
+    found = _remarks(setup, [Certification(verdict, arms, {CURATED: {}})], {"broken_gates": []})
+    wanted = f"output.policy: {policy} hands the mix out; certified would leave the real rows alone"
     assert found == ([wanted] if told else [])
 
 

@@ -310,17 +310,22 @@ def test_the_hash_of_a_file_is_its_sha256(tmp_path):
 
 class TestDisk:
     @pytest.mark.parametrize(
-        ("code", "sentence"),
+        ("code", "sentence", "ends_with"),
         [
-            (errno.ENOSPC, "here: the disk is full; make room and run the same command again, finished work is kept"),
-            (errno.EACCES, "here: permission denied; choose another place with --out"),
-            (errno.EROFS, "here: the file system is read-only; choose another place with --out"),
+            (errno.ENOSPC, "the disk is full; make room and run the same command again, finished work is kept", 1),
+            (errno.EACCES, "permission denied; choose another place with --out", 2),
+            (errno.EROFS, "the file system is read-only; choose another place with --out", 2),
         ],
     )
-    def test_what_the_system_says_becomes_a_sentence(self, tmp_path, code, sentence):
+    def test_what_the_system_says_becomes_a_sentence(self, tmp_path, code, sentence, ends_with):
         with pytest.raises(CuratorError) as caught, full_disk_explained(tmp_path):
-            raise OSError(code, "words of the system", "here")
-        assert (str(caught.value), caught.value.exit_code) == (sentence, 1)
+            raise OSError(code, "words of the system", "here.part")
+        assert (str(caught.value), caught.value.exit_code) == (f"here: {sentence}", ends_with)
+
+    def test_a_folder_that_cannot_be_made_is_no_fault_of_ours(self, tmp_path):
+        (tmp_path / "file").write_text("")
+        with pytest.raises(RunDirectoryError, match="no folder can be made here; choose another place with --out"):
+            RunDirectory(tmp_path / "file" / "run").claimed("0" * 64, fresh=False).__enter__()
 
     def test_without_a_file_name_the_folder_is_named(self, tmp_path):
         with pytest.raises(CuratorError) as caught, full_disk_explained(tmp_path):

@@ -247,17 +247,13 @@ def _verdict(
     vetoed = bool(harm) and setup.recipe.rare.guard
     nothing_against = not selected.plan.real_only and not vetoed and name != "worse"
     leans = nothing_against and both.mean > 0
-    if policy == "always":
-        emit = not selected.plan.real_only
-    elif policy == "best":
-        emit = leans
-    else:
-        # Where the holdout is too small to tell, the folds are heard as well; both together are judged as it is.
-        emit = nothing_against and (name != "undecided" or both.low > -margin)
+    # Where the holdout is too small to tell, the folds are heard as well; both together are judged as it is.
+    shown = nothing_against and (name != "undecided" or both.low > -margin)
+    emit = {"always": not selected.plan.real_only, "best": leans, "certified": shown}[policy]
     needed = _needed(setup, difference, margin, thin) if name == "undecided" else None
     emitted: Literal["mix", "real_only"] = "mix" if emit else "real_only"
     sentence = _sentence(setup, selected, name, differences, both, needed, harm, intervals)
-    return Verdict(name, difference, folds, both, margin, needed, emitted, sentence, slices, leans)
+    return Verdict(name, difference, folds, both, margin, needed, emitted, sentence, slices, leans, shown)
 
 
 def _together(

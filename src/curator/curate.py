@@ -122,6 +122,8 @@ def open_workers(spec: SearchSpec, jobs: int | None = None, scheduler: str | Non
     scheduler = scheduler or (spec.scheduler if jobs is None else None)
     if scheduler is not None:
         return DaskWorkers(scheduler)
+    if jobs is not None and jobs < 1:
+        raise UserError(f"jobs must be 1 or more; got {jobs}")
     return LocalWorkers(jobs or (available_cores() if spec.jobs == "auto" else int(spec.jobs)))
 
 

@@ -200,6 +200,8 @@ class Verdict:
         The verdict for a reader.
     leans : bool
         Whether holdout and folds together lean to the mix, nothing speaking against it: policy ``best`` emits it.
+    shown : bool
+        Whether it is shown to be at least as good as real rows alone: policy ``certified`` emits it.
     """
 
     name: VerdictName
@@ -212,6 +214,7 @@ class Verdict:
     sentence: str
     slices: tuple[SliceVerdict, ...] = ()
     leans: bool = False
+    shown: bool = False
 
 
 @dataclass(frozen=True)

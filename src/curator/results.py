@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -217,6 +218,9 @@ def _of_one(setup: Setup, certification: Certification, advice: str) -> list[str
         remarks.append(f"{lean}, without showing that it does no harm; output.policy: best hands it out all the same")
     if verdict.emitted == "mix":
         remarks += _trade_offs(setup, certification)
+        policy = setup.recipe.output.policy
+        if policy != "certified" and not verdict.shown:
+            remarks.append(f"output.policy: {policy} hands the mix out; certified would leave the real rows alone")
     others = {
         "real_tuned": "tuning the estimator on the real rows alone",
         "real_tuned_threshold": "moving the decision threshold on the real rows alone",
@@ -282,7 +286,11 @@ def trials_frame(trials: Sequence[Trial], setup: Setup) -> pd.DataFrame:
             },
         }  # fmt: skip
         rows.append(row)
-    return pd.DataFrame(rows)
+    frame = pd.DataFrame(rows)
+    # A setting may be a number in one trial and a word in another (max_features), which no column of a file can be.
+    for name in [c for c in frame.columns if str(c).startswith("param.") and frame[c].dtype == object]:
+        frame[name] = [None if v is None or (isinstance(v, float) and math.isnan(v)) else str(v) for v in frame[name]]
+    return frame
 
 
 def manifest(setup: Setup, seconds: Mapping[str, float], finished: datetime) -> dict[str, Any]:

@@ -183,7 +183,11 @@ def held(path: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     with full_disk_explained(path):
-        path.mkdir(parents=True, exist_ok=True)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except (FileNotFoundError, NotADirectoryError):
+            # That this is so is known only of a folder that is to be made.
+            raise RunDirectoryError(f"{path}: no folder can be made here; choose another place with --out") from None
     lock = FileLock(path / ".lock")
     try:
         lock.acquire(timeout=0)
@@ -214,15 +218,19 @@ def full_disk_explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reasons = {
+        full = {
             errno.ENOSPC: "the disk is full; make room and run the same command again, finished work is kept",
             errno.EDQUOT: "the disk quota is used up; make room and run the same command again, finished work is kept",
+        }
+        closed = {
             errno.EACCES: "permission denied; choose another place with --out",
             errno.EROFS: "the file system is read-only; choose another place with --out",
         }
-        if error.errno in reasons:
-            where = error.filename or path
-            raise CuratorError(f"{where}: {reasons[error.errno]}") from error
+        where = str(error.filename or path).removesuffix(_PARTS)
+        if error.errno in full:
+            raise CuratorError(f"{where}: {full[error.errno]}") from error
+        if error.errno in closed:
+            raise RunDirectoryError(f"{where}: {closed[error.errno]}") from error
         raise
 
 

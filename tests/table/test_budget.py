@@ -271,6 +271,7 @@ class TestMembers:
             ("age.to_csv('written.csv') == 3", "'to_csv' may not be called"),
             ("age.pipe(print) == 3", "'pipe' may not be called"),
             ("age.__class__ == 3", "'__class__' may not be called"),
+            ("plan.type == 'pro'", "'type' may not be called; .*stands in backticks, `like.this`"),
         ],
     )
     def test_an_expression_looks_and_does_nothing_else(self, where, sentence, tmp_path, monkeypatch):

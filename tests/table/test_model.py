@@ -176,6 +176,24 @@ class TestColumns:
         sentence = refusal(make_frame(N, v=pd.Series([value] * N)))
         assert sentence == f"column 'v' holds {type(value).__name__} values; unpack it into columns, or drop it"
 
+    @pytest.mark.parametrize(
+        ("values", "what"),
+        [
+            (pd.cut(np.arange(N), 4), "intervals"),
+            (pd.arrays.IntervalArray.from_breaks(range(N + 1)), "intervals"),
+            (np.arange(N) * 1j, "complex numbers"),
+        ],
+        ids=["cut", "intervals", "complex"],
+    )
+    def test_what_no_file_can_hold_is_refused(self, refusal, make_frame, values, what):
+        assert refusal(make_frame(N, v=values)) == (
+            f"column 'v' holds {what}; turn it into text (astype(str)) or numbers, or drop it"
+        )
+
+    def test_what_is_no_frame_or_has_no_rows_is_refused(self, refusal, make_frame):
+        assert refusal(make_frame(N).to_numpy()) == "the table must be a pandas DataFrame; got ndarray"
+        assert refusal(make_frame(N).head(0)) == "the table has no rows, or no columns"
+
     def test_column_names_become_text(self, load):
         frame = pd.DataFrame({0: np.arange(N) * 1.5, 1: list("uv") * 30})
         table = load(frame, {"target": "1"})
@@ -297,6 +315,10 @@ class TestTask:
             "task.positive: 'maybe' is not a class of 'y', which has 'no', 'yes'"
         )
 
+    def test_a_positive_class_that_yaml_read_as_a_flag(self, refusal, make_frame):
+        sentence = refusal(make_frame(N, y=["no", "yes"] * 30), task={"positive": True})
+        assert sentence.endswith("YAML reads yes, no, on and off without quotation marks as true and false")
+
     def test_a_positive_class_is_for_two(self, refusal, make_frame):
         assert refusal(make_frame(N, y=["a", "b", "c"] * 20), task={"positive": "a"}) == (
             "task.positive: is for binary tasks; this one is multiclass"
@@ -355,8 +377,14 @@ class TestChecks:
     def test_infinite_values(self, refusal, make_frame, dtype):
         values = pd.Series([0.5, np.inf, -np.inf] * 20, dtype=dtype)
         assert refusal(make_frame(N, v=values)) == (
-            "column 'v' holds 40 infinite values, the first in row 1; replace them, "
-            "or add 'inf' and '-inf' to data.missing"
+            "column 'v' holds 40 infinite values, the first in row 1 (counted from 0, among those with a target); "
+            "replace them, or add 'inf' and '-inf' to data.missing"
+        )
+
+    def test_values_whose_square_is_infinite(self, refusal, make_frame):
+        assert refusal(make_frame(N, v=[*range(59), -1e200])) == (
+            "column 'v' holds 1 value beyond 1e+150, in row 59 (counted from 0, among those with a target); "
+            "no model can compute with that: replace it, or scale the column"
         )
 
     def test_infinite_values_can_be_declared_missing_as_the_sentence_says(self, load, make_frame):
@@ -366,7 +394,8 @@ class TestChecks:
     def test_an_infinite_target(self, refusal, make_frame):
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            assert refusal(make_frame(N, y=[np.inf, *range(59)])).startswith("column 'y' holds 1 infinite values")
+            sentence = refusal(make_frame(N, y=[np.inf, *range(59)]))
+        assert sentence.startswith("column 'y' holds 1 infinite value, in row 0")
 
     @pytest.mark.parametrize(
         ("data", "sentence"),

@@ -657,7 +657,7 @@ def test_infinite_values_anywhere_are_refused(tmp_path, make_recipe, where, valu
     marked = load_table(make_recipe({**given, "missing": ["inf", "-inf"]}), data)
     assert where not in set(marked.frame["row"]), "the row is none of those that are worked with"
     assert marked.total == table["y"].to_pandas().notna().sum()
-    with pytest.raises(DataError, match=r"column 'double' holds .*infinite values?, the first in row .*data\.missing"):
+    with pytest.raises(DataError, match=r"column 'double' holds .*infinite values?, .*in row .*data\.missing"):
         load_table(make_recipe(given), data)
 
 
@@ -1010,7 +1010,7 @@ def test_text_that_is_not_utf8_is_told(tmp_path, make_recipe, monkeypatch):
 def test_infinite_values_in_text_are_refused_wherever_they_are(tmp_path, make_recipe, value):
     (tmp_path / "p.csv").write_text(lines("x,y", [*numbers(399), value], words()))
     for budget in (None, 100):
-        with pytest.raises(DataError, match=r"column 'x' holds .*infinite values?, the first in row 399"):
+        with pytest.raises(DataError, match=r"column 'x' holds .*infinite values?, .*in row 399"):
             load_table(make_recipe({"source": str(tmp_path / "p.csv"), "budget": budget}))
 
 

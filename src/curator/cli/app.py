@@ -32,6 +32,7 @@ app = typer.Typer(
 )
 # What a command ends with where data break a gate: nothing has failed, but a scheduled job should stop.
 GATE_BROKEN = 3
+_WIDE = 200
 QUICK = ("search.trials=12", "task.folds=3", "task.repeats=1", "output.explain=false")
 
 RecipeFile = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
@@ -75,10 +76,14 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
-def _console(*, error: bool = False) -> Console:
+def _console(*, error: bool = False, wide: bool = False) -> Console:
+    """Return where to print; `wide` tables are not squeezed where no terminal sets a width."""
     from rich.console import Console
 
-    return Console(stderr=error, highlight=False)
+    console = Console(stderr=error, highlight=False)
+    if wide and not console.is_terminal:
+        console.width = max(console.width, _WIDE)
+    return console
 
 
 def _progress(console: Console) -> LiveProgress | PlainProgress:
@@ -121,7 +126,7 @@ def init(
 ) -> None:
     """Look at a table and write a commented recipe for it."""
     from curator.draft import draft_recipe, recipe_name
-    from curator.rundir import write_text
+    from curator.rundir import full_disk_explained, write_text
 
     path = out or Path(f"{recipe_name(data, target)}.yaml")
     if path.exists() and not force:
@@ -129,7 +134,8 @@ def init(
     if not path.parent.is_dir():
         raise UserError(f"{path.parent}: there is no such folder")
     draft = draft_recipe(data, target, folder=path.parent, query=query, table=table)
-    write_text(path, draft.text)
+    with full_disk_explained(path):
+        write_text(path, draft.text)
     if json:
         _print_json({"recipe": str(path), "rows": draft.rows, "task": draft.task, "minutes": draft.minutes,
                      "suspicions": draft.suspicions})  # fmt: skip
@@ -238,7 +244,7 @@ def runs(
         return
     from curator.cli.screen import show_runs
 
-    show_runs(found, _console())
+    show_runs(found, _console(wide=True))
 
 
 @app.command()

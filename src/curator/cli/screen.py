@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from curator.records import shown_decimals
 from curator.report.growth import growth_words
 from curator.report.history import earlier_words
-from curator.report.words import privacy_words, settings_words, transfer_words, worth_words
+from curator.report.words import plan_of, privacy_words, settings_words, transfer_words, worth_words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,8 +27,12 @@ def show_run(run: Run, console: Console) -> None:
 
     results = run.results
     verdict = results["verdict"]
+    alone = plan_of(results["selected"]["plan"]).real_only
+    refused = any(m.get("refuses") for m in results.get("models") or ())
+    # What one of several models has to say is no title where another refuses the mix.
+    title = "real rows alone" if alone or (refused and verdict["emitted"] == "real_only") else verdict["name"]
     console.print(
-        Panel(Text(verdict["sentence"]), border_style=_COLOURS[verdict["name"]], title=f"{run.name}: {verdict['name']}")
+        Panel(Text(verdict["sentence"]), border_style=_COLOURS[verdict["name"]], title=f"{run.name}: {title}")
     )
     for remark in results["remarks"]:
         console.print(f"Note: {remark}", markup=False)
@@ -36,7 +40,7 @@ def show_run(run: Run, console: Console) -> None:
     console.print(_ladder(results))
     console.print(_composition(results))
     slices = [s for s in results["slices"] if s["verdict"] != "not_applicable"]
-    if slices:
+    if slices and not alone:
         console.print(_slices(slices, results["composition"]["slices"], decimals(results)))
         console.print(_slice_figures(slices, results["composition"]["slices"]))
     few = [f"{s['name']} ({s['reason']})" for s in results["slices"] if s["verdict"] == "not_applicable"]
@@ -61,9 +65,9 @@ def show_run(run: Run, console: Console) -> None:
     if privacy:
         console.print(f"Privacy gate: {privacy}", markup=False, highlight=False)
     console.print("")
-    alone = () if run.synthetic_path is None else (("to hand out", run.synthetic_path),)
-    for label, path in (("dataset", run.data_path), *alone, ("report", run.report_path), ("everything", run.path)):
-        console.print(f"{label:<{12 if alone else 10}} {path}", soft_wrap=True, markup=False, highlight=False)
+    apart = () if run.synthetic_path is None else (("to hand out", run.synthetic_path),)
+    for label, path in (("dataset", run.data_path), *apart, ("report", run.report_path), ("everything", run.path)):
+        console.print(f"{label:<{12 if apart else 10}} {path}", soft_wrap=True, markup=False, highlight=False)
 
 
 def plan_in_words(plan: Mapping[str, Any]) -> str:

@@ -126,7 +126,7 @@ def _may_be_tuned(value: Any) -> bool:
 def _spelled_out(value: Any) -> Any:
     """Return the long form of a model in one word, or of settings for the default one."""
     if isinstance(value, str):
-        return {"name": value}
+        return {"class": value} if "." in value else {"name": value}
     if isinstance(value, dict) and "params" in value and not value.keys() & {"name", "class"}:
         return {"name": "hist_gradient_boosting", **value}
     return value

@@ -137,7 +137,8 @@ def _check_words(where: str) -> None:
     for called in re.findall(r"\.\s*(\w+)", bare):
         if not called[0].isdigit() and called not in _CALLS:
             few = ", ".join(_CALLS[:12])
-            raise ValueError(f"{where!r} cannot be evaluated: {called!r} may not be called; {few}, ... may")
+            hint = "a column whose name has a dot in it stands in backticks, `like.this`"
+            raise ValueError(f"{where!r} cannot be evaluated: {called!r} may not be called; {few}, ... may ({hint})")
 
 
 def looks_beyond(frame: pd.DataFrame, where: str, member: np.ndarray) -> bool:

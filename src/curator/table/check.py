@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from curator.table.model import Table
 
 LEAST_PER_CLASS = 3
+# The square of a larger number is none any more.
+LARGEST = 1e150
 
 
 def check_kind(values: pd.Series, kind: Kind) -> None:
@@ -67,12 +69,17 @@ def check_rows(rows: pd.DataFrame, recipe: Recipe, start: int = 0) -> None:
     for name in rows.columns:
         if not pd.api.types.is_float_dtype(rows[name].dtype):
             continue
-        infinite = np.isinf(rows[name].to_numpy(float, na_value=np.nan))
+        numbers = rows[name].to_numpy(float, na_value=np.nan)
+        infinite = np.isinf(numbers)
         if infinite.any():
             raise DataError(
-                f"column {name!r} holds {int(infinite.sum())} infinite values, the first in row "
-                f"{start + int(infinite.argmax())}; replace them, or add 'inf' and '-inf' to data.missing"
+                f"column {name!r} {_counted(infinite, 'infinite value', start)}; replace them, or add 'inf' and '-inf' "
+                "to data.missing"
             )
+        large = np.abs(numbers) > LARGEST
+        if large.any():
+            what = _counted(large, f"value beyond {LARGEST:g}", start)
+            raise DataError(f"column {name!r} {what}; no model can compute with that: replace it, or scale the column")
     weight, group = recipe.data.weight, recipe.data.group
     if weight is not None and weight in rows:
         values = rows[weight]
@@ -81,6 +88,12 @@ def check_rows(rows: pd.DataFrame, recipe: Recipe, start: int = 0) -> None:
             raise RecipeProblems([Problem(("data", "weight"), message)])
     if group is not None and group in rows and rows[group].isna().any():
         raise RecipeProblems([Problem(("data", "group"), f"{group!r} has missing values; fill them in")])
+
+
+def _counted(found: np.ndarray, what: str, start: int) -> str:
+    count, first = int(found.sum()), start + int(found.argmax())
+    rows = f"in row {first}" if count == 1 else f"the first in row {first}"
+    return f"holds {count} {what}{'' if count == 1 else 's'}, {rows} (counted from 0, among those with a target)"
 
 
 def _check_time(values: pd.Series) -> None:

@@ -25,7 +25,7 @@ def flattened(frame: pd.DataFrame, decisions: list[str], left_out: Sequence[str]
     Raises
     ------
     DataError
-        When a column holds lists or records.
+        When a column holds lists, records, intervals or complex numbers.
     """
     import pandas as pd
 
@@ -34,6 +34,10 @@ def flattened(frame: pd.DataFrame, decisions: list[str], left_out: Sequence[str]
         if name in left_out:
             continue
         values = frame[name]
+        kind = values.cat.categories.dtype if isinstance(values.dtype, pd.CategoricalDtype) else values.dtype
+        if isinstance(kind, pd.IntervalDtype) or kind.kind == "c":
+            what = "intervals" if isinstance(kind, pd.IntervalDtype) else "complex numbers"
+            raise DataError(f"column {name!r} holds {what}; turn it into text (astype(str)) or numbers, or drop it")
         if isinstance(values.dtype, pd.PeriodDtype):
             frame[name] = values.dt.to_timestamp()
             decisions.append(f"{name}: periods read as the time they start")

@@ -21,6 +21,7 @@ _NAMES_OF_KEYS = re.compile(
     r"(^|[_\W])(id|key|uuid|guid|nr|nbr|num|no|number|index)$|^id[_\W]|^unnamed: 0$", re.IGNORECASE
 )
 _MONTH = re.compile(r"\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\b.*\d", re.IGNORECASE)
+_LEADING_ZERO = re.compile(r"^0\d+$")
 _WRITTEN_NUMBER = re.compile(r"^[-+]?[$\u20ac\u00a3]?\s?\d[\d.,]*\s?[%$\u20ac\u00a3]?$")
 _DATE = re.compile(r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ]\d{1,2}:\d{2}.*)?$")
 # Above this many different words, and with most rows having their own, a column of words is text or a key.
@@ -82,6 +83,8 @@ def _infer_words(present: pd.Series, distinct: int, rows: int) -> tuple[Kind, st
     if looks_like_dates(present):
         return "datetime", "dates stored as text"
     if distinct > MOST_CATEGORIES and present.astype(str).head(200).str.match(_WRITTEN_NUMBER).mean() > 0.95:
+        if present.astype(str).head(200).str.match(_LEADING_ZERO).any():
+            return "text", "codes, some with a leading zero; set it to categorical in data.types to learn from them"
         return "text", "numbers written with separators or signs; store them as plain numbers to learn from them"
     if distinct == len(present) and rows > 20 and distinct > MOST_CATEGORIES:
         return ("text" if _words_per_value(present) > 3 else "id"), "a different value in every row"
@@ -157,7 +160,8 @@ def _by_values(column: Column, values: pd.Series) -> list[Suspicion]:
         for marker in ("?", "-", "--", ".", "unknown", "Unknown", "none", "missing"):
             share = float((words == marker).mean()) if len(words) else 0.0
             if share > 0:
-                text = f"holds {marker!r} in {share:.1%} of its rows; if that means missing, add it to data.missing"
+                text = f"holds {marker!r} in {share:.1%} of its rows; if that means missing, add it to data.missing, "
+                text += "and let data.types say what the others are"
                 out.append(Suspicion(name, "missing_marker", text, drop=False))
     distinct = int(values.nunique())
     if column.kind == "numerical" and pd.api.types.is_integer_dtype(values.dtype) and 2 < distinct <= 10:

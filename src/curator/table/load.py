@@ -46,9 +46,15 @@ def load_table(recipe: Recipe, data: pd.DataFrame | Part | None = None) -> Table
     DataError
         When the table cannot serve the task.
     """
+    import pandas as pd
+
     spec, base = recipe.data, recipe.origin.folder
     decisions: list[str] = []
     if data is not None:
+        if not isinstance(data, pd.DataFrame | Part):
+            raise DataError(f"the table must be a pandas DataFrame; got {type(data).__name__}")
+        if isinstance(data, pd.DataFrame) and data.empty:
+            raise DataError("the table has no rows, or no columns")
         given = data if isinstance(data, Part) else Part("the table", "", data)
         parts = [replace(given, frame=mark_missing(with_index(given.frame), spec.missing))]
     elif not spec.sources:
@@ -284,6 +290,8 @@ def _positive(recipe: Recipe, counts: dict[str, int], classes: tuple[str, ...]) 
     word = word_of(asked)
     if word not in classes:
         message = f"{asked!r} is not a class of {recipe.data.target!r}, which has {', '.join(map(repr, classes))}"
+        if isinstance(asked, bool):
+            message += "; YAML reads yes, no, on and off without quotation marks as true and false"
         raise RecipeProblems([Problem(("task", "positive"), message)])
     return word
 
