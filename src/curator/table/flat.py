@@ -25,7 +25,7 @@ def flattened(frame: pd.DataFrame, decisions: list[str], left_out: Sequence[str]
     Raises
     ------
     DataError
-        When a column holds lists, records, intervals or complex numbers.
+        When a column holds lists, records, intervals as categories (pd.cut), or complex numbers.
     """
     import pandas as pd
 
@@ -34,9 +34,10 @@ def flattened(frame: pd.DataFrame, decisions: list[str], left_out: Sequence[str]
         if name in left_out:
             continue
         values = frame[name]
-        kind = values.cat.categories.dtype if isinstance(values.dtype, pd.CategoricalDtype) else values.dtype
-        if isinstance(kind, pd.IntervalDtype) or kind.kind == "c":
-            what = "intervals" if isinstance(kind, pd.IntervalDtype) else "complex numbers"
+        # Intervals as such can be written; those that are the categories of pd.cut cannot.
+        cut = isinstance(values.dtype, pd.CategoricalDtype) and isinstance(values.cat.categories, pd.IntervalIndex)
+        if cut or values.dtype.kind == "c":
+            what = "intervals as categories" if cut else "complex numbers"
             raise DataError(f"column {name!r} holds {what}; turn it into text (astype(str)) or numbers, or drop it")
         if isinstance(values.dtype, pd.PeriodDtype):
             frame[name] = values.dt.to_timestamp()
