@@ -79,7 +79,6 @@ COLUMNS = {
     "category of float": pd.Categorical([1.0, 2.0, 2.5] * 20),
     "category of bool": pd.Categorical([True, False, None] * 20),
     "category of times": pd.Categorical(list(TIMES[:3]) * 20),
-    "intervals": pd.cut(np.arange(N), 4),
     "datetime64[ns]": TIMES,
     "datetime64[s]": TIMES.astype("datetime64[s]"),
     "datetime64[us]": (TIMES + pd.to_timedelta(np.arange(N) * 123457, unit="us")).astype("datetime64[us]"),

@@ -34,7 +34,7 @@ def flattened(frame: pd.DataFrame, decisions: list[str], left_out: Sequence[str]
         if name in left_out:
             continue
         values = frame[name]
-        # Intervals as such can be written; those that are the categories of pd.cut cannot.
+        # No file can hold them, and the run would end with its last step.
         cut = isinstance(values.dtype, pd.CategoricalDtype) and isinstance(values.cat.categories, pd.IntervalIndex)
         if cut or values.dtype.kind == "c":
             what = "intervals as categories" if cut else "complex numbers"
