@@ -17,7 +17,7 @@ from curator.rare import LEAST_HOLDOUT_ROWS, Slice
 from curator.rare.rules import OfClass
 from curator.recipe import Recipe
 from curator.records import Interval, MixPlan, SliceVerdict, Trial
-from curator.results import _remarks
+from curator.results import _remarks, trials_frame
 
 N = 800
 PLAN = MixPlan((("neighbours", 1.0),))
@@ -443,3 +443,14 @@ def test_the_margin_is_relative_for_errors_in_target_units(regression):
     verdict = _verdict(regression, selected, holdout, {"rmse": Interval(0.1, -0.3, 0.5, 400)}, ())
     assert verdict.margin == pytest.approx(0.4)
     assert verdict.name == "not_worse"
+
+
+def test_settings_that_are_words_in_one_trial_and_numbers_in_another_can_be_written(binary, tmp_path):
+    drawn = ({"setting.max_features": "sqrt", "ratio": 1.0}, {"setting.max_features": 0.3}, {"ratio": 2.0})
+    trials = [Trial(n, "trial", PLAN, params, CLEAR, CLEAR, "complete") for n, params in enumerate(drawn)]
+    trials_frame(trials, binary).to_parquet(tmp_path / "trials.parquet")
+    found = pd.read_parquet(tmp_path / "trials.parquet")
+    assert found["param.setting.max_features"].where(found["param.setting.max_features"].notna(), None).tolist() == [
+        "sqrt", "0.3", None,
+    ]  # fmt: skip
+    assert found["param.ratio"].dropna().tolist() == [1.0, 2.0]
