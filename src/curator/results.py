@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -289,7 +288,9 @@ def trials_frame(trials: Sequence[Trial], setup: Setup) -> pd.DataFrame:
     frame = pd.DataFrame(rows)
     # A setting may be a number in one trial and a word in another (max_features), which no column of a file can be.
     for name in [c for c in frame.columns if str(c).startswith("param.") and frame[c].dtype == object]:
-        frame[name] = [None if v is None or (isinstance(v, float) and math.isnan(v)) else str(v) for v in frame[name]]
+        known = frame[name].notna()
+        if len({isinstance(v, str) for v in frame.loc[known, name]}) > 1:
+            frame[name] = frame[name].where(~known, frame[name].astype(str))
     return frame
 
 
