@@ -268,6 +268,11 @@ def test_policies(by_policy, ends, deltas, certified, best, always):
     assert {v.shown for v in found.values()} == {certified == "mix"}, "whatever the policy"
 
 
+def _remarked(setup, verdict):
+    arms = {a: {"log_loss": Interval(0.5, 0.45, 0.55, 400)} for a in ("real_only", CURATED)}
+    return _remarks(setup, [Certification(verdict, arms, {CURATED: {}})], {"broken_gates": []})
+
+
 @pytest.mark.parametrize(
     ("policy", "ends", "deltas", "told"),
     [
@@ -281,8 +286,7 @@ def test_policies(by_policy, ends, deltas, certified, best, always):
 def test_where_another_policy_would_hand_out_the_mix_a_remark_says_so(by_policy, policy, ends, deltas, told):
     setup = by_policy[policy]
     verdict = _judged(setup, ends, deltas)
-    arms = {a: {"log_loss": Interval(0.5, 0.45, 0.55, 400)} for a in ("real_only", CURATED)}
-    found = _remarks(setup, [Certification(verdict, arms, {CURATED: {}})], {"broken_gates": []})
+    found = _remarked(setup, verdict)
     lean = f"holdout and folds together lean to the mix ({verdict.joined.mean:+.4f})"
     wanted = f"{lean}, without showing that it does no harm; output.policy: best hands it out all the same"
     assert [r for r in found if "lean to" in r] == ([wanted] if told else [])
@@ -302,8 +306,7 @@ def test_where_another_policy_would_hand_out_the_mix_a_remark_says_so(by_policy,
 def test_where_certified_would_leave_real_rows_a_remark_says_so(by_policy, policy, ends, deltas, told):
     setup = by_policy[policy]
     verdict = _judged(setup, ends, deltas)
-    arms = {a: {"log_loss": Interval(0.5, 0.45, 0.55, 400)} for a in ("real_only", CURATED)}
-    found = _remarks(setup, [Certification(verdict, arms, {CURATED: {}})], {"broken_gates": []})
+    found = _remarked(setup, verdict)
     wanted = f"output.policy: {policy} hands the mix out; certified would leave the real rows alone"
     assert found == ([wanted] if told else [])
 

@@ -532,3 +532,9 @@ def test_the_choice_starts_from_the_relabelled_mix(monkeypatch, tmp_path, labels
     assert [None if a is None else (a.name, a.plan.labels, a.plan.ratio) for a in told] == [
         ("relabelled_2x", "relabel", 2.0) if anchored else None
     ]
+
+
+def test_no_worker_is_no_number_of_workers_and_leaves_nothing_behind(tmp_path):
+    with pytest.raises(UserError, match="jobs must be 1 or more; got 0"):
+        curate(recipe(tmp_path / "runs"), table(), jobs=0)
+    assert not (tmp_path / "runs").exists()

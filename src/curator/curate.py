@@ -91,9 +91,10 @@ def curate(
     setup = prepare(asked, table=table)
     check_types(table)
     directory.borrows = not fresh
+    workers = open_workers(setup.recipe.search, jobs, scheduler)
     with directory.claimed(setup.fingerprint, fresh=fresh) as state, full_disk_explained(directory.path):
         if state != "complete":
-            with open_workers(setup.recipe.search, jobs, scheduler) as workers:
+            with workers:
                 _Curation(setup, directory, workers, progress or Silent(), fresh).run()
     return Run(directory)
 

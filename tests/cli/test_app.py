@@ -1,5 +1,6 @@
 """Commands parse, call the library, and print: for people, and as one JSON document."""
 
+import errno
 import json
 import os
 import subprocess
@@ -13,7 +14,10 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+import curator
+from curator import rundir
 from curator.cli.app import app
+from curator.report.words import title_words
 
 ROOT = Path(__file__).parents[2]
 QUICK = ["--set", "search.trials=4", "--set", "task.folds=2", "--set", "search.max_ratio=3"]
@@ -83,11 +87,29 @@ def test_show_and_report(folder):
 
 
 def test_runs(folder):
-    assert "one" in call("runs", folder / "runs").stdout
+    told = call("runs", folder / "runs").stdout
+    finished = str(curator.load_run(folder / "runs" / "one").manifest["finished"])[:16].replace("T", " ")
+    assert any(line.split()[0] == "one" and finished in line for line in told.splitlines() if line.strip())
     listed = json.loads(call("runs", folder / "runs", "--json").stdout)
     assert {Path(r["path"]).name for r in listed} == {"one", "two"}
     assert "no finished run" in call("runs", folder).stdout
     assert "no such folder" in call("runs", folder / "nowhere", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("ratios", "emitted", "refuses", "title"),
+    [
+        ([["neighbours", 1.0]], "mix", False, "better"),
+        ([["neighbours", 1.0]], "real_only", True, "real rows alone"),
+        ([], "real_only", False, "real rows alone"),
+    ],
+)
+def test_the_title_says_what_became_of_the_mix(folder, ratios, emitted, refuses, title):
+    results = json.loads((folder / "runs" / "one" / "results.json").read_text())
+    results["verdict"] |= {"name": "better", "emitted": emitted}
+    results["selected"]["plan"] |= {"ratios": ratios}
+    results["models"] = [{"estimator": "ridge", "refuses": refuses}]
+    assert title_words(results) == title
 
 
 def test_compare(folder):
@@ -142,6 +164,15 @@ def test_schema_is_json():
 
 
 class TestInit:
+    def test_where_nothing_may_be_written(self, folder, tmp_path, monkeypatch):
+        def refuse(path, text):
+            raise PermissionError(errno.EACCES, "words of the system", f"{path}.part")
+
+        monkeypatch.setattr(rundir, "write_text", refuse)
+        done = call("init", folder / "table.csv", "--target", "y", "--out", tmp_path / "t.yaml", code=2)
+        sentence = "permission denied; choose another place with --out"
+        assert done.stderr.strip() == f"error: {tmp_path / 't.yaml'}: {sentence}"
+
     def test_what_it_writes_can_be_run(self, folder, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         call("init", folder / "table.csv", "--target", "y")

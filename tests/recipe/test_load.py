@@ -285,6 +285,15 @@ class TestEnvironment:
         recipe = load_recipe(write("data: {target: y}\ntask: {estimator: {name: '${MODEL}'}}\n"))
         assert "ridge" not in dump_recipe(recipe)
 
+    def test_an_import_path_stands_for_the_class(self, write, monkeypatch):
+        monkeypatch.setenv("MODEL", "sklearn.naive_bayes.GaussianNB")
+        for written in ("sklearn.naive_bayes.GaussianNB", "{class: sklearn.naive_bayes.GaussianNB}", "'${MODEL}'"):
+            recipe = load_recipe(write(f"data: {{target: y}}\ntask: {{estimator: {written}}}\n"))
+            assert (recipe.task.estimator[0].class_, recipe.task.estimator[0].name) == (
+                "sklearn.naive_bayes.GaussianNB", None,
+            )  # fmt: skip
+            assert ("GaussianNB" in dump_recipe(recipe)) is ("$" not in written)
+
     def test_numbers_may_come_from_the_environment(self, write, monkeypatch):
         monkeypatch.setenv("TRIALS", "12")
         assert load_recipe(write("data: {target: y}\nsearch: {trials: '${TRIALS}'}\n")).search.trials == 12

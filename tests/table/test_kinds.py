@@ -216,6 +216,13 @@ def test_odd_numbers_and_dates_are_no_keys(values, kind):
     assert note
 
 
+def test_codes_with_a_leading_zero_are_not_taken_for_numbers():
+    kind, note = infer_kind(pd.Series([f"{7 * i:05d}" for i in range(89)], name="zip"))
+    assert kind == "text"
+    assert "leading zero" in note
+    assert "data.types" in note
+
+
 def test_nearly_a_key():
     values = pd.Series([*range(95), *range(5)], name="patient_nbr")
     kind, note = infer_kind(values)

@@ -32,6 +32,7 @@ app = typer.Typer(
 )
 # What a command ends with where data break a gate: nothing has failed, but a scheduled job should stop.
 GATE_BROKEN = 3
+# What tables of runs are given where nothing says how wide a line may be: names of runs are copied from them.
 _WIDE = 200
 QUICK = ("search.trials=12", "task.folds=3", "task.repeats=1", "output.explain=false")
 

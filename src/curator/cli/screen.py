@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from curator.records import shown_decimals
 from curator.report.growth import growth_words
 from curator.report.history import earlier_words
-from curator.report.words import plan_of, privacy_words, settings_words, transfer_words, worth_words
+from curator.report.words import plan_of, privacy_words, settings_words, title_words, transfer_words, worth_words
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -28,12 +28,8 @@ def show_run(run: Run, console: Console) -> None:
     results = run.results
     verdict = results["verdict"]
     alone = plan_of(results["selected"]["plan"]).real_only
-    refused = any(m.get("refuses") for m in results.get("models") or ())
-    # What one of several models has to say is no title where another refuses the mix.
-    title = "real rows alone" if alone or (refused and verdict["emitted"] == "real_only") else verdict["name"]
-    console.print(
-        Panel(Text(verdict["sentence"]), border_style=_COLOURS[verdict["name"]], title=f"{run.name}: {title}")
-    )
+    title = f"{run.name}: {title_words(results)}"
+    console.print(Panel(Text(verdict["sentence"]), border_style=_COLOURS[verdict["name"]], title=title))
     for remark in results["remarks"]:
         console.print(f"Note: {remark}", markup=False)
     console.print("")

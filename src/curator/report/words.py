@@ -161,6 +161,15 @@ def headline(results: Mapping[str, Any]) -> str:
     return sentences[verdict["name"]]
 
 
+def title_words(results: Mapping[str, Any]) -> str:
+    """Return the verdict's name; where there is no mix, or one of several models refuses it, what is left."""
+    verdict = results["verdict"]
+    refused = any(m.get("refuses") for m in results.get("models") or ())
+    # What the first model has to say is no title where another refuses the mix.
+    alone = plan_of(results["selected"]["plan"]).real_only or (refused and verdict["emitted"] == "real_only")
+    return "real rows alone" if alone else str(verdict["name"])
+
+
 def emitted_words(results: Mapping[str, Any]) -> str:
     """Say what the dataset holds, in a few words."""
     if results["verdict"]["emitted"] == "real_only":
