@@ -28,13 +28,14 @@ from curator.ladder import ladder_arms
 from curator.parallel import LocalWorkers, one_thread
 from curator.pools import Pools
 from curator.predictions import predict
-from curator.prepare import Setup, prepare
+from curator.prepare import prepare
 from curator.records import MixPlan
 from curator.run import Run
 from curator.rundir import RunDirectory
 from curator.score.candidates import Source
 from curator.score.pool import PoolTask, build_pool
 from curator.search import Study
+from curator.setup import Setup
 from curator.table import ENCODERS, Fold, load_table, to_plain
 
 MOST_TESTED, LEAST_OF_A_CLASS, LEAST_OF_A_SLICE = 5000, 8, 50

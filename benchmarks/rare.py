@@ -28,13 +28,14 @@ from curator.emit.survival import coverage
 from curator.evaluate import Prediction, calibration_error, restore_prior
 from curator.guard import find_slices
 from curator.pools import Pools
-from curator.prepare import Setup, prepare
+from curator.prepare import prepare
 from curator.progress import Silent
 from curator.rare import LEAST_HOLDOUT_ROWS
 from curator.run import Run
 from curator.rundir import RunDirectory
 from curator.score.candidates import load_candidates
 from curator.score.pool import load_pool
+from curator.setup import Setup
 from curator.space import HIGHEST
 from curator.synthesize import TARGET, make_synthesizer
 from curator.table import Table, to_plain

@@ -172,6 +172,49 @@ def test_places_have_line_and_column_and_all_mistakes_are_told_at_once(folder):
     assert left == set()
 
 
+def test_what_recipe_and_table_do_not_agree_on_is_told_at_once(folder):
+    text = """
+version: 1
+data: {source: table.csv, target: y, types: {word: numerical, x: datetime}}
+"""
+    done, left = attempt(folder, text, table())
+    assert [line.split(" ")[2] for line in done.stderr.splitlines()] == ["data.types.word:", "data.types.x:"]
+    text = """
+version: 1
+data: {source: table.csv, target: y}
+task: {metric: [r2, rmse], estimator: [random_forest, ridge]}
+filters: {agreement: {teacher: ridge}}
+rare: {slices: [{name: a, where: "x > 99"}, {name: b, where: "word + 1"}]}
+search: {average: 3}
+"""
+    done, left = attempt(folder, text, table())
+    assert [line.split(" ")[2] for line in done.stderr.splitlines()] == [
+        "task.metric:", "task.estimator.1:", "filters.agreement.teacher:", "rare.slices.0.where:", "rare.slices.1.where:",
+        "search.average:",
+    ]  # fmt: skip
+    assert (done.exit_code, left) == (2, set())
+
+
+@pytest.mark.parametrize("body", ["import sys\nsys.exit(3)", "class Model:\n    def fit(self, X, y): raise SystemExit(3)\n"
+                                  "    def predict(self, X): ...\n    def predict_proba(self, X): ..."])  # fmt: skip
+def test_a_model_that_exits_is_refused(folder, monkeypatch, body):
+    name = f"exits_{abs(hash(body))}"
+    (folder / f"{name}.py").write_text(body)
+    monkeypatch.syspath_prepend(folder)
+    done, left = attempt(folder, base() | {"task": {"estimator": f"{name}.Model"}}, table())
+    assert (done.exit_code, left - {"__pycache__"}) == (2, set()), done.stderr
+    assert "recipe.yaml:" in done.stderr
+    assert "task.estimator" in done.stderr
+    assert f"{name}.Model cannot be" in done.stderr
+
+
+def test_a_folder_as_a_table(folder):
+    (folder / "tables").mkdir()
+    done, left = attempt(folder, base() | {"data": {"source": "tables", "target": "y"}}, table())
+    assert (done.exit_code, left) == (2, set())
+    assert "folder/*.csv" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "says"),
     [

@@ -40,12 +40,12 @@ from curator.ladder import ladder_arms
 from curator.mix import mix
 from curator.parallel import Workers
 from curator.pools import Pools
-from curator.prepare import Setup
 from curator.progress import Progress
 from curator.rare import class_shares
 from curator.records import ArmResult, Interval, SliceVerdict, Trial, Verdict, shown_decimals
 from curator.refit import Refit, refit
 from curator.score.pool import load_pool
+from curator.setup import Setup
 from curator.table import strata
 
 CURATED = "curated"

@@ -23,7 +23,7 @@ from curator.guard import find_slices
 from curator.ladder import run_ladder, tuned
 from curator.parallel import LocalWorkers, Workers, available_cores
 from curator.pools import Pools
-from curator.prepare import Registries, Setup, fingerprint, load, prepare
+from curator.prepare import Registries, fingerprint, load, prepare
 from curator.progress import Progress, Silent
 from curator.recipe import Recipe, SearchSpec, build_recipe, check_names, dump_recipe, load_recipe
 from curator.records import ArmResult, EarlierVerdict, MixPlan, Trial
@@ -33,6 +33,7 @@ from curator.run import Run
 from curator.rundir import RunDirectory, atomic, full_disk_explained, write_json, write_text
 from curator.search import Study
 from curator.selection import Search
+from curator.setup import Setup
 from curator.table import Fold
 from curator.transfer import measure_transfer
 from curator.worth import dosed_plan, measure_dose, measure_worth

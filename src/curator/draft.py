@@ -13,9 +13,9 @@ import numpy as np
 import yaml
 
 from curator.errors import DataError, UserError
-from curator.prepare import Setup
 from curator.recipe import Recipe, build_recipe
 from curator.recipe.origin import Origin
+from curator.setup import Setup
 from curator.table import Suspicion, Table, load_table, suspicious_columns
 from curator.table.model import taken_names
 from curator.table.part import large_files

@@ -25,13 +25,14 @@ from curator.mix import mix
 from curator.parallel import Workers
 from curator.pools import Pools
 from curator.predictions import Prediction, predict
-from curator.prepare import Setup, is_defined
+from curator.prepare import is_defined
 from curator.progress import Progress
 from curator.records import EarlierVerdict, Interval, LabelForm, MixPlan, shown_decimals
 from curator.score import all_scorers
 from curator.score.candidates import ABOUT, Candidates, draws
 from curator.score.choice import fit_teacher
 from curator.score.pool import PoolTask, load_pool, real_space, score
+from curator.setup import Setup
 from curator.table import ENCODERS, REAL, UNKNOWN, Earlier, earlier_plain
 from curator.versions import check_same_code
 

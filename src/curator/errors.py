@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 
@@ -63,6 +64,31 @@ class RecipeProblems(UserError):  # noqa: N818  # it holds Problems
     def __init__(self, problems: Iterable[Problem]) -> None:
         self.problems = tuple(problems)
         super().__init__("; ".join(f"{'.'.join(map(str, p.path))}: {p.message}" for p in self.problems))
+
+
+class Mistakes:
+    """What checks that do not need one another find wrong in a recipe, so that all of it is told at once."""
+
+    def __init__(self) -> None:
+        self._found: list[Problem] = []
+
+    @contextmanager
+    def noted(self) -> Iterator[None]:
+        """Keep the problems that the block raises, and go on behind it."""
+        try:
+            yield
+        except RecipeProblems as error:
+            self._found += error.problems
+
+    @property
+    def error(self) -> RecipeProblems:
+        """All that was found."""
+        return RecipeProblems(self._found)
+
+    def refuse(self) -> None:
+        """Raise all that was found, if anything was."""
+        if self._found:
+            raise self.error
 
 
 def reason_of(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from curator.errors import Problem, UserError, reason_of, unknown_name
+from curator.errors import Problem, RecipeProblems, reason_of, unknown_name
 from curator.predictions import predict
 from curator.recipe.task import EstimatorSpec
 from curator.records import TaskType
@@ -131,7 +131,7 @@ def _import(path: str) -> Callable[..., Any]:
         if error.name == package:
             remedy += "; if it is a file of your own, put its folder on PYTHONPATH"
         raise ValueError(f"{path} cannot be imported ({error}); {remedy}") from None
-    except Exception as error:  # a module of one's own may raise anything
+    except (Exception, SystemExit) as error:  # a module of one's own may raise anything, and a script exits
         raise ValueError(f"{path} cannot be imported ({type(error).__name__}: {reason_of(error)})") from None
     if not hasattr(place, attribute):
         raise ValueError(f"{path} does not exist: {module} has no {attribute}")
@@ -196,12 +196,14 @@ class Estimator:
         return kind(**params)
 
 
-def make_estimator(spec: EstimatorSpec, task: TaskType, *, place: str = "task.estimator") -> Estimator:
+def make_estimator(
+    spec: EstimatorSpec, task: TaskType, *, place: tuple[str | int, ...] = ("task", "estimator")
+) -> Estimator:
     """Resolve a recipe's estimator for a task; `place` is where the recipe names it.
 
     Raises
     ------
-    UserError
+    RecipeProblems
         When the model does not fit the task, or refuses its settings.
     """
     entry = ESTIMATORS.get(spec.name or "")
@@ -210,7 +212,7 @@ def make_estimator(spec: EstimatorSpec, task: TaskType, *, place: str = "task.es
         path = entry.regressor if regression else entry.classifier
         if path is None:
             other = "ridge" if regression else "logistic_regression"
-            raise UserError(f"{place}: {spec.name} cannot do {task}; take {other}, or another one")
+            raise _refused(place, f"{spec.name} cannot do {task}; take {other}, or another one")
         encoding, fixed = entry.encoding, dict(entry.fixed)
     else:
         path, encoding, fixed = str(spec.class_), "one_hot", {}
@@ -224,13 +226,17 @@ def make_estimator(spec: EstimatorSpec, task: TaskType, *, place: str = "task.es
         built = estimator.build(0, ())
         sure = any(hasattr(built, name) for name in ("predict_proba", "decision_function"))
     except Exception as error:  # any class may be named here, and any of them may raise anything
-        raise UserError(f"{place}: {reason_of(error)}") from None
+        raise _refused(place, reason_of(error)) from None
     if not regression and not sure:
-        raise UserError(f"{place}: {spec.label} gives no class probabilities; is it a classifier?")
+        raise _refused(place, f"{spec.label} gives no class probabilities; is it a classifier?")
     refused = _refusal(estimator)
     if refused:
-        raise UserError(f"{place}: {estimator.label} cannot be fitted: {refused}")
+        raise _refused(place, f"{estimator.label} cannot be fitted: {refused}")
     return estimator
+
+
+def _refused(place: tuple[str | int, ...], why: str) -> RecipeProblems:
+    return RecipeProblems([Problem(place, why)])
 
 
 def tuning_problems(
@@ -263,7 +269,7 @@ def _refusal(estimator: Estimator) -> str:
         try:
             model = fit(estimator, X, y, None, seed=0, categorical=())
             predict(model, X, 0 if estimator.task == "regression" else 2)
-        except Exception as error:  # any class may be named here, and any of them may raise anything
+        except (Exception, SystemExit) as error:  # any class may be named here, and any of them may raise anything
             said = reason_of(error)
         else:
             return ""

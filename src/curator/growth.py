@@ -10,10 +10,10 @@ from typing import Any
 from curator.evaluate import Arm, fit_tasks, nadeau_bengio, standard_error, try_fits
 from curator.parallel import Workers
 from curator.pools import Pools
-from curator.prepare import Setup
 from curator.progress import Progress
 from curator.records import ArmResult, MixPlan
 from curator.score.candidates import SLICES
+from curator.setup import Setup
 from curator.space import spread
 from curator.worth import DOSES
 

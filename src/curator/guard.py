@@ -20,10 +20,10 @@ from curator.evaluate import (
 )
 from curator.parallel import one_thread
 from curator.predictions import predict
-from curator.prepare import Setup
 from curator.progress import Progress
 from curator.rare import LEAST_HOLDOUT_ROWS, Slice, discover_slices, with_losses
 from curator.records import Interval, SliceVerdict, VerdictName
+from curator.setup import Setup
 from curator.table import ENCODERS
 
 SLICE_ALPHA = 0.025

@@ -19,10 +19,10 @@ from curator.evaluate import (
 )
 from curator.parallel import Workers
 from curator.pools import Pools
-from curator.prepare import Setup
 from curator.progress import Progress
 from curator.records import ArmResult, MixPlan
 from curator.score.candidates import SLICES
+from curator.setup import Setup
 from curator.space import STEP, Tuning, is_plain, setting_values, spread, whole_steps
 
 TUNING_DRAWS = 20

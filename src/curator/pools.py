@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from curator.parallel import Workers
-from curator.prepare import Setup
 from curator.progress import Progress
 from curator.rundir import RunDirectory
 from curator.score.candidates import ABOUT, CandidateTask, make_candidates
 from curator.score.choice import ChoiceTask, choose_teacher
 from curator.score.pool import PoolTask, build_pool
+from curator.setup import Setup
 from curator.table import Encoding, Fold
 
 Step = CandidateTask | ChoiceTask | PoolTask

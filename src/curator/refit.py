@@ -20,9 +20,9 @@ from curator.evaluate import Arm, training_rows
 from curator.parallel import ReadingTask, Workers
 from curator.pools import Pools
 from curator.predictions import Prediction, predict
-from curator.prepare import Setup
 from curator.records import ArmResult, Interval, LabelForm, MixPlan, Trial, shown_decimals
 from curator.score.pool import load_pool
+from curator.setup import Setup
 from curator.versions import check_same_code
 
 # As the rows are, and shuffled.

@@ -13,11 +13,11 @@ import numpy as np
 from curator.certify import CURATED, Certification
 from curator.evaluate import nadeau_bengio, reported_metrics, standard_error
 from curator.pools import Pools
-from curator.prepare import Setup
 from curator.records import ArmResult, Trial, shown_decimals
 from curator.rundir import FORMAT_VERSION
 from curator.score.pool import Pool, load_pool
 from curator.search import front
+from curator.setup import Setup
 from curator.table import UNKNOWN, UNKNOWN_DEPTH
 
 if TYPE_CHECKING:

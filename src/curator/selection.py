@@ -10,7 +10,6 @@ from curator.evaluate import FitResult, FitTask, run_fits, slice_metric
 from curator.ladder import relabelled_arm, untuned
 from curator.parallel import Workers
 from curator.pools import Pools
-from curator.prepare import Setup
 from curator.progress import Progress
 from curator.records import ArmResult, MixPlan, Trial
 from curator.search import (
@@ -29,6 +28,7 @@ from curator.search import (
     select,
     starting_point,
 )
+from curator.setup import Setup
 from curator.space import warm_starts
 
 

@@ -10,10 +10,10 @@ from curator.estimators import Estimator, make_estimator
 from curator.evaluate import Arm, fit_tasks, judge, try_fits
 from curator.parallel import Workers
 from curator.pools import Pools
-from curator.prepare import Setup
 from curator.progress import Progress
 from curator.recipe import EstimatorSpec
 from curator.records import MixPlan
+from curator.setup import Setup
 
 
 def other_models(setup: Setup) -> list[Estimator]:

@@ -12,9 +12,9 @@ import numpy as np
 from curator.evaluate import Arm, Metric, fit_tasks, nadeau_bengio, try_fits
 from curator.parallel import Workers
 from curator.pools import Pools
-from curator.prepare import Setup
 from curator.progress import Progress
 from curator.records import ArmResult, Interval, MixPlan
+from curator.setup import Setup
 
 # Shares of the real training rows at which the learning curve is measured, beside all of them.
 SHARES = (0.15, 0.25, 0.4, 0.65)

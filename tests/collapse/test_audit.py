@@ -148,7 +148,8 @@ def test_regression_is_judged_by_r2(population, monkeypatch):
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda f: f.drop(columns="town"), "lacks column 'town'"),
+        (lambda f: f.drop(columns="town"), "lacks column 'town'.*--recipe"),
+        (lambda f: 7, "a DataFrame or a Run; got int"),
         (lambda f: f.assign(age="old"), "'age' is numerical in the real table"),
         (lambda f: f.assign(age=np.inf), "'age' holds infinite values"),
         (lambda f: f.assign(buys="perhaps"), r"has 0 usable rows \(300 rows without a class that"),

@@ -18,13 +18,14 @@ from curator.earlier import judge_earlier
 from curator.emit import emit, parts, real
 from curator.parallel import LocalWorkers
 from curator.pools import Pools
-from curator.prepare import Setup, prepare
+from curator.prepare import prepare
 from curator.progress import Silent
 from curator.recipe import build_recipe
 from curator.records import MixPlan, Trial
 from curator.run import Run
 from curator.rundir import RunDirectory
 from curator.score import candidates, teacher
+from curator.setup import Setup
 from curator.synthesize import SYNTHESIZERS, Entry
 from curator.synthesize.neighbours import Neighbours
 from curator.table import whole

@@ -20,10 +20,12 @@ from curator.collapse.synthetic import JUDGES_OF_SYNTHETIC, synthetic_figures
 from curator.curate import open_workers, read_recipe
 from curator.errors import DataError, UserError
 from curator.estimators import Estimator, make_estimator
-from curator.prepare import load, sources_as_written
+from curator.prepare import load
 from curator.progress import Progress, Silent
 from curator.recipe import EstimatorSpec, Recipe
+from curator.run import Run
 from curator.rundir import RunDirectory, full_disk_explained, write_json, write_text
+from curator.setup import sources_as_written
 from curator.table.database import without_password
 from curator.table.read import Part
 
@@ -82,7 +84,7 @@ class Audit:
 
 
 def audit(
-    dataset: str | os.PathLike[str] | pd.DataFrame,
+    dataset: str | os.PathLike[str] | pd.DataFrame | Run,
     against: str | os.PathLike[str] | pd.DataFrame | None = None,
     *,
     target: str | None = None,
@@ -104,8 +106,8 @@ def audit(
 
     Parameters
     ----------
-    dataset : path, URL or DataFrame
-        A table, curated here or not; a run directory stands for its dataset.
+    dataset : path, URL, DataFrame or Run
+        A table, curated here or not; a run, or its directory, stands for its dataset.
     against : path, URL or DataFrame, optional
         Real rows, best such as the dataset was not made from; by default the recipe's own table.
     target : str, optional
@@ -123,6 +125,10 @@ def audit(
     if not 0 <= tolerance < 1:
         raise UserError(f"the tolerance must be at least 0 and below 1; got {tolerance:g}")
     progress = progress or Silent()
+    dataset = dataset.path if isinstance(dataset, Run) else dataset
+    for given in (dataset, against):
+        if not (given is None or hasattr(given, "columns") or isinstance(given, str | os.PathLike)):
+            raise UserError(f"a table to audit is a path, a URL, a DataFrame or a Run; got {type(given).__name__}")
     asked = _recipe(dataset, against, target, recipe)
     table = load(asked, None if against is None else _part(against))
     if len(table) < _LEAST_REAL:

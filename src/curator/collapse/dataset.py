@@ -97,7 +97,10 @@ def as_dataset(part: Part, table: Table, name: str, missing: tuple[str, ...] = (
     wanted = [*(c.name for c in table.features), table.target]
     lacking = [c for c in wanted if c not in frame]
     if lacking:
-        raise DataError(f"{name}: lacks {_columns(lacking)}, which the real table has")
+        raise DataError(
+            f"{name}: lacks {_columns(lacking)}, which the real table has; where they were dropped on purpose, give "
+            "the recipe that lists them in data.drop (--recipe)"
+        )
     extra = [c for c in frame if c not in {*(c.name for c in table.columns), *PROVENANCE}]
     if extra:
         remarks.append(f"{_columns(extra)}: not in the real table, left aside")

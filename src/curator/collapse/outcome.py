@@ -11,7 +11,7 @@ import numpy as np
 from curator.collapse.figures import FIGURES
 from curator.collapse.policies import ABOUT_POLICIES
 from curator.evaluate import find_metric
-from curator.prepare import Setup
+from curator.setup import Setup
 from curator.table import UNKNOWN, UNKNOWN_DEPTH
 
 if TYPE_CHECKING:

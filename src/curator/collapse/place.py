@@ -18,8 +18,8 @@ import numpy as np
 
 from curator.curate import run_directory
 from curator.errors import RunDirectoryError
-from curator.prepare import Setup
 from curator.rundir import held, read_json, write_json, write_text
+from curator.setup import Setup
 from curator.versions import decisive_versions
 
 if TYPE_CHECKING:

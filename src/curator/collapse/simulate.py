@@ -26,11 +26,12 @@ from curator.curate import open_workers, read_recipe
 from curator.errors import CuratorError, UserError, reason_of, unknown_name
 from curator.evaluate import resolve_metric
 from curator.parallel import FolderTask
-from curator.prepare import Setup, prepare
+from curator.prepare import prepare
 from curator.progress import Progress, Silent
 from curator.recipe import Recipe
 from curator.rundir import atomic_folder, full_disk_explained, read_json, to_json
 from curator.score.candidates import SOURCE_ERRORS, Source
+from curator.setup import Setup
 from curator.synthesize import make_synthesizer
 from curator.table.model import to_plain
 

@@ -11,10 +11,10 @@ from curator.emit.rarity import Rarity, further_rows
 from curator.emit.single import emit_single
 from curator.parallel import Workers
 from curator.pools import Pools
-from curator.prepare import Setup
 from curator.progress import Progress
 from curator.records import EarlierVerdict, MixPlan
 from curator.rundir import RunDirectory
+from curator.setup import Setup
 
 __all__ = ["Rarity", "broken_gates", "check_types", "emit", "emit_alone", "further_rows"]
 

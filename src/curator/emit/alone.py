@@ -12,11 +12,11 @@ from curator.emit.arrow import synthetic_table
 from curator.emit.rarity import candidates_of
 from curator.mix import Mixture, mix
 from curator.parallel import one_thread
-from curator.prepare import Setup
 from curator.privacy import LIMITS, PrivacyReport, privacy_figures
 from curator.records import Trial
 from curator.rundir import RunDirectory, atomic
 from curator.score.pool import Pool, PoolTask, load_pool
+from curator.setup import Setup
 from curator.table import UNKNOWN, UNKNOWN_DEPTH, Table, restore, to_plain
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ import numpy as np
 
 from curator.emit.rarity import Further, Rarity
 from curator.mix import mix
-from curator.prepare import Setup
 from curator.recipe import IntegritySpec
 from curator.records import MixPlan
 from curator.score.pool import load_pool
+from curator.setup import Setup
 
 
 def broken_gates(setup: Setup, plan: MixPlan, rarity: Rarity, further: Further | None = None) -> list[str]:

@@ -27,7 +27,6 @@ from curator.errors import CuratorError, DataError
 from curator.mix import Fed, mix
 from curator.parallel import FolderTask, Workers
 from curator.pools import Pools
-from curator.prepare import Setup
 from curator.progress import Progress
 from curator.rare import class_weights
 from curator.records import EarlierVerdict, LabelForm, MixPlan
@@ -48,6 +47,7 @@ from curator.score.candidates import (
 )
 from curator.score.choice import fit_teacher
 from curator.score.pool import Pool, PoolTask, fed_slices, load_pool, real_space, score, slices_made_for
+from curator.setup import Setup
 from curator.synthesize import MADE_FOR, Synthesizer
 from curator.table import Table, Whole, restore
 

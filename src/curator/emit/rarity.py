@@ -10,11 +10,11 @@ import numpy as np
 
 from curator.emit.survival import Coverage, slice_shares, tail_mass, tails
 from curator.mix import Mixture
-from curator.prepare import Setup
 from curator.rare import Slice
 from curator.records import EarlierVerdict
 from curator.score.candidates import load_candidates
 from curator.score.pool import PoolTask
+from curator.setup import Setup
 from curator.table import Table, earlier_plain
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ import numpy as np
 from curator.emit.arrow import real_table
 from curator.emit.composition import Count, count_rows
 from curator.mix import whole_copies
-from curator.prepare import Setup
 from curator.rare import class_weights
 from curator.records import MixPlan
 from curator.rundir import RunDirectory, atomic
+from curator.setup import Setup
 from curator.table import Table, Whole, to_plain
 
 REAL_ROWS_A_FILE = 1_000_000

@@ -11,10 +11,10 @@ from curator.emit.gates import broken_gates
 from curator.emit.ledger import candidate_ids, ledger, with_earlier
 from curator.emit.rarity import Rarity, further_rows
 from curator.mix import Mixture, mix
-from curator.prepare import Setup
 from curator.records import EarlierVerdict, MixPlan
 from curator.rundir import RunDirectory, atomic
 from curator.score.pool import Pool, PoolTask, load_pool
+from curator.setup import Setup
 from curator.table import NOTE, earlier_restored, restore, to_plain
 
 if TYPE_CHECKING:

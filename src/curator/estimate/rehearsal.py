@@ -19,7 +19,6 @@ from curator.evaluate import Arm, Prediction, reported_metrics, resampled, resam
 from curator.ladder import TUNING_DRAWS, ladder_arms
 from curator.parallel import one_thread
 from curator.predictions import predict
-from curator.prepare import Setup
 from curator.records import Trial
 from curator.score import all_scorers
 from curator.score.candidates import (
@@ -37,6 +36,7 @@ from curator.score.candidates import (
 from curator.score.choice import fit_teacher
 from curator.score.pool import Pool, PoolTask, real_space, score
 from curator.search import AHEAD, STARTUP_TRIALS, Study, propose
+from curator.setup import Setup
 from curator.space import warm_starts
 from curator.synthesize import TARGET, ClassSampler, Synthesizer
 from curator.table import ENCODERS, Encoding, Fold, Whole, restore, strata

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from curator.estimate.process import NETWORKS
 from curator.estimate.words import duration
-from curator.prepare import Setup
+from curator.setup import Setup
 
 # Categories of one column, rows for a network, and seconds of a stage beyond which it is worth a sentence.
 MANY_CATEGORIES, MANY_ROWS, LONG = 100, 100_000, 3600.0

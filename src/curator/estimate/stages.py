@@ -18,11 +18,11 @@ from curator.estimate.words import duration
 from curator.evaluate import tuning_draws
 from curator.ladder import TUNING_DRAWS
 from curator.parallel import available_cores
-from curator.prepare import Setup
 from curator.privacy.rows import MOST_JUDGED
 from curator.refit import ORDERS
 from curator.score.candidates import BALANCING
 from curator.search import AHEAD, RECENT, STARTUP_TRIALS, rungs
+from curator.setup import Setup
 from curator.table import Fold
 from curator.table.whole import BATCH_ROWS, WholeFrame
 from curator.transfer import other_models

@@ -105,15 +105,20 @@ def _evaluate(table: Table, spec: SliceSpec, splits: Splits) -> np.ndarray:
             "candidates; write the numbers themselves, e.g. age > 60 in place of age > age.mean()"
         )
     groups = groups_of(table)
-    what = "rows" if groups is None else "groups"
+    what = "row" if groups is None else "group"
     parts = {"development": splits.development, "holdout": splits.holdout}
     # Rows of a group say the same: it is groups that a certificate counts.
     inside = {name: rows[mask[rows]] for name, rows in parts.items()}
     counts = {name: len(rows if groups is None else np.unique(groups[rows])) for name, rows in inside.items()}
-    few = [f"{n} {name} {what}" for name, n in counts.items() if n < LEAST_HOLDOUT_ROWS]
+    few = [_counted(n, f"{name} {what}") for name, n in counts.items() if n < LEAST_HOLDOUT_ROWS]
     if few:
         raise ValueError(
-            f"{spec.where!r} matches {int(mask.sum())} rows, {' and '.join(few)}; at least {LEAST_HOLDOUT_ROWS} of "
-            "each are needed to tell whether it gets worse: widen it, raise task.holdout, or leave it out"
+            f"{spec.where!r} matches {_counted(int(mask.sum()), 'row')}, {' and '.join(few)}; at least "
+            f"{LEAST_HOLDOUT_ROWS} of each are needed to tell whether it gets worse: widen it, raise task.holdout, or "
+            "leave it out"
         )
     return mask
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}{'' if n == 1 else 's'}"

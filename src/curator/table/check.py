@@ -9,6 +9,7 @@ import numpy as np
 from curator.errors import DataError, Problem, RecipeProblems
 from curator.records import Kind
 from curator.table.dates import read_dates
+from curator.table.kinds import shown
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,7 +35,7 @@ def check_kind(values: pd.Series, kind: Kind) -> None:
         return
     if bad.any():
         row = int(present.index[int(bad.to_numpy().argmax())])
-        message = f"is set to {kind}, but row {row} holds {present.loc[row]!r}"
+        message = f"is set to {kind}, but row {row} holds {shown(present.loc[row])}"
         raise RecipeProblems([Problem(("data", "types", name), f"{message}; correct it, or list it in data.missing")])
 
 

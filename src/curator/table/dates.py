@@ -19,12 +19,13 @@ def day_first(values: pd.Series) -> bool:
 def read_dates(values: pd.Series) -> pd.Series:
     """Return timestamps in UTC, all values read in the same order of day and month; NaT where there is no date.
 
-    Whole numbers are years.
+    Whole numbers are years; others are no dates.
     """
     import pandas as pd
 
     if pd.api.types.is_numeric_dtype(values.dtype):
-        values = values.astype("Int64").astype("string").str.zfill(4) + "-01-01"
+        whole = values.where((values % 1 == 0).fillna(value=False))
+        values = whole.astype("Int64").astype("string").str.zfill(4) + "-01-01"
     return pd.to_datetime(values, errors="coerce", format="mixed", utc=True, dayfirst=day_first(values))
 
 

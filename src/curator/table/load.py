@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from curator.errors import DataError, Problem, RecipeProblems, unknown_name
+from curator.errors import DataError, Mistakes, Problem, RecipeProblems, unknown_name
 from curator.recipe.models import Recipe
 from curator.records import CATEGORICAL_KINDS, Kind, TaskType
 from curator.table.accumulate import SYNTHETIC_ONLY, identified, join, name_of
@@ -152,14 +152,18 @@ def _part(frame: pd.DataFrame, whole: Whole, chosen: Chosen, recipe: Recipe, dec
 def _settled(frame: pd.DataFrame, recipe: Recipe, decisions: list[str]) -> Table:
     if recipe.data.drop:
         decisions.append(f"dropped by the recipe: {', '.join(recipe.data.drop)}")
-    columns = tuple(_column(frame[name], recipe, decisions) for name in frame.columns)
+    mistakes, columns = Mistakes(), []
+    for name in frame.columns:
+        with mistakes.noted():
+            columns.append(_column(frame[name], recipe, decisions))
+    mistakes.refuse()
     repeated = int(frame.duplicated().sum())
     if repeated:
         decisions.append(
             f"{repeated} rows repeat others exactly: if they are one thing seen twice, name data.group, or drop them; "
             "parted by a split they flatter every score"
         )
-    return settle_task(frame, columns, recipe, decisions)
+    return settle_task(frame, tuple(columns), recipe, decisions)
 
 
 def settle_task(frame: pd.DataFrame, columns: tuple[Column, ...], recipe: Recipe, decisions: list[str]) -> Table:

@@ -275,8 +275,10 @@ def _format(source: str) -> tuple[str, str | None]:
     if "://" in source and not suffix:
         raise DataError(f"{without_password(source)}: a database needs `data.query` or `data.table` beside it")
     known = ", ".join(_FORMATS)
-    found = suffix or "without ending"
-    raise DataError(f"{source}: unknown file type {found!r}; known: {known}, also .gz, .zst, .bz2, .xz")
+    what = f"unknown file type {suffix!r}"
+    if not suffix:
+        what = "has no ending that tells the file type; name a file, or several as in folder/*.csv"
+    raise DataError(f"{source}: {what}; known: {known}, also .gz, .zst, .bz2, .xz")
 
 
 def _read_one(
