@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from curator.certify import CURATED, Certification, _together, _verdict, on_holdout
-from curator.evaluate import METRICS, Prediction, reported_metrics
+from curator.evaluate import METRICS, CrossFit, Prediction, reported_metrics
 from curator.guard import check_slices
 from curator.prepare import prepare
 from curator.rare import LEAST_HOLDOUT_ROWS, Slice
@@ -106,6 +106,46 @@ def test_development_rows_of_a_slice_do_not_count(binary):
     everything = Slice("all", "x > -9", "declared", np.ones(N, dtype=bool), OfClass(1))
     (found,) = _checked(binary, [everything], _chances(binary, np.full(n, 0.6)), _chances(binary, np.full(n, 0.7)))
     assert found.rows == n
+
+
+def _folded(setup, before, after):
+    """Return what a single round of folds says of the development rows, by log loss."""
+    rows = setup.splits.development
+    return {"log_loss": CrossFit(rows, -np.log(before[None]), -np.log(after[None]), 5, 320, 80)}
+
+
+def test_folds_tell_whether_what_a_few_holdout_rows_show_is_harm(binary):
+    # Ten rows on which the real rows happen to be right about something that they are too sure of.
+    n = len(binary.splits.holdout)
+    before, after = np.full(n, 0.99), np.full(n, 0.9) + _noise(n, spread=0.003)
+    marked = replace(_slice(binary, np.arange(10)), member=np.zeros(N, dtype=bool))
+    marked.member[np.concatenate([binary.splits.holdout[:10], binary.splits.development[:40]])] = True
+    real, curated = _chances(binary, before), _chances(binary, after)
+    (alone,) = _checked(binary, [marked], real, curated)
+    assert (alone.verdict, alone.joined) == ("worse", alone.difference)
+    sure = np.full(400, 0.99)
+    sure[:40:8] = 1e-9  # as sure as ever, and wrong
+    (found,) = check_slices(replace(binary, slices=(marked,)), real, curated, _folded(binary, sure, np.full(400, 0.9)))
+    assert found.verdict == "undecided"
+    assert found.difference == alone.difference
+    assert found.joined.low < 0 < found.joined.mean
+    assert found.p_worse > 0.5
+    # Where the folds say the same, it is harm, and surer than by ten rows.
+    folds = _folded(binary, np.full(400, 0.99), 0.9 + _noise(400, 8, 0.003))
+    (found,) = check_slices(replace(binary, slices=(marked,)), real, curated, folds)
+    assert found.verdict == "worse"
+    assert found.p_worse < alone.p_worse
+
+
+def test_folds_alone_do_not_make_a_slice_better(binary):
+    n = len(binary.splits.holdout)
+    everything = Slice("all", "x > -9", "declared", np.ones(N, dtype=bool), OfClass(1))
+    after = np.clip(0.7 + _noise(n, spread=0.2), 0.05, 0.95)
+    gain = _folded(binary, np.full(400, 0.5), np.full(400, 0.9))
+    setup = replace(binary, slices=(everything,))
+    (found,) = check_slices(setup, _chances(binary, np.full(n, 0.7)), _chances(binary, after), gain)
+    assert found.joined.low > 0
+    assert found.verdict == "undecided"
 
 
 def test_many_slices_are_judged_more_strictly(binary):
@@ -225,8 +265,8 @@ def test_a_scorer_of_scikit_learn_as_the_metric():
 
 # --- the verdict ----------------------------------------------------------------------------------
 
-BETTER, NOT_WORSE, UNDECIDED, WORSE = (0.01, 0.05), (-0.005, 0.02), (-0.03, 0.03), (-0.05, -0.02)
-LEANING, LEANING_BACK, NOT_WORSE_BACK = (-0.02, 0.06), (-0.09, 0.03), (-0.008, 0.002)
+BETTER, NOT_WORSE, UNDECIDED, WORSE = (0.01, 0.05), (-0.004, 0.02), (-0.03, 0.03), (-0.05, -0.02)
+LEANING, LEANING_BACK, NOT_WORSE_BACK = (-0.02, 0.06), (-0.09, 0.03), (-0.004, 0.002)
 UNCLEAR_BACK = (0.1, -0.1, 0.08, -0.1, -0.02)
 CLEAR, UNCLEAR = (0.1, 0.11, 0.1, 0.09, 0.1), (0.1, -0.1, 0.1, -0.1, 0.02)
 
@@ -257,7 +297,7 @@ HARMED = (SliceVerdict("old", "x > 1", 40, "log_loss", 0.5, 0.9, Interval(-0.4, 
         (LEANING_BACK, CLEAR, "real_only", "mix", "mix"),
         (LEANING_BACK, UNCLEAR, "real_only", "real_only", "mix"),
         (UNDECIDED, CLEAR, "mix", "mix", "mix"),
-        (NOT_WORSE_BACK, UNCLEAR_BACK, "mix", "real_only", "mix"),
+        (NOT_WORSE_BACK, UNCLEAR_BACK, "real_only", "real_only", "mix"),
         (WORSE, CLEAR, "real_only", "real_only", "mix"),
     ],
 )
@@ -339,10 +379,21 @@ def test_each_of_several_estimators_is_remarked_on_by_its_name():
 
 def test_holdout_and_folds_together_need_only_show_that_there_is_no_harm():
     close = (0.02, -0.005, 0.015, 0.0, 0.01)
-    found = {t: _judged(_setup(rare={"tolerance": t}), (-0.02, 0.03), close) for t in (0.01, 0.0)}
+    found = {t: _judged(_setup(rare={"tolerance": t}), (-0.02, 0.03), close) for t in (0.02, 0.0)}
     assert {v.name for v in found.values()} == {"undecided"}
-    assert -0.01 < found[0.01].joined.low < 0
-    assert {t: v.emitted for t, v in found.items()} == {0.01: "mix", 0.0: "real_only"}
+    assert -0.01 < found[0.02].joined.low < 0
+    assert {t: v.emitted for t, v in found.items()} == {0.02: "mix", 0.0: "real_only"}
+
+
+def test_rows_of_the_folds_speak_where_a_handful_of_folds_cannot(binary):
+    holdout = {a: {"log_loss": Interval(0.5, 0.45, 0.55, 400)} for a in ("real_only", CURATED)}
+    selected = Trial(0, "trial", PLAN, {}, UNCLEAR, UNCLEAR, "complete")
+    given = (binary, selected, holdout, {"log_loss": Interval(0.02, -0.02, 0.06, 400)}, ())
+    by_rows = Interval(0.04, 0.01, 0.09, 180)
+    without, beside = _verdict(*given), _verdict(*given, by_rows=by_rows)
+    assert (without.emitted, beside.emitted) == ("real_only", "mix")
+    assert beside.folds == without.folds
+    assert beside.joined.low > 0 > without.joined.low
 
 
 def test_where_all_mixes_harm_a_little_few_come_through(binary):
@@ -384,7 +435,7 @@ def test_names_and_sentences(binary, ends, name, head):
     verdict = _judged(binary, ends)
     assert verdict.name == name
     assert verdict.sentence.startswith(head)
-    assert verdict.margin == 0.01
+    assert verdict.margin == 0.005
     assert (verdict.rows_needed is not None) == (name == "undecided")
     if name == "undecided":
         assert f"{verdict.rows_needed:,} holdout rows would decide it" in verdict.sentence
@@ -440,7 +491,7 @@ def test_the_fold_interval_is_corrected_with_the_folds_sizes(binary):
     assert verdict.folds.high - verdict.folds.mean == pytest.approx(reach, rel=1e-6)
 
 
-def test_the_margin_is_relative_for_errors_in_target_units(regression):
+def test_the_margin_is_a_share_of_what_real_rows_lose(regression):
     holdout = {a: {"rmse": Interval(40.0, 35.0, 45.0, 400)} for a in ("real_only", CURATED)}
     selected = Trial(0, "trial", PLAN, {}, CLEAR, CLEAR, "complete")
     verdict = _verdict(regression, selected, holdout, {"rmse": Interval(0.1, -0.3, 0.5, 400)}, ())

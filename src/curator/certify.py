@@ -17,6 +17,8 @@ from curator.evaluate import (
     Metric,
     Prediction,
     calibration_error,
+    cross_fit,
+    cross_fit_interval,
     find_metric,
     fit_tasks,
     gain_errors,
@@ -32,10 +34,11 @@ from curator.evaluate import (
     restore_prior,
     rows_needed,
     run_fits,
+    slice_metric,
     studentised_interval,
     thin_classes,
 )
-from curator.guard import check_slices, harmed, holdout_groups
+from curator.guard import Folded, check_slices, harmed, holdout_groups
 from curator.ladder import ladder_arms
 from curator.mix import mix
 from curator.parallel import Workers
@@ -137,18 +140,46 @@ def _certify(
     ]
     arms.append(Arm(CURATED, selected.plan))
     metrics = reported_metrics(setup.metrics, setup.table.task)
-    folder = pools.folder(setup.splits.certification, setup.estimator.encoding)
-    progress.stage("certification", len(arms))
-    tasks = fit_tasks(arms, [folder], setup.estimator, metrics, setup.recipe.output.labels, setup.seed, keep=True)
-    results = run_fits(tasks, workers, lambda _: progress.advance())
-    predictions = {arm.name: r.prediction for arm, r in zip(arms, results, strict=True) if r.prediction is not None}
+    encoding, form = setup.estimator.encoding, setup.recipe.output.labels
+    folder = pools.folder(setup.splits.certification, encoding)
+    again = [] if selected.plan.real_only else [pools.folder(f, encoding) for f in setup.splits.folds]
+    tasks = fit_tasks(arms, [folder], setup.estimator, metrics, form, setup.seed, keep=True)
+    tasks += fit_tasks([arms[0], arms[-1]], again, setup.estimator, metrics[:1], form, setup.seed, keep=True)
+    progress.stage("certification", len(tasks))
+    results = [r.prediction for r in run_fits(tasks, workers, lambda _: progress.advance())]
+    predictions = {arm.name: p for arm, p in zip(arms, results, strict=False) if p is not None}
     intervals, deltas = on_holdout(setup, predictions, metrics)
-    checked = check_slices(setup, predictions["real_only"], predictions[CURATED])
+    refolded = [p for p in results[len(arms) :] if p is not None]
+    folds = _out_of_fold(setup, refolded[: len(again)], refolded[len(again) :]) if again else None
+    checked = check_slices(setup, predictions["real_only"], predictions[CURATED], folds)
     thin = _thin_classes(setup, predictions["real_only"])
-    verdict = _verdict(setup, selected, intervals, deltas[CURATED], checked, thin)
+    by_rows = _on_folds(setup, folds)
+    verdict = _verdict(setup, selected, intervals, deltas[CURATED], checked, thin, by_rows)
     refuses = verdict.emitted == "real_only" and not selected.plan.real_only
     calibration = _calibration(setup, selected, predictions, folder) if setup.table.classes else None
     return Certification(verdict, intervals, deltas, refuses, thin, calibration)
+
+
+def _out_of_fold(setup: Setup, real: Sequence[Prediction], curated: Sequence[Prediction]) -> Folded:
+    """Return what the folds say of each row they judge, by the recipe's metric and by that of slices."""
+    splits, metrics = setup.splits, {m.name: m for m in (setup.metric, slice_metric(setup.table.task))}
+    judged = [(f.valid, a, b) for f, a, b in zip(splits.folds, real, curated, strict=True)]
+    return {
+        name: cross_fit(metric, setup.table.y, judged, *splits.fold_sizes)
+        for name, metric in metrics.items()
+        if metric.row_losses is not None
+    }
+
+
+def _on_folds(setup: Setup, folds: Folded | None) -> Interval | None:
+    """Return the gain over the rows of the folds; None where the metric is no mean over rows."""
+    found = (folds or {}).get(setup.metric.name)
+    if found is None:
+        return None
+    table, rows = setup.table, found.rows
+    groups = None if setup.groups is None else setup.groups[rows]
+    drawn_from = (strata(table, setup.recipe.task)[rows], groups)
+    return cross_fit_interval(setup.metric, found, table.weight[rows], *drawn_from, setup.seed + 41)
 
 
 def _calibration(
@@ -228,6 +259,7 @@ def _verdict(
     differences: Mapping[str, Interval],
     slices: tuple[SliceVerdict, ...],
     thin: tuple[str, ...] = (),
+    by_rows: Interval | None = None,
 ) -> Verdict:
     metric, policy = setup.metric, setup.recipe.output.policy
     difference = differences[metric.name]
@@ -239,7 +271,8 @@ def _verdict(
     groups = holdout_groups(setup)
     # Rows of a group are not independent: its freedom is that of the groups.
     own = difference if groups is None else replace(difference, n=int(groups.max()) + 1)
-    both = joined(own, folds, (difference.n, worth), JOINED_LEVEL)
+    # Of a handful of folds the spread is hardly known, of their rows it is.
+    both = joined(own, by_rows or folds, (difference.n, worth), JOINED_LEVEL)
     name = judge(difference, margin)
     if thin and difference.low != difference.high:
         name = "undecided"
@@ -247,8 +280,9 @@ def _verdict(
     vetoed = bool(harm) and setup.recipe.rare.guard
     nothing_against = not selected.plan.real_only and not vetoed and name != "worse"
     leans = nothing_against and both.mean > 0
-    # Where the holdout is too small to tell, the folds are heard as well; both together are judged as it is.
-    shown = nothing_against and (name != "undecided" or both.low > -margin)
+    # Where the holdout is too small to tell, the folds are heard as well; both together are judged as it is. What is no
+    # worse, but leans to it, is not worth its synthetic rows.
+    shown = leans and (name != "undecided" or both.low > -margin)
     emit = {"always": not selected.plan.real_only, "best": leans, "certified": shown}[policy]
     needed = _needed(setup, difference, margin, thin) if name == "undecided" else None
     emitted: Literal["mix", "real_only"] = "mix" if emit else "real_only"
@@ -327,7 +361,7 @@ def _sentence(
         "worse": f"Worse: {what} does harm",
     }
     text = f"{heads[name]} ({facts})."
-    if name == "undecided" and math.isfinite(both.low):
+    if (name == "undecided" or both.mean <= 0) and name != "worse" and math.isfinite(both.low):
         ends = f"90 % interval {both.low:+.{places}f} to {both.high:+.{places}f}"
         text += f" Together with the folds: gain {both.mean:+.{places}f}, {ends}."
     if needed is not None:

@@ -142,8 +142,10 @@ class SliceVerdict:
         Mean loss of these rows.
     difference : Interval or None
         Positive when the mix is better there.
+    joined : Interval or None
+        The same by holdout and folds together.
     p_worse : float or None
-        That it is not worse beyond the tolerance, corrected for the number of slices.
+        That it is not worse beyond the tolerance, by `joined`, corrected for the number of slices.
     reason : str
         Why it is not judged.
     kind : str
@@ -166,6 +168,7 @@ class SliceVerdict:
     curated: float | None
     difference: Interval | None
     verdict: VerdictName | Literal["not_applicable"]
+    joined: Interval | None = None
     p_worse: float | None = None
     reason: str = ""
     kind: str = "declared"
@@ -189,7 +192,8 @@ class Verdict:
     folds : Interval
         The same difference over the folds, with the Nadeau-Bengio correction.
     joined : Interval
-        What holdout and folds say of it together, at 90 %: decides whether an ``undecided`` mix is emitted.
+        What holdout and folds say of it together, row by row where the metric is a mean over rows, at 90 %: decides
+        whether an ``undecided`` mix is emitted.
     margin : float
         How much worse still counts as ``not_worse``, in the units of `difference`.
     rows_needed : int or None

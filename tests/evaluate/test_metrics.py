@@ -242,21 +242,17 @@ def test_defaults_and_what_is_reported():
         assert all(task in m.tasks for m in reported_metrics([resolve_metric("auto", task)], task))
 
 
-def test_margins_are_relative_for_errors_in_target_units_only():
+def test_margins_are_relative_for_losses_and_errors():
     assert METRICS["rmse"].margin(0.01, 250.0) == 2.5
     assert METRICS["mae"].margin(0.01, -250.0) == 2.5
-    assert METRICS["log_loss"].margin(0.01, 250.0) == 0.01
+    assert METRICS["log_loss"].margin(0.01, 0.3) == METRICS["brier"].margin(0.01, 0.3) == 0.003
     assert METRICS["roc_auc"].margin(0.01, 0.02) == 0.01
     assert METRICS["r2"].margin(0.01, 0.5) == 0.01
     assert find_metric("neg_mean_absolute_error").margin(0.01, -250.0) == 2.5
 
 
-@pytest.mark.parametrize("name", ["log_loss", "brier", "neg_log_loss"])
-def test_the_margin_of_a_small_loss_shrinks_with_it(name):
-    metric = find_metric(name)
-    assert metric.margin(0.01, 0.1) == metric.margin(0.01, 0.3) == 0.01
-    assert metric.margin(0.01, 0.004) == pytest.approx(0.0004)
-    assert metric.margin(0.0, 0.004) == metric.margin(0.01, 0.0) == 0.0
+    assert find_metric("neg_log_loss").margin(0.01, -0.3) == 0.003
+    assert METRICS["log_loss"].margin(0.0, 0.3) == METRICS["log_loss"].margin(0.01, 0.0) == 0.0
 
 
 def test_label_metrics_are_known_as_such():

@@ -11,6 +11,7 @@ from curator.estimators import (
 )
 from curator.evaluate.cache import run_fits, try_fits
 from curator.evaluate.calibration import calibration_error, restore_prior
+from curator.evaluate.crossfit import CrossFit, cross_fit, cross_fit_interval
 from curator.evaluate.fit import Arm, FitResult, FitTask, SliceRows, fit_tasks, run_fit, slice_metric, training_rows
 from curator.evaluate.inference import (
     LEVEL,
@@ -42,6 +43,7 @@ __all__ = [
     "LEVEL",
     "METRICS",
     "Arm",
+    "CrossFit",
     "Estimator",
     "FitResult",
     "FitTask",
@@ -52,6 +54,8 @@ __all__ = [
     "chance_to_catch_up",
     "check_estimator",
     "check_metric",
+    "cross_fit",
+    "cross_fit_interval",
     "expected_gain",
     "find_metric",
     "fit_tasks",

@@ -18,8 +18,6 @@ from curator.records import TaskType
 
 Function = Callable[[np.ndarray, Prediction, np.ndarray], float]
 _LEAST_CHANCE = 1e-15
-# Under it a tolerance is relative.
-_SMALL_LOSS = 0.1
 
 
 @dataclass(frozen=True)
@@ -36,8 +34,6 @@ class Metric:
         What it can judge.
     needs : {'chance', 'label', 'value'}
         Label metrics depend on a threshold, so that moving it alone may explain a gain.
-    in_target_units : bool
-        Whether its size goes with the target's (rmse); tolerances are then relative.
     row_losses : callable or None
         Per-row losses whose weighted mean (or its root, see `root`) is the metric, where there are such.
     weighted : bool
@@ -49,7 +45,6 @@ class Metric:
     greater_is_better: bool
     tasks: frozenset[str]
     needs: Literal["chance", "label", "value"]
-    in_target_units: bool = False
     row_losses: Callable[[np.ndarray, Prediction], np.ndarray] | None = None
     root: bool = False
     weighted: bool = True
@@ -68,16 +63,14 @@ class Metric:
         return score - reference if self.greater_is_better else reference - score
 
     def margin(self, tolerance: float, reference: float) -> float:
-        """Return a tolerance in the metric's units: relative to the reference for errors in target units.
+        """Return a tolerance in the metric's units: of a loss or an error that share of the reference.
 
-        Below a loss of 0.1 it shrinks with the loss: where one row in 200 is of the rare class, knowing nothing costs
-        0.03, and 0.01 would be most of what a model has to lose.
+        Losses differ by what they are of: where one row in 200 is of the rare class, knowing nothing costs 0.03, and
+        0.01 would be most of what a model has to lose.
         """
-        if self.in_target_units:
-            return tolerance * abs(reference)
         # scikit-learn's scorers are losses with their sign turned.
         is_loss = not self.greater_is_better or self.name.startswith("neg_")
-        return tolerance * min(1.0, abs(reference) / _SMALL_LOSS) if is_loss else tolerance
+        return tolerance * abs(reference) if is_loss else tolerance
 
 
 _CLASSES = frozenset({"binary", "multiclass"})
@@ -192,9 +185,8 @@ METRICS: dict[str, Metric] = {
         Metric("accuracy", _sklearn("accuracy"), True, _CLASSES, "label"),
         Metric("f1", _f1, True, _CLASSES, "label"),
         Metric("rmse", lambda y, p, w: float(np.sqrt(np.average(squared_errors(y, p), weights=w))), False, _REGRESSION,
-               "value", in_target_units=True, row_losses=squared_errors, root=True),
-        Metric("mae", _mean(absolute_errors), False, _REGRESSION, "value", in_target_units=True,
-               row_losses=absolute_errors),
+               "value", row_losses=squared_errors, root=True),
+        Metric("mae", _mean(absolute_errors), False, _REGRESSION, "value", row_losses=absolute_errors),
         Metric("r2", _sklearn("r2"), True, _REGRESSION, "value"),
     )
 }  # fmt: skip
@@ -276,8 +268,7 @@ def _from_scorer(name: str) -> Metric:
     of_values = _judges(score, "regression")
     tasks = _REGRESSION if of_values else frozenset(t for t in ("binary", "multiclass") if _judges(score, t))
     needs: Literal["chance", "label", "value"] = "value" if tasks == _REGRESSION else "chance" if by_chance else "label"
-    in_units = tasks == _REGRESSION and any(word in name for word in ("absolute_error", "squared_error", "max_error"))
-    return Metric(name, score, True, tasks, needs, in_target_units=in_units, weighted=weighted)
+    return Metric(name, score, True, tasks, needs, weighted=weighted)
 
 
 def _judges(score: Function, task: str) -> bool:

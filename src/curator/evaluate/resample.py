@@ -131,23 +131,37 @@ def gain_errors(
         What these were drawn from.
     """
     assert metric.row_losses is not None  # noqa: S101  # said above
-    before, after = metric.row_losses(y, reference), metric.row_losses(y, prediction)
-    unit = np.arange(len(y)) if groups is None else np.unique(groups, return_inverse=True)[1]
+    losses = metric.row_losses(y, reference), metric.row_losses(y, prediction)
+    return loss_errors(losses, weights, weight, strata, groups, root=metric.root)
+
+
+def loss_errors(
+    losses: tuple[np.ndarray, np.ndarray],
+    weights: np.ndarray,
+    weight: np.ndarray,
+    strata: np.ndarray,
+    groups: np.ndarray | None = None,
+    *,
+    root: bool = False,
+) -> np.ndarray:
+    """Return the same as `gain_errors` of losses that are known: per row, of the reference and of what is compared."""
+    before, after = losses
+    unit = np.arange(len(before)) if groups is None else np.unique(groups, return_inverse=True)[1]
     held = np.bincount(unit, weight)
     # Per unit: its gain, its loss and 1, as means over its rows. A sum over units is then one over rows.
-    units = np.column_stack([np.bincount(unit, weight * part) for part in (before - after, after, np.ones(len(y)))])
+    units = np.column_stack([np.bincount(unit, weight * p) for p in (before - after, after, np.ones(len(before)))])
     means = np.divide(units, held[:, None], out=np.zeros_like(units), where=held[:, None] > 0)[unit]
     pairs = [(i, j) for i in range(3) for j in range(i, 3)]
     products = np.column_stack([means[:, i] * means[:, j] * held[unit] for i, j in pairs])
     total = weights.sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         gain, new, _ = (weights @ means / total[:, None]).T
-        one = 0.5 / np.sqrt(gain + new) if metric.root else np.ones(len(weights))
-        other = 0.5 / np.sqrt(new) if metric.root else one
+        one = 0.5 / np.sqrt(gain + new) if root else np.ones(len(weights))
+        other = 0.5 / np.sqrt(new) if root else one
         # A unit moves the gain by this times its three sums.
         slopes = np.column_stack([one, one - other, -one * gain - (one - other) * new])
         variance = np.zeros(len(weights))
-        drawn = _merged(strata) if groups is None else np.zeros(len(y), dtype=int)
+        drawn = _merged(strata) if groups is None else np.zeros(len(before), dtype=int)
         for value in np.unique(drawn):
             own = drawn == value
             n = len(np.unique(unit[own]))
