@@ -297,7 +297,7 @@ HARMED = (SliceVerdict("old", "x > 1", 40, "log_loss", 0.5, 0.9, Interval(-0.4, 
         (LEANING_BACK, CLEAR, "real_only", "mix", "mix"),
         (LEANING_BACK, UNCLEAR, "real_only", "real_only", "mix"),
         (UNDECIDED, CLEAR, "mix", "mix", "mix"),
-        (NOT_WORSE_BACK, UNCLEAR_BACK, "real_only", "real_only", "mix"),
+        (NOT_WORSE_BACK, UNCLEAR_BACK, "mix", "real_only", "mix"),
         (WORSE, CLEAR, "real_only", "real_only", "mix"),
     ],
 )

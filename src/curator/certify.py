@@ -280,9 +280,8 @@ def _verdict(
     vetoed = bool(harm) and setup.recipe.rare.guard
     nothing_against = not selected.plan.real_only and not vetoed and name != "worse"
     leans = nothing_against and both.mean > 0
-    # Where the holdout is too small to tell, the folds are heard as well; both together are judged as it is. What is no
-    # worse, but leans to it, is not worth its synthetic rows.
-    shown = leans and (name != "undecided" or both.low > -margin)
+    # Where the holdout is too small to tell, the folds are heard as well; both together are judged as it is.
+    shown = nothing_against and (name != "undecided" or both.low > -margin)
     emit = {"always": not selected.plan.real_only, "best": leans, "certified": shown}[policy]
     needed = _needed(setup, difference, margin, thin) if name == "undecided" else None
     emitted: Literal["mix", "real_only"] = "mix" if emit else "real_only"
@@ -361,7 +360,7 @@ def _sentence(
         "worse": f"Worse: {what} does harm",
     }
     text = f"{heads[name]} ({facts})."
-    if (name == "undecided" or both.mean <= 0) and name != "worse" and math.isfinite(both.low):
+    if name == "undecided" and math.isfinite(both.low):
         ends = f"90 % interval {both.low:+.{places}f} to {both.high:+.{places}f}"
         text += f" Together with the folds: gain {both.mean:+.{places}f}, {ends}."
     if needed is not None:

@@ -254,7 +254,7 @@ class RareSpec(Model):
         "search", description="Exponent of the inverse class share in row weights; or several kinds of weights."
     )
     tolerance: float = Field(
-        0.01, ge=0, lt=1, description="How much worse is still not worse; relative for rmse, mae, and losses under 0.1."
+        0.01, ge=0, lt=1, description="How much worse is not worse yet: of losses and errors a share, of scores points."
     )
 
     _read_off = field_validator("weights", mode="before")(off)
