@@ -396,6 +396,13 @@ def test_rows_of_the_folds_speak_where_a_handful_of_folds_cannot(binary):
     assert beside.joined.low > 0 > without.joined.low
 
 
+@pytest.mark.parametrize(("holdout", "emitted"), [(-0.004, "mix"), (-0.006, "real_only")])
+def test_folds_do_not_outvote_a_holdout_that_leans_to_harm(binary, holdout, emitted):
+    verdict = _judged(binary, (holdout - 0.02, holdout + 0.02))
+    assert verdict.joined.low > 0
+    assert (verdict.name, verdict.leans, verdict.emitted) == ("undecided", True, emitted)
+
+
 def test_where_all_mixes_harm_a_little_few_come_through(binary):
     """The policy as a whole, in a world of 40 mixes whose gains on the folds are noise around a small loss."""
     rng = np.random.default_rng(1)

@@ -280,8 +280,9 @@ def _verdict(
     vetoed = bool(harm) and setup.recipe.rare.guard
     nothing_against = not selected.plan.real_only and not vetoed and name != "worse"
     leans = nothing_against and both.mean > 0
-    # Where the holdout is too small to tell, the folds are heard as well; both together are judged as it is.
-    shown = nothing_against and (name != "undecided" or both.low > -margin)
+    # Where the holdout is too small to tell, the folds are heard as well; both together are judged as it is. But the
+    # plan was chosen on the folds: they do not outvote a holdout that leans to harm.
+    shown = nothing_against and difference.mean > -margin and (name != "undecided" or both.low > -margin)
     emit = {"always": not selected.plan.real_only, "best": leans, "certified": shown}[policy]
     needed = _needed(setup, difference, margin, thin) if name == "undecided" else None
     emitted: Literal["mix", "real_only"] = "mix" if emit else "real_only"

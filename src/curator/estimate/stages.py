@@ -208,7 +208,7 @@ class _Run:
         return total if ratio > 0 else 0.0
 
     def certification(self) -> float:
-        """Fit the ladder and a mix on development rows, resample the holdout in one process; fit what is emitted."""
+        """Fit the ladder and a mix on development rows, and the mix on the folds; resample; fit what is emitted."""
         fold, held = self.setup.splits.certification, len(self.setup.splits.holdout)
         ratios = [*self.costs.arms.values(), float(np.mean(self.costs.random))]
         bootstrap = self.costs.resample * held * _resamples(held) * len(ratios) * len(self.setup.estimators)
@@ -217,7 +217,10 @@ class _Run:
             # Fits were timed with all of the recipe's models together; here each is alone, and so is each order.
             count, models = ORDERS * len(self.setup.estimators), len(self.setup.estimators)
             again = self.wall([self.fit(ratios[-1], self.setup.splits.emission) / models] * count)
-        return self.wall([self.fit(r, fold) for r in ratios]) + bootstrap + again
+        judged = sum(len(f.valid) for f in self.setup.splits.folds) / self.setup.splits.repeats
+        bootstrap += self.costs.resample * judged * _resamples(int(judged)) * len(self.setup.estimators)
+        folds = [self.fit(r, f) for r in (1.0, ratios[-1]) for f in self.setup.splits.folds]
+        return self.wall([self.fit(r, fold) for r in ratios] + folds) + bootstrap + again
 
     def explanation(self) -> float:
         """Measure the learning curve, each source at several doses, rows being relabelled, and other models."""
