@@ -401,6 +401,7 @@ def test_folds_do_not_outvote_a_holdout_that_leans_to_harm(binary, holdout, emit
     verdict = _judged(binary, (holdout - 0.02, holdout + 0.02))
     assert verdict.joined.low > 0
     assert (verdict.name, verdict.leans, verdict.emitted) == ("undecided", True, emitted)
+    assert ("do not outvote" in verdict.sentence) == (emitted == "real_only")
 
 
 def test_where_all_mixes_harm_a_little_few_come_through(binary):

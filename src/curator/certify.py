@@ -286,7 +286,7 @@ def _verdict(
     emit = {"always": not selected.plan.real_only, "best": leans, "certified": shown}[policy]
     needed = _needed(setup, difference, margin, thin) if name == "undecided" else None
     emitted: Literal["mix", "real_only"] = "mix" if emit else "real_only"
-    sentence = _sentence(setup, selected, name, differences, both, needed, harm, intervals)
+    sentence = _sentence(setup, selected, name, differences, both, needed, harm, intervals, margin)
     return Verdict(name, difference, folds, both, margin, needed, emitted, sentence, slices, leans, shown)
 
 
@@ -338,6 +338,7 @@ def _sentence(
     needed: int | None,
     harm: list[str],
     intervals: Mapping[str, Mapping[str, Any]],
+    margin: float,
 ) -> str:
     metric = setup.metric.name
     d = differences[metric]
@@ -364,6 +365,8 @@ def _sentence(
     if name == "undecided" and math.isfinite(both.low):
         ends = f"90 % interval {both.low:+.{places}f} to {both.high:+.{places}f}"
         text += f" Together with the folds: gain {both.mean:+.{places}f}, {ends}."
+        if both.low > -margin and d.mean <= -margin:
+            text += " They do not outvote a holdout that leans to harm."
     if needed is not None:
         text += f" About {needed:,} holdout rows would decide it."
     if harm:
