@@ -15,6 +15,19 @@ settings.register_profile("curator", deadline=None, max_examples=30, derandomize
 settings.load_profile("curator")
 
 
+# Files with whole runs in them, the longest first: begun last, one would keep a process busy while the other waits.
+LONGEST = (
+    "test_runs", "test_models", "test_readme", "test_app", "test_again", "test_planted", "test_noise", "test_cluster",
+    "test_simulate", "test_audit", "test_gates", "test_composition", "test_estimate", "test_prior", "test_worth",
+)  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the files that take longest."""
+    rank = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.stem, len(rank)))
+
+
 @pytest.fixture
 def quick_teacher(monkeypatch):
     """Let the teacher be a linear model, in this process: enough wherever the teacher is not what is tested."""
