@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 MISSING_TEXTS = (
     "", "NA", "N/A", "n/a", "#N/A", "#N/A N/A", "#NA", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "<NA>",
 )  # fmt: skip
+_WHICH_TABLE = "is a database; name a table or query (`data.table`, `data.query`; of `curator init` --table, --query)"
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bz2", ".xz": "xz"}
 DELIMITED = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 _FORMATS = (*DELIMITED, ".parquet", ".pq", ".jsonl", ".ndjson")
@@ -264,7 +265,7 @@ def _open_and_read(
 
 def _format(source: str) -> tuple[str, str | None]:
     if is_database(source):
-        raise DataError(f"{without_password(source)}: a database needs `data.query` or `data.table` beside it")
+        raise DataError(f"{without_password(source)}: {_WHICH_TABLE}")
     # Only web addresses have a query part; elsewhere `?` is a wildcard.
     path = source.split("?", maxsplit=1)[0] if source.startswith(("http://", "https://")) else source
     suffixes = [s.lower() for s in PurePosixPath(path).suffixes]
@@ -273,7 +274,7 @@ def _format(source: str) -> tuple[str, str | None]:
     if suffix in _FORMATS:
         return suffix, compression
     if "://" in source and not suffix:
-        raise DataError(f"{without_password(source)}: a database needs `data.query` or `data.table` beside it")
+        raise DataError(f"{without_password(source)}: {_WHICH_TABLE}")
     known = ", ".join(_FORMATS)
     what = f"unknown file type {suffix!r}"
     if not suffix:
