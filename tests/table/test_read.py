@@ -285,7 +285,7 @@ class TestDatabases:
         ("t.jsonl", "a,b\n1,2\n", "t.jsonl: cannot be read as jsonl: "),
         ("t.parquet", "a,b\n1,2\n", "t.parquet: cannot be read as parquet: "),
         ("t.xlsx", "", "t.xlsx: unknown file type '.xlsx'; known: .csv, .tsv, "),
-        ("noending", "a,b\n1,2\n", "noending: has no ending that tells the file type; known: .csv, "),
+        ("noending", "a,b\n1,2\n", "noending: has no ending that tells the file type; name a file, "),
         ("plain.csv.gz", "a,b\n1,2\n", "plain.csv.gz: cannot be read"),
         ("plain.csv.bz2", "a,b\n1,2\n", "plain.csv.bz2: cannot be read"),
         ("plain.csv.xz", "a,b\n1,2\n", "plain.csv.xz: cannot be read"),
