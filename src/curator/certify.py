@@ -142,19 +142,20 @@ def _certify(
     metrics = reported_metrics(setup.metrics, setup.table.task)
     encoding, form = setup.estimator.encoding, setup.recipe.output.labels
     folder = pools.folder(setup.splits.certification, encoding)
-    again = [] if selected.plan.real_only else [pools.folder(f, encoding) for f in setup.splits.folds]
+    # The mix and the real rows once more on the folds, whose rows are judged one by one.
+    both = [] if selected.plan.real_only else [next(a for a in arms if a.name == "real_only"), arms[-1]]
+    folders = [pools.folder(f, encoding) for f in setup.splits.folds]
     tasks = fit_tasks(arms, [folder], setup.estimator, metrics, form, setup.seed, keep=True)
-    tasks += fit_tasks([arms[0], arms[-1]], again, setup.estimator, metrics[:1], form, setup.seed, keep=True)
+    tasks += fit_tasks(both, folders, setup.estimator, metrics[:1], form, setup.seed, keep=True)
     progress.stage("certification", len(tasks))
-    results = [r.prediction for r in run_fits(tasks, workers, lambda _: progress.advance())]
-    predictions = {arm.name: p for arm, p in zip(arms, results, strict=False) if p is not None}
+    results = run_fits(tasks, workers, lambda _: progress.advance())
+    predictions = {a.name: r.prediction for a, r in zip(arms, results, strict=False) if r.prediction is not None}
     intervals, deltas = on_holdout(setup, predictions, metrics)
-    refolded = [p for p in results[len(arms) :] if p is not None]
-    folds = _out_of_fold(setup, refolded[: len(again)], refolded[len(again) :]) if again else None
-    checked = check_slices(setup, predictions["real_only"], predictions[CURATED], folds)
+    again = [r.prediction for r in results[len(arms) :] if r.prediction is not None]
+    folded = _out_of_fold(setup, again[: len(folders)], again[len(folders) :]) if again else {}
+    checked = check_slices(setup, predictions["real_only"], predictions[CURATED], folded)
     thin = _thin_classes(setup, predictions["real_only"])
-    by_rows = _on_folds(setup, folds)
-    verdict = _verdict(setup, selected, intervals, deltas[CURATED], checked, thin, by_rows)
+    verdict = _verdict(setup, selected, intervals, deltas[CURATED], checked, thin, _on_folds(setup, folded))
     refuses = verdict.emitted == "real_only" and not selected.plan.real_only
     calibration = _calibration(setup, selected, predictions, folder) if setup.table.classes else None
     return Certification(verdict, intervals, deltas, refuses, thin, calibration)
@@ -171,9 +172,9 @@ def _out_of_fold(setup: Setup, real: Sequence[Prediction], curated: Sequence[Pre
     }
 
 
-def _on_folds(setup: Setup, folds: Folded | None) -> Interval | None:
-    """Return the gain over the rows of the folds; None where the metric is no mean over rows."""
-    found = (folds or {}).get(setup.metric.name)
+def _on_folds(setup: Setup, folded: Folded) -> Interval | None:
+    """Return the gain over the rows of the folds; None where the metric is no mean over rows, or nothing was mixed."""
+    found = folded.get(setup.metric.name)
     if found is None:
         return None
     table, rows = setup.table, found.rows

@@ -70,7 +70,7 @@ def _out_of_fold(setup: Setup, progress: Progress) -> np.ndarray:
 
 
 def check_slices(
-    setup: Setup, real: Prediction, curated: Prediction, folds: Folded | None = None
+    setup: Setup, real: Prediction, curated: Prediction, folded: Folded | None = None
 ) -> tuple[SliceVerdict, ...]:
     """Compare per-row losses within each slice; p-values are Holm-corrected.
 
@@ -112,8 +112,8 @@ def check_slices(
         margin = setup.recipe.rare.tolerance * (a if metric.root else 1.0)
         difference, (harm, good, fine) = _slice_test(gains, w, clusters, margin)
         together = difference
-        if folds is not None:
-            parts = _with_folds(setup, s, folds[metric.name], own, before - after, scale)
+        if folded:
+            parts = _with_folds(setup, s, folded[metric.name], own, before - after, scale)
             together, (harm, _, _) = _slice_test(*parts[:3], margin, parts[3])
         p_values[len(out)] = harm, good, fine
         margins[len(out)] = margin
