@@ -137,6 +137,17 @@ def test_folds_tell_whether_what_a_few_holdout_rows_show_is_harm(binary):
     assert found.p_worse < alone.p_worse
 
 
+def test_a_region_that_was_found_by_its_losses_is_judged_by_the_holdout_alone(binary):
+    n = len(binary.splits.holdout)
+    region = Slice("high loss 1", "x > -9", "loss", np.ones(N, dtype=bool), OfClass(1))
+    after = _chances(binary, np.full(n, 0.6) + _noise(n, spread=0.003))
+    gain = _folded(binary, np.full(400, 0.01), np.full(400, 0.9))
+    for kind in ("loss", "declared"):
+        setup = replace(binary, slices=(replace(region, kind=kind),))
+        (found,) = check_slices(setup, _chances(binary, np.full(n, 0.7)), after, gain)
+        assert (found.verdict == "worse") == (found.joined == found.difference) == (kind == "loss")
+
+
 def test_folds_alone_do_not_make_a_slice_better(binary):
     n = len(binary.splits.holdout)
     everything = Slice("all", "x > -9", "declared", np.ones(N, dtype=bool), OfClass(1))

@@ -75,9 +75,8 @@ def check_slices(
     """Compare per-row losses within each slice; p-values are Holm-corrected.
 
     That a slice gets better, or not worse, is told by the holdout alone. That it gets worse is told by the holdout and
-    the folds together, where there are any: a model that is sure of itself loses most on a few rows, and ten without
-    such a one look like harm of which nothing doubts. The mix was chosen on the folds, so that they see too little harm
-    rather than too much.
+    the folds together, where losses on these have not shaped the slice: a model that is sure of itself loses most on a
+    few rows, and ten without such a one look like harm of which nothing doubts.
     """
     metric = slice_metric(setup.table.task)
     assert metric.row_losses is not None  # noqa: S101  # both have them
@@ -112,7 +111,7 @@ def check_slices(
         margin = setup.recipe.rare.tolerance * (a if metric.root else 1.0)
         difference, (harm, good, fine) = _slice_test(gains, w, clusters, margin)
         together = difference
-        if folded:
+        if folded and s.found_without_losses:
             parts = _with_folds(setup, s, folded[metric.name], own, before - after, scale)
             together, (harm, _, _) = _slice_test(*parts[:3], margin, parts[3])
         p_values[len(out)] = harm, good, fine

@@ -136,7 +136,7 @@ class Setup:
 
     def with_slices(self, slices: tuple[Slice, ...]) -> Setup:
         """Return the setup with its slices settled, and with a source that feeds them where the recipe asks for it."""
-        fed = tuple(s.name for s in slices if s.may_be_fed) if self.recipe.rare.feed else ()
+        fed = tuple(s.name for s in slices if s.found_without_losses) if self.recipe.rare.feed else ()
         sources = (*self.sources, Source(SLICES, SLICES, {"names": list(fed)}, False)) if fed else self.sources
         return replace(self, slices=slices, sources=sources)
 
@@ -166,7 +166,7 @@ class Setup:
     def _fed(self, fold: Fold) -> np.ndarray | None:
         if self.sources[-1].name != SLICES:
             return None
-        return np.column_stack([s.member[fold.train] for s in self.slices if s.may_be_fed])
+        return np.column_stack([s.member[fold.train] for s in self.slices if s.found_without_losses])
 
     @cached_property
     def lineage(self) -> list[Entry]:

@@ -59,8 +59,11 @@ class Slice:
         return self.kind == "declared"
 
     @property
-    def may_be_fed(self) -> bool:
-        """Whether candidates may be made within it: not where the losses of rows that judge a fold have shaped it."""
+    def found_without_losses(self) -> bool:
+        """Whether losses of rows that judge a fold have had no part in finding it.
+
+        Else it may neither be fed, nor be judged by the folds, on which real rows alone look worse there than they are.
+        """
         return self.kind != "loss"
 
 
