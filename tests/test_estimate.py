@@ -108,7 +108,7 @@ def test_what_was_measured_is_put_together(make_setup, costs):
     two = forecast(setup, costs, 2)
     assert two.seconds["pools"] == pytest.approx(3.0 + 2 * 5 + 2 * 10), "tasks are whole"
     assert two.seconds["last pools"] == pytest.approx(1 * 5 + 1 * 10)
-    assert two.seconds["certification"] == pytest.approx(2.0 + 2.0)
+    assert two.seconds["certification"] == pytest.approx(5.0 + 2.0)
     tuned = make_setup(task={"tune": True}, search={"trials": 16})
     assert forecast(tuned, costs, 1).seconds["tuning"] == pytest.approx(draws * 3)
 
