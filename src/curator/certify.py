@@ -37,6 +37,7 @@ from curator.evaluate import (
     slice_metric,
     studentised_interval,
     thin_classes,
+    worth_of_folds,
 )
 from curator.guard import Folded, check_slices, harmed, holdout_groups
 from curator.ladder import ladder_arms
@@ -268,7 +269,7 @@ def _verdict(
     n_train, n_valid = setup.splits.fold_sizes
     folds = nadeau_bengio(selected.deltas, n_train, n_valid)
     # Folds overlap in what they train on, so that each row of theirs tells less than one of the holdout.
-    worth = n_valid / (1 / len(selected.deltas) + n_valid / n_train)
+    worth = worth_of_folds(len(selected.deltas), n_train, n_valid)
     groups = holdout_groups(setup)
     # Rows of a group are not independent: its freedom is that of the groups.
     own = difference if groups is None else replace(difference, n=int(groups.max()) + 1)

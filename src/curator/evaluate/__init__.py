@@ -26,6 +26,7 @@ from curator.evaluate.inference import (
     standard_error,
     studentised_interval,
     trimmed_mean,
+    worth_of_folds,
 )
 from curator.evaluate.metrics import METRICS, Metric, check_metric, find_metric, reported_metrics, resolve_metric
 from curator.evaluate.resample import (
@@ -86,4 +87,5 @@ __all__ = [
     "tuning_draws",
     "tuning_problems",
     "tuning_space",
+    "worth_of_folds",
 ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from curator.evaluate.inference import LEVEL, studentised_interval
+from curator.evaluate.inference import LEVEL, studentised_interval, worth_of_folds
 from curator.evaluate.metrics import Metric
 from curator.evaluate.resample import loss_errors, resampling_weights
 from curator.predictions import Prediction
@@ -46,7 +46,7 @@ class CrossFit:
     @property
     def worth(self) -> float:
         """How many holdout rows all of it is worth: folds overlap in what they train on (Nadeau and Bengio, 2003)."""
-        return self.n_valid / (1 / self.folds + self.n_valid / self.n_train)
+        return worth_of_folds(self.folds, self.n_train, self.n_valid)
 
     @property
     def share(self) -> float:

@@ -35,6 +35,11 @@ def nadeau_bengio(differences: Sequence[float], n_train: int, n_valid: int, leve
     return Interval(float(d.mean()), float(d.mean()) - reach, float(d.mean()) + reach, len(d), level)
 
 
+def worth_of_folds(folds: int, n_train: int, n_valid: int) -> float:
+    """Return how many independent rows the mean over folds is worth, by the correction of `nadeau_bengio`."""
+    return n_valid / (1 / folds + n_valid / n_train)
+
+
 def joined(one: Interval, other: Interval, weights: tuple[float, float], level: float = LEVEL) -> Interval:
     """Return the interval of the weighted mean of two independent estimates of one difference.
 
