@@ -28,6 +28,7 @@ from curator.evaluate import (
     nadeau_bengio,
     percentile_interval,
     reported_metrics,
+    resample_count,
     resampled,
     resamples_fast,
     resampling_weights,
@@ -220,7 +221,7 @@ def on_holdout(
     table, rows = setup.table, setup.splits.holdout
     y, weight = table.y[rows], table.weight[rows]
     groups = holdout_groups(setup)
-    count = 2000 if len(rows) <= 20_000 else 500
+    count = resample_count(len(rows))
     drawn_from = (strata(table, setup.recipe.task)[rows], groups)
     replicates: dict[tuple[str, str], list[np.ndarray]] = {}
     errors: dict[tuple[str, str], list[np.ndarray]] = {}

@@ -15,7 +15,7 @@ from curator.estimate.costs import Costs
 from curator.estimate.rehearsal import measure
 from curator.estimate.slow import slow_spots
 from curator.estimate.words import duration
-from curator.evaluate import tuning_draws
+from curator.evaluate import resample_count, tuning_draws
 from curator.ladder import TUNING_DRAWS
 from curator.parallel import available_cores
 from curator.privacy.rows import MOST_JUDGED
@@ -28,9 +28,7 @@ from curator.table.whole import BATCH_ROWS, WholeFrame
 from curator.transfer import other_models
 from curator.worth import DOSES, SHARES
 
-# The bootstrap of the certificate: resamples, and of larger holdouts fewer.
-_RESAMPLES, _MANY_HELD, _RESAMPLES_OF_MANY = 2000, 20_000, 500
-# Its weights come in chunks of at most so many numbers, of which ranking metrics hold some copies.
+# The weights of the bootstrap come in chunks of at most so many numbers, of which ranking metrics hold some copies.
 _CHUNK, _COPIES = 20_000_000, 6
 # Seconds of reading from which on it is worth saying.
 _LONG_TO_READ = 5.0
@@ -211,14 +209,14 @@ class _Run:
         """Fit the ladder and a mix on development rows, and the mix on the folds; resample; fit what is emitted."""
         fold, held = self.setup.splits.certification, len(self.setup.splits.holdout)
         ratios = [*self.costs.arms.values(), float(np.mean(self.costs.random))]
-        bootstrap = self.costs.resample * held * _resamples(held) * len(ratios) * len(self.setup.estimators)
+        bootstrap = self.costs.resample * held * resample_count(held) * len(ratios) * len(self.setup.estimators)
         again = 0.0
         if self.setup.table.whole is None:
             # Fits were timed with all of the recipe's models together; here each is alone, and so is each order.
             count, models = ORDERS * len(self.setup.estimators), len(self.setup.estimators)
             again = self.wall([self.fit(ratios[-1], self.setup.splits.emission) / models] * count)
         judged = sum(len(f.valid) for f in self.setup.splits.folds) / self.setup.splits.repeats
-        bootstrap += self.costs.resample * judged * _resamples(int(judged)) * len(self.setup.estimators)
+        bootstrap += self.costs.resample * judged * resample_count(int(judged)) * len(self.setup.estimators)
         folds = [self.fit(r, f) for r in (1.0, ratios[-1]) for f in self.setup.splits.folds]
         return self.wall([self.fit(r, fold) for r in ratios] + folds) + bootstrap + again
 
@@ -269,11 +267,7 @@ class _Run:
         mapped = costs.pool_bytes * sum(sizes) * self.jobs
         work = costs.row_bytes * sum(sizes[: self.jobs])
         rows = len(splits.holdout)
-        bootstrap = 8 * _COPIES * min(_CHUNK, _resamples(rows) * rows)
+        bootstrap = 8 * _COPIES * min(_CHUNK, resample_count(rows) * rows)
         here = known["opened"] - (0.0 if self.jobs == 1 else known["loaded"] - known["bare"])
         others = 0.0 if self.jobs == 1 else self.jobs * known["loaded"]
         return int(here + others + table + mapped + max(work, bootstrap))
-
-
-def _resamples(held: int) -> int:
-    return _RESAMPLES if held <= _MANY_HELD else _RESAMPLES_OF_MANY

@@ -10,11 +10,9 @@ import numpy as np
 
 from curator.evaluate.inference import LEVEL, studentised_interval, worth_of_folds
 from curator.evaluate.metrics import Metric
-from curator.evaluate.resample import loss_errors, resampling_weights
+from curator.evaluate.resample import loss_errors, resample_count, resampling_weights
 from curator.predictions import Prediction
 from curator.records import Interval
-
-MOST_RESAMPLES, FEW_ROWS, LEAST_RESAMPLES = 2000, 20_000, 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,9 +99,8 @@ def cross_fit_interval(
         Of the rows that were judged; whole groups are drawn where there are groups.
     """
     before, after = fit.means
-    count = MOST_RESAMPLES if len(before) <= FEW_ROWS else LEAST_RESAMPLES
     drawn: list[tuple[np.ndarray, np.ndarray]] = []
-    for weights in resampling_weights(weight, strata, groups, count, seed):
+    for weights in resampling_weights(weight, strata, groups, resample_count(len(before)), seed):
         total = weights.sum(axis=1)
         gains = _gain(metric, weights @ before / total, weights @ after / total)
         drawn.append((gains, loss_errors((before, after), weights, weight, strata, groups, root=metric.root)))
