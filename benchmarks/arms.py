@@ -139,7 +139,7 @@ def judge(
     kind = "regression" if is_regression(table.read()[0][target]) else "auto"
     asked = {"data": {"target": target, "budget": None}, "task": {"type": kind}}
     task = load_table(read_recipe(asked), own).task
-    content = {
+    content: dict[str, Any] = {
         "name": cell.table, "data": {"target": target}, "search": {"seed": cell.seed, "trials": trials},
         "task": {"type": task, "estimator": MODELS[cell.model][task == "regression"]}, "output": {"explain": False},
     }  # fmt: skip

@@ -193,8 +193,8 @@ def alarms(given: argparse.Namespace) -> list[Figure]:
     real = unseen.iloc[: 2 * n].reset_index(drop=True)
     flagged = []
     for folder in sorted((simulated.path / "generations").glob("replace-gaussian_copula-s0-g*")):
-        rows = read_generation(folder).rows.rename(columns={TARGET: target})
-        flagged.append(not audit(rows, real, target=target).holds)
+        made = read_generation(folder).rows.rename(columns={TARGET: target})
+        flagged.append(not audit(made, real, target=target).holds)
     figures.append(Figure("alarms", f"share of {len(flagged)} generations of replace that are flagged",
                           float(np.mean(flagged)), "", 1.0, least=True))  # fmt: skip
     return figures

@@ -27,6 +27,7 @@ from curator.evaluate import (
     studentised_interval,
     thin_classes,
 )
+from curator.evaluate.metrics import log_losses
 
 ROWS, TRUTH, HOLDOUTS, RESAMPLES = (225, 750), 6000, 40, 1000
 LOSS = find_metric("log_loss")
@@ -36,19 +37,20 @@ def coverage(given: argparse.Namespace) -> list[Figure]:
     """Measure misses on either side and false verdicts, of both intervals."""
     found = pd.DataFrame(row for name in TABLES for row in _of_table(name, given))
     figures = []
-    for n, rows in found.groupby("rows"):
+    for n in sorted(found["rows"].unique()):
+        rows = found[found["rows"] == n]
         # Each table counts alike, however many comparisons it has.
         mean = rows.groupby(["table", "method"]).mean(numeric_only=True).groupby("method").mean()
         worst = rows.groupby(["table", "method"])["false"].mean().groupby("method")
         for what, column, target in (("covered", "covered", 0.9), ("false verdicts", "false", 0.025)):
-            value, other = mean.loc["package", column], mean.loc["percentile", column]
+            value, other = (float(mean[column][method]) for method in ("package", "percentile"))
             parts = [f"percentile: {other:.3f}"]
             if column == "false":
                 top = worst.max()
                 parts.append(f"worst table: {top['package']:.3f}, percentile: {top['percentile']:.3f}")
-            figures.append(Figure("coverage", f"{what}, holdout of {int(n) // 3} rows", float(value), "", target,
+            figures.append(Figure("coverage", f"{what}, holdout of {n // 3} rows", value, "", target,
                                   "; ".join(parts), least=column == "covered"))  # fmt: skip
-        told, label = mean["told"], f"verdicts better or worse, holdout of {int(n) // 3} rows"
+        told, label = mean["told"], f"verdicts better or worse, holdout of {n // 3} rows"
         note = f"percentile: {told['percentile']:.3f}"
         figures.append(Figure("coverage", label, float(told["package"]), "", None, note))
     return figures
@@ -59,9 +61,10 @@ def _of_table(name: str, given: argparse.Namespace) -> Iterator[dict[str, float 
     y, classes = pd.factorize(frame[target].astype(str), sort=True)
     if pd.api.types.is_numeric_dtype(frame[target]) and len(classes) > 20:
         return
-    x = frame.drop(columns=[target])
-    texts = x.select_dtypes(exclude="number").columns
-    x = x.assign(**{c: pd.factorize(x[c])[0] for c in texts}).fillna(-9).to_numpy(float)
+    features = frame.drop(columns=[target])
+    texts = features.select_dtypes(exclude="number").columns
+    coded = features.assign(**{c: pd.factorize(features[c])[0] for c in texts})
+    x = coded.fillna(-9).to_numpy(float)
     for n in ROWS:
         if len(frame) < 2.5 * n:
             continue
@@ -75,7 +78,7 @@ def _of_rows(
 ) -> Iterator[dict[str, float | str]]:
     real, *others = _predictions(x, y, own, rest, n_classes)
     y, rng, weight = y[rest], np.random.default_rng(seed), np.ones(len(own) // 3)
-    gains = [LOSS.row_losses(y, real) - LOSS.row_losses(y, other) for other in others]
+    gains = [log_losses(y, real) - log_losses(y, other) for other in others]
     shares = np.bincount(y, minlength=n_classes) / len(y)
     for _ in range(HOLDOUTS):
         counts = np.maximum(np.round(shares * len(weight)), shares > 0).astype(int)

@@ -78,8 +78,9 @@ def novelty(arguments: argparse.Namespace) -> list[Figure]:
 def _mixed(data: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
     """Return 30 mixed columns of diabetes130 in plain form."""
     frame = pd.read_csv(data / "diabetes130.csv", keep_default_na=False, na_values=[""], low_memory=False)
-    numbers = [c for c in frame if pd.api.types.is_numeric_dtype(frame[c])][:11]
-    words = [c for c in frame if c not in numbers and 1 < frame[c].nunique() < 100][: COLUMNS - len(numbers)]
+    columns = [str(c) for c in frame]
+    numbers = [c for c in columns if pd.api.types.is_numeric_dtype(frame[c])][:11]
+    words = [c for c in columns if c not in numbers and 1 < frame[c].nunique() < 100][: COLUMNS - len(numbers)]
     plain = {c: frame[c].astype(float) for c in numbers} | {
         c: frame[c].astype(object).where(frame[c].isna(), frame[c].astype(str)) for c in words
     }

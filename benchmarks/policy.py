@@ -86,8 +86,8 @@ def _search(gain: float, n: int, rng: np.random.Generator) -> tuple[CrossFit, np
     parts = []
     for r in range(rounds):
         order = rng.permutation(used).reshape(FOLDS, n_valid)
-        for rows in order:
-            rounds_of_gains[r][:, rows] = own[:, rows] + rng.normal(0, TRAINING, (MIXES, 1))
+        for fold in order:
+            rounds_of_gains[r][:, fold] = own[:, fold] + rng.normal(0, TRAINING, (MIXES, 1))
         parts.append(rounds_of_gains[r][:, order].mean(axis=2))
     folds = np.concatenate(parts, axis=1)
     best = int(folds.mean(axis=1).argmax())

@@ -40,7 +40,7 @@ def _plain(given: argparse.Namespace) -> tuple[pd.DataFrame, pd.DataFrame, tuple
     """Return all rows of adult, shuffled, in plain form; the first 3,000 are worked with."""
     frame, target = table_source("adult", given.data).read()
     frame = frame.rename(columns={target: TARGET}).sample(frac=1, random_state=0).reset_index(drop=True)
-    words = tuple(c for c in frame if frame[c].dtype == object)
+    words = tuple(str(c) for c in frame if frame[c].dtype == object)
     plain = pd.DataFrame({c: to_plain(frame[c], "categorical" if c in words else "numerical") for c in frame})
     rows = 1000 if given.quick else ROWS
     return plain[:rows], plain[rows:], words

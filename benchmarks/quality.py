@@ -98,7 +98,7 @@ def _fill(cell: Cell, table: TableSource, path: Path, given: argparse.Namespace)
     pd.concat([done, frame], ignore_index=True).to_csv(part, index=False)
     part.replace(path)
     losses = frame.set_index("arm")["loss"]
-    best = losses.drop([CURATOR, CURATOR_TUNED, *ABLATED, *RULES], errors="ignore").idxmin()
+    best = str(losses.drop([CURATOR, CURATOR_TUNED, *ABLATED, *RULES], errors="ignore").idxmin())
     print(f"{cell.name}: real {losses[REAL]:.4f}, curator {losses[CURATOR]:.4f}, best other {best} {losses[best]:.4f}",
           file=sys.stderr, flush=True)  # fmt: skip
 
@@ -121,7 +121,8 @@ def summary(rows: pd.DataFrame) -> list[Figure]:
     if len(ranking):
         gain = 100 * (ranking[CURATOR] - ranking[REAL])
         gain = gain[gain.index.get_level_values("model") == "boosting"]
-        out += [replace(f, note=f"{f.note}; least: {gain.idxmin()[0]} {gain.min():.2f}")
+        least_of = gain.index.get_level_values("table")[int(gain.to_numpy().argmin())]
+        out += [replace(f, note=f"{f.note}; least: {least_of} {gain.min():.2f}")
                 for f in _mean("boosting: ROC-AUC gained, points", gain, 1.5, least=True)]  # fmt: skip
     mixed = arms[arms["arm"] == CURATOR].set_index(key)
     share = mixed["worse"] / losses[REAL]

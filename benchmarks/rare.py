@@ -50,6 +50,7 @@ SLICES = {
 }
 RIVALS = ("real_class_weight", "random_oversampling", "smote")
 FED = "curator, slices fed"
+# Of the slice's loss, as `rare.tolerance` has it.
 TOLERANCE = 0.01
 
 
@@ -198,10 +199,10 @@ def summary(rows: pd.DataFrame) -> list[Figure]:
     if len(error):
         label = "calibration error with the prior restored, less real only's"
         out.append(_mean(label, error - before, 0.005, least=False))
-    declared = [c for c in rows if c.startswith("slice.")]
+    declared = [c for c in map(str, rows) if c.startswith("slice.")]
     if declared:
         ours, real = (rows[rows["arm"] == a].set_index(key)[declared] for a in (CURATOR, REAL))
-        harm = (ours - real).to_numpy(float)
+        harm = (ours / real - 1).to_numpy(float)
         harm = harm[np.isfinite(harm)]
         label = "declared slices worse by more than the tolerance"
         out.append(Figure("rare", label, float((harm > TOLERANCE).mean()), "", 0.025, f"{len(harm)} slices of runs"))
@@ -216,7 +217,7 @@ def summary(rows: pd.DataFrame) -> list[Figure]:
 def _mean(name: str, values: pd.Series, target: float | None, *, least: bool = True) -> Figure:
     spread = 1.96 * values.std() / max(len(values), 1) ** 0.5
     worst = values.groupby("table").mean()
-    end = worst.idxmin() if least else worst.idxmax()
+    end = str(worst.idxmin() if least else worst.idxmax())
     note = f"+- {spread:.3g}; {len(values)} cells; worst table {end}: {worst[end]:.3g}"
     return Figure("rare", name, float(values.mean()), "", target, note, least=least)
 

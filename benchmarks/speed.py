@@ -164,7 +164,8 @@ def _some_mixes(path: Path, count: int) -> list[peers.Mix]:
     # The middles of as many equal parts stand for all.
     places = ((np.arange(count) + 0.5) / count * len(trials)).astype(int)
     some = trials.iloc[np.random.default_rng(0).permutation(places)]
-    return [(float(t.ratio), str(t.labels), float(t.synthetic_weight)) for t in some.itertuples()]
+    columns = (some[name] for name in ("ratio", "labels", "synthetic_weight"))
+    return [(float(ratio), str(labels), float(weight)) for ratio, labels, weight in zip(*columns, strict=True)]
 
 
 def by_hand(arguments: argparse.Namespace) -> list[Figure]:

@@ -58,7 +58,8 @@ class TableSource:
         """Return the rows whose target is known, and the target's name; OpenML needs a network the first time."""
         frame, target = self._from_openml() if self.file is None else (_csv(self.file), self.target)
         if target not in frame:
-            raise SystemExit(f"{self.file or self.name}: has no column {target!r}; it has {', '.join(frame)[:300]}")
+            there = ", ".join(map(str, frame))[:300]
+            raise SystemExit(f"{self.file or self.name}: has no column {target!r}; it has {there}")
         frame = frame.drop(columns=[c for c in self.dropped if c in frame])
         return frame[frame[target].notna()], target
 

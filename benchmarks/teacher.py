@@ -113,7 +113,7 @@ def _losses(cell: Cell, table: TableSource) -> dict[str, object]:
 def summary(losses: pd.DataFrame) -> list[Figure]:
     """Return mean losses relative to that of the whole library; above 1 is what is lost without a part of it."""
     figures = []
-    names = [c for c in losses if c.startswith("without ") or c in {ALONE, BOOSTING}]
+    names = [c for c in map(str, losses) if c.startswith("without ") or c in {ALONE, BOOSTING}]
     for regression, cells in losses.groupby("regression"):
         loss, task = ("RMSE", "regression") if regression else ("log loss", "classification")
         ratios = cells[names].div(cells[WHOLE], axis=0).set_axis(cells["table"])
