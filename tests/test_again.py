@@ -28,7 +28,7 @@ def test_the_same_again_for_any_number_of_workers(tmp_path):
     digests = set()
     for jobs in (1, 2):
         out = tmp_path / f"jobs{jobs}"
-        settings = [*SMALL, "task.folds=2", "output.policy=always"]
+        settings = [*SMALL, "task.folds=2", "output.policy=always", "output.explain=false"]
         rows = pd.read_csv(ROOT / "data_samples" / "titanic.csv").sample(600, random_state=0)
         run = curate(RECIPES / "titanic.yaml", rows, overrides=settings, jobs=jobs, out=out)
         digests.add((sha256(run.path / "curated.parquet"), sha256(run.path / "ledger.parquet")))
@@ -38,7 +38,8 @@ def test_the_same_again_for_any_number_of_workers(tmp_path):
 
 def test_an_interrupted_run_continues_to_the_same_dataset(tmp_path):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    arguments = ["run", RECIPES / "wine.yaml", *overrides("search.trials=80", "output.policy=always"), "--jobs", 2]
+    settings = overrides("search.trials=80", "output.policy=always", "output.explain=false")
+    arguments = ["run", RECIPES / "wine.yaml", *settings, "--jobs", 2]
     line, environment = command(*arguments, "--out", broken)
     # Tests that were started in the background ignore Ctrl-C, and their children would.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -45,7 +45,7 @@ def recipe(folder, data=None, task=None, **sections):
         "synthesizers": ["neighbours"],
         "search": {"trials": 5, "max_ratio": 4},
         **sections,
-        "output": {"directory": str(folder), "policy": "always", **sections.get("output", {})},
+        "output": {"directory": str(folder), "policy": "always", "explain": False, **sections.get("output", {})},
     }
 
 
@@ -202,7 +202,7 @@ def test_settings_to_tune_are_checked(tmp_path, task, said):
 
 
 def test_other_models_are_told_of(a_mix_is_selected, tmp_path):
-    run = curate(recipe(tmp_path), table(), jobs=1)
+    run = curate(recipe(tmp_path, output={"explain": True}), table(), jobs=1)
     transfer = run.results["transfer"]
     assert [t["estimator"] for t in transfer] == ["hist_gradient_boosting", "random_forest"]
     for found in transfer:
@@ -217,7 +217,7 @@ def test_other_models_are_told_of(a_mix_is_selected, tmp_path):
 
 
 def test_of_real_rows_alone_no_other_model_is_asked(tmp_path):
-    run = curate(recipe(tmp_path, search={"trials": 1, "max_ratio": 4}), table(), jobs=1)
+    run = curate(recipe(tmp_path, search={"trials": 1, "max_ratio": 4}, output={"explain": True}), table(), jobs=1)
     assert (run.results["transfer"] == []) == (run.results["verdict"]["emitted"] == "real_only")
 
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from curator.curate import curate
-from sample_runs import QUICK, RECIPES, sha256
+from sample_runs import QUICK, RECIPES, ROOT, sha256
 
 pytestmark = pytest.mark.integration
 
@@ -14,8 +14,9 @@ def serving_two(tmp_path_factory):
     """A dataset for two models, judged by two metrics, by one worker and by two."""
     several = ["task.estimator=[hist_gradient_boosting, logistic_regression]",
                "task.metric=[log_loss, recall_at_fpr@0.1]", "output.policy=always"]  # fmt: skip
-    out = tmp_path_factory.mktemp("two")
-    return [curate(RECIPES / "titanic.yaml", overrides=[*QUICK, *several], jobs=j, out=out / str(j)) for j in (1, 2)]
+    out, titanic = tmp_path_factory.mktemp("two"), RECIPES / "titanic.yaml"
+    rows = pd.read_csv(ROOT / "data_samples" / "titanic.csv").sample(600, random_state=0)
+    return [curate(titanic, rows, overrides=[*QUICK, *several], jobs=j, out=out / str(j)) for j in (1, 2)]
 
 
 def test_two_models_and_two_metrics_for_any_number_of_workers(serving_two):
@@ -59,12 +60,8 @@ def test_each_model_and_each_metric_is_reported(serving_two):
 
 
 def test_an_estimator_without_weights_gets_copies_instead(tmp_path):
-    run = curate(
-        RECIPES / "wine.yaml",
-        overrides=[*QUICK, "output.policy=always", "task.estimator=knn"],
-        jobs=2,
-        out=tmp_path / "knn",
-    )
+    asked = ["task.estimator=knn", "output.policy=always", "output.explain=false"]
+    run = curate(RECIPES / "wine.yaml", overrides=[*QUICK, *asked], jobs=1, out=tmp_path / "knn")
     assert set(run.data["sample_weight"]) == {1.0}
     real = run.data[run.data["origin"] == "real"]
     assert set(real["row_id"]) == {f"real-{i}" for i in range(178)}
@@ -72,13 +69,13 @@ def test_an_estimator_without_weights_gets_copies_instead(tmp_path):
 
 def test_settings_of_an_estimator_may_be_lists(tmp_path):
     model = "task.estimator={name: mlp, params: {hidden_layer_sizes: [8], max_iter: 20}}"
-    run = curate(RECIPES / "wine.yaml", overrides=[*QUICK, model, "output.explain=false"], jobs=2, out=tmp_path / "r")
+    run = curate(RECIPES / "wine.yaml", overrides=[*QUICK, model, "output.explain=false"], jobs=1, out=tmp_path / "r")
     assert run.results["estimator"] == "mlp"
 
 
 def test_what_one_of_two_models_cannot_use_is_made_for_neither(tmp_path):
     several = ["task.estimator=[logistic_regression, knn]", "output.policy=always", "output.explain=false"]
-    run = curate(RECIPES / "wine.yaml", overrides=[*QUICK, *several], jobs=2, out=tmp_path / "run")
+    run = curate(RECIPES / "wine.yaml", overrides=[*QUICK, *several], jobs=1, out=tmp_path / "run")
     assert set(run.data["sample_weight"]) == {1.0}
     skipped = {a["name"]: a["skipped"] for a in run.results["arms"]}
     assert skipped["real_class_weight"] == "knn takes no sample weights"

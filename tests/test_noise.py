@@ -41,7 +41,7 @@ def verdict(task):
         "task": {"metric": "roc_auc", "folds": 2, "repeats": 1, "holdout": 0.4, "estimator": "logistic_regression"},
         "synthesizers": ["neighbours"],
         "search": {"trials": 8, "seed": seed, "max_ratio": 5},
-        "output": {"directory": folder},
+        "output": {"directory": folder, "explain": False},
     }
     return curate(recipe, pd.DataFrame(table), jobs=1).verdict
 
