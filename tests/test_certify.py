@@ -476,6 +476,37 @@ def test_a_holdout_that_is_thin_in_a_class_decides_nothing_by_itself(binary, end
     assert verdict.rows_needed == math.ceil(400 * 10 / rare)
 
 
+@pytest.mark.parametrize("name", ["f1", "accuracy", "log_loss"])
+def test_where_both_say_the_same_of_every_holdout_row_the_folds_decide(name):
+    setup = _setup(task={"metric": name})
+    holdout = {a: {name: Interval(0.5, 0.45, 0.55, 400)} for a in ("real_only", CURATED)}
+    for deltas, emitted in ((CLEAR, "mix"), (tuple(-d for d in CLEAR), "real_only")):
+        selected = Trial(0, "trial", PLAN, {}, deltas, deltas, "complete")
+        verdict = _verdict(setup, selected, holdout, {name: Interval(0.0, 0.0, 0.0, 400)}, ())
+        assert (verdict.name, verdict.emitted) == ("undecided", emitted)
+
+
+@pytest.mark.parametrize("metric", ["rmse", "r2"])
+def test_a_holdout_of_one_group_proves_nothing(metric):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": rng.normal(size=200), "who": np.arange(200) // 50, "y": rng.normal(size=200)})
+    setup = prepare(Recipe.model_validate({
+        "data": {"target": "y", "group": "who"}, "synthesizers": ["neighbours"],
+        "task": {"estimator": "knn", "metric": metric, "folds": 2},
+    }), frame)  # fmt: skip
+    y = setup.table.y[setup.splits.holdout]
+    assert len(y) == 50
+    found, deltas = on_holdout(setup, {"real_only": Prediction(None, y + 1), CURATED: Prediction(None, y + 0.1)},
+                               [setup.metric])  # fmt: skip
+    difference = deltas[CURATED][metric]
+    assert difference.mean > 0
+    assert (difference.low, difference.high) == (-math.inf, math.inf)
+    selected = Trial(0, "trial", PLAN, {}, CLEAR, CLEAR, "complete")
+    verdict = _verdict(setup, selected, found, deltas[CURATED], ())
+    assert (verdict.name, verdict.emitted, verdict.rows_needed) == ("undecided", "real_only", None)
+    assert "no interval, 50 holdout rows" in verdict.sentence
+
+
 def test_one_of_several_estimators_may_refuse_a_mix():
     setup = _setup(task={"estimator": ["logistic_regression", "random_forest"]})
     selected = Trial(0, "trial", PLAN, {}, CLEAR, CLEAR, "complete")

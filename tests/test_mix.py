@@ -471,6 +471,18 @@ def test_copies_are_unbiased(form, weight):
     assert np.bincount(mixture.label, minlength=3) / m == pytest.approx(weight * expected, abs=0.03)
 
 
+@pytest.mark.parametrize("chance", [[0.998, 0.002], [0.004, 0.996], [0.6, 0.395, 0.005]])
+@pytest.mark.parametrize("weight", [0.4, 1.0])
+def test_copies_of_unlikely_classes_are_unbiased(chance, weight):
+    # Whether such a class is written, and which copy is taken, are two draws.
+    m = 200_000
+    pool = make_pool(n=10, m=m, n_classes=len(chance), sources=("a",))
+    pool = replace(pool, prediction=np.tile(chance, (m, 1)), uniform=np.random.default_rng(0).random(m))
+    mixture = mix(MixPlan((("a", 99_999.0),), "relabel", weight), pool, weights=False)
+    share = np.bincount(mixture.label, minlength=len(chance)) / len(mixture.label)
+    assert share.min() == pytest.approx(min(chance), rel=0.25)
+
+
 def test_copies_of_real_rows_are_unbiased():
     y = np.repeat([0, 1], [3000, 1000])
     pool = replace(make_pool(n=4000), y=y)

@@ -52,9 +52,23 @@ TWO_MODELS = Objective((LOSS,), ((0.5, 0.4),) * FOLDS, (0.1, 0.01))
 
 def test_gains_are_by_metric_estimator_and_fold_and_positive_when_better():
     objective = Objective((LOSS, AUC), ((0.5, 0.4, 0.8, 0.9),) * 2, (1.0, 1.0))
-    gains = objective.gains([(0.45, 0.42, 0.83, 0.88), (0.5, math.nan, 0.8, 0.9)])
+    gains = objective.gains([(0.45, 0.42, 0.83, 0.88), (0.5, 0.4, 0.8, 0.9)])
     assert np.array(gains).shape == (2, 2, 2)
     assert np.allclose(gains, [[[0.05, 0], [-0.02, 0]], [[0.03, 0], [-0.02, 0]]])
+
+
+def test_a_fold_that_nothing_can_be_judged_by_counts_for_no_plan():
+    objective = Objective((LOSS,), ((math.nan,), (0.5,)))
+    assert objective.deltas([(math.nan,), (0.4,)]) == (0.0, pytest.approx(0.1))
+    assert objective.deltas([(0.3,), (0.4,)])[0] == 0.0
+
+
+def test_a_plan_that_a_metric_cannot_judge_where_it_can_judge_real_rows_is_worse_than_any():
+    objective = Objective((LOSS,), ((0.5,),) * FOLDS)
+    deltas = objective.deltas([(math.nan,), *[(0.0,)] * (FOLDS - 1)])
+    assert np.mean(deltas) < 0, "perfect elsewhere, and yet"
+    best = objective.trial(0, "trial", plan(1), {}, [(math.nan,)] * FOLDS)
+    assert best.delta < objective.trial(1, "trial", plan(2), {}, [(0.9,)] * FOLDS).delta
 
 
 def test_one_metric_and_one_estimator_need_no_more_than_deltas():

@@ -57,6 +57,17 @@ class Moody(Fickle):
         return LogisticRegression.fit(self, X, y if len(Moody.given) == 1 else 1 - y, sample_weight)
 
 
+class Negative(Ridge):
+    """Predicts what no logarithm is defined on where it is given a row farther out than usual."""
+
+    def fit(self, X, y, sample_weight=None):
+        self.far_ = np.abs(X).max() > FAR
+        return super().fit(X, y, sample_weight)
+
+    def predict(self, X):
+        return np.full(len(X), -2.0) if self.far_ else np.maximum(super().predict(X), 0.0)
+
+
 class FickleRidge(Ridge):
     """Learns the opposite where it is given a row farther out than `far`."""
 
@@ -83,8 +94,9 @@ def table(content, row):
     x, z = rng.normal(size=(2, ROWS))
     z[row] = 12.0
     number, noise = 2 * x + z + 0.5 * rng.normal(size=ROWS), 3 * rng.normal(size=ROWS)
-    regression = content["task"]["metric"] == "rmse"
-    frame = pd.DataFrame({"x": x, "z": z, "y": number + noise if regression else np.where(number > 0, "yes", "no")})
+    values = np.abs(number + noise) if "log_error" in content["task"]["metric"] else number + noise
+    regression = "error" in content["task"]["metric"] or content["task"]["metric"] == "rmse"
+    frame = pd.DataFrame({"x": x, "z": z, "y": values if regression else np.where(number > 0, "yes", "no")})
     return frame if row in prepare(read_recipe(content), frame).splits.holdout else None
 
 
@@ -94,7 +106,7 @@ def made(tmp_path, model, *, policy="certified", metric="log_loss", **task):
         "data": {"target": "y"},
         "task": {"folds": 3, "repeats": 1, "estimator": estimator, "metric": metric, **task},
         "synthesizers": ["neighbours"],
-        "filters": {"agreement": {"teacher": "ridge" if metric == "rmse" else "logistic_regression"}},
+        "filters": {"agreement": {"teacher": "logistic_regression" if metric in {"log_loss", "roc_auc"} else "ridge"}},
         # Of a loss a share: a mix may lean to either side, and is emitted.
         "rare": {"tolerance": 0.9 if metric == "log_loss" else 0.3, "discover": False},
         "search": {"trials": 6, "max_ratio": 4, "jobs": 1},
@@ -139,6 +151,14 @@ def test_a_model_must_not_depend_on_the_order_of_the_rows(tmp_path):
 def test_a_model_that_cannot_be_fitted_to_the_whole_is_told(tmp_path):
     run = made(tmp_path, Stubborn)
     why = "cannot be fitted to the dataset made of all real rows: that is too much."
+    assert why in run.results["verdict"]["sentence"]
+    assert set(run.data["origin"]) == {"real"}
+
+
+def test_predictions_that_the_metric_cannot_judge_are_a_failure(tmp_path):
+    run = made(tmp_path, Negative, metric="neg_mean_squared_log_error")
+    assert run.results["refit"]["fails"]
+    why = "neg_mean_squared_log_error is not defined on what test_refit.Negative predicts once it has learned from"
     assert why in run.results["verdict"]["sentence"]
     assert set(run.data["origin"]) == {"real"}
 

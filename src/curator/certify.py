@@ -22,6 +22,7 @@ from curator.evaluate import (
     find_metric,
     fit_tasks,
     gain_errors,
+    independent_units,
     joined,
     judge,
     least_of_a_class,
@@ -221,7 +222,7 @@ def on_holdout(
     table, rows = setup.table, setup.splits.holdout
     y, weight = table.y[rows], table.weight[rows]
     groups = holdout_groups(setup)
-    count = resample_count(len(rows))
+    count, units = resample_count(len(rows)), independent_units(weight, groups)
     drawn_from = (strata(table, setup.recipe.task)[rows], groups)
     replicates: dict[tuple[str, str], list[np.ndarray]] = {}
     errors: dict[tuple[str, str], list[np.ndarray]] = {}
@@ -231,8 +232,8 @@ def on_holdout(
             part = chunk if resamples_fast(metric) else chunk[: max(0, _SLOW_METRIC_RESAMPLES - drawn)]
             replicates.setdefault((name, metric.name), []).append(resampled(metric, y, prediction, part))
             if metric.row_losses is not None:
-                found = gain_errors(metric, y, prediction, predictions["real_only"], part, weight, *drawn_from)
-                errors.setdefault((name, metric.name), []).append(found)
+                spread = gain_errors(metric, y, prediction, predictions["real_only"], part, weight, *drawn_from)
+                errors.setdefault((name, metric.name), []).append(spread)
         drawn += len(chunk)
     drawn_anew = {key: np.concatenate(parts) for key, parts in replicates.items()}
     scores = {(a, m.name): m(y, p, weight) for a, p in predictions.items() for m in metrics}
@@ -249,9 +250,10 @@ def on_holdout(
             prediction, real = predictions[name], predictions["real_only"]
             (error,) = gain_errors(metric, y, prediction, real, weight[None], weight, *drawn_from)
             spread = np.concatenate(errors[name, metric.name])
-            deltas[name][metric.name] = studentised_interval(estimate, float(error), gains, spread, len(rows), level)
+            found = studentised_interval(estimate, float(error), gains, spread, len(rows), level, units=units)
         else:
-            deltas[name][metric.name] = percentile_interval(estimate, gains, len(rows), level)
+            found = percentile_interval(estimate, gains, len(rows), level, units=units)
+        deltas[name][metric.name] = found
     return intervals, deltas
 
 
@@ -271,13 +273,14 @@ def _verdict(
     folds = nadeau_bengio(selected.deltas, n_train, n_valid)
     # Folds overlap in what they train on, so that each row of theirs tells less than one of the holdout.
     worth = worth_of_folds(len(selected.deltas), n_train, n_valid)
-    groups = holdout_groups(setup)
     # Rows of a group are not independent: its freedom is that of the groups.
-    own = difference if groups is None else replace(difference, n=int(groups.max()) + 1)
+    units = independent_units(setup.table.weight[setup.splits.holdout], holdout_groups(setup))
+    own = replace(difference, n=units)
     # Of a handful of folds the spread is hardly known, of their rows it is.
     both = joined(own, by_rows or folds, (difference.n, worth), JOINED_LEVEL)
     name = judge(difference, margin)
-    if thin and difference.low != difference.high:
+    # Where both say the same of every row, no resample shows what others there may be.
+    if (thin or difference.low == difference.high) and not selected.plan.real_only:
         name = "undecided"
     harm = harmed(slices)
     vetoed = bool(harm) and setup.recipe.rare.guard
@@ -318,7 +321,8 @@ def _together(
 def _thin_classes(setup: Setup, real: Prediction) -> tuple[str, ...]:
     """Return classes with too few holdout rows for a verdict, in either direction."""
     table, rows = setup.table, setup.splits.holdout
-    codes = thin_classes(setup.metric, table.y[rows], table.weight[rows], real, len(table.classes))
+    groups = holdout_groups(setup)
+    codes = thin_classes(setup.metric, table.y[rows], table.weight[rows], real, len(table.classes), groups)
     return tuple(table.classes[k] for k in codes)
 
 
@@ -354,9 +358,11 @@ def _sentence(
     what = "weighting the real rows" if selected.plan.ratio == 0 else "the mix"
     before, after = intervals["real_only"][metric].mean, intervals[CURATED][metric].mean
     places = shown_decimals(before)
+    known = math.isfinite(d.low) and math.isfinite(d.high)
+    ends = f"95 % interval {d.low:+.{places}f} to {d.high:+.{places}f}" if known else "no interval"
     facts = (
         f"{metric} {before:.{places}f} with real rows alone, {after:.{places}f} with {what}; "
-        f"gain {d.mean:+.{places}f}, 95 % interval {d.low:+.{places}f} to {d.high:+.{places}f}, {d.n} holdout rows"
+        f"gain {d.mean:+.{places}f}, {ends}, {d.n} holdout rows"
     )
     heads = {
         "better": f"Better: {what} helps",

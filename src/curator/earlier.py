@@ -19,7 +19,7 @@ from curator.emit import Rarity, broken_gates, further_rows
 from curator.errors import CuratorError, reason_of
 from curator.estimators import Estimator, fit
 from curator.evaluate import thin_classes
-from curator.guard import check_slices, harmed
+from curator.guard import check_slices, harmed, holdout_groups
 from curator.lineage import unaccounted
 from curator.mix import mix
 from curator.parallel import Workers
@@ -281,9 +281,9 @@ def _predicted(
 ) -> Prediction:
     settings = dict(task.plan.settings)
     estimator = task.estimator.with_params(settings) if settings else task.estimator
-    alike = bool(np.all(weight == weight[0]))
+    plain = bool(np.all(weight == 1))
     try:
-        model = fit(estimator, X, y, None if alike else weight, seed=task.seed, categorical=categorical)
+        model = fit(estimator, X, y, None if plain else weight, seed=task.seed, categorical=categorical)
         return predict(model, np.asarray(X_valid)[task.judges], n_classes)
     except Exception as error:  # a model of one's own may raise anything
         raise CuratorError(f"{task.estimator.label} failed on rows of earlier outputs: {reason_of(error)}") from error
@@ -309,7 +309,7 @@ def _judged(
         differences.append(deltas[CURATED][setup.metric.name])
         harm = harmed(check_slices(asked, trial.without, trial.beside)) if setup.recipe.rare.guard else []
         y, weight = setup.table.y[new], setup.table.weight[new]
-        thin = thin_classes(setup.metric, y, weight, trial.without, len(setup.table.classes))
+        thin = thin_classes(setup.metric, y, weight, trial.without, len(setup.table.classes), holdout_groups(asked))
         name = f" ({one.estimator.label})" if setup.others else ""
         if not differences[-1].low > 0:
             before = intervals["real_only"][setup.metric.name].mean

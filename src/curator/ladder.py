@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -104,7 +105,8 @@ def tune(
     gains = []
     for i in range(len(draws)):
         own = [r.scores[setup.metric.name] for r in scores[i * len(folders) : (i + 1) * len(folders)]]
-        gains.append(setup.metric.gain(sum(own) / len(own), 0.0))
+        gain = setup.metric.gain(sum(own) / len(own), 0.0)
+        gains.append(gain if math.isfinite(gain) else -math.inf)
     return draws[max(range(len(draws)), key=lambda i: (gains[i], -i))]
 
 

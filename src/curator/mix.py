@@ -122,10 +122,9 @@ def mix(
     weight = _times(weight, None if by_class is None else by_class[label], odds)
     real = np.arange(len(pool.y))
     if not weights:
-        start = np.asarray(pool.uniform[candidate])
-        if form == "sampled":
-            # The same number has drawn the label; its lower digits are as good as another one.
-            start = np.mod(start * 2.0**20, 1.0)
+        # The number itself has drawn the label, or which small classes are written; its lower digits are as good as
+        # another one.
+        start = np.mod(np.asarray(pool.uniform[candidate]) * 2.0**20, 1.0)
         middle = float(np.median(real_weight)) if median is None and len(real_weight) else median
         real, candidate, label, real_weight, weight = _copies(
             real, candidate, label, real_weight, weight, start, middle or 1.0

@@ -212,14 +212,20 @@ def _where_defined(splits: Splits, table: Table, metric: Metric) -> Splits:
 
 
 def is_defined(metric: Metric, table: Table, rows: np.ndarray) -> bool:
-    """Try the metric on some rows with a made-up prediction: that it is defined depends on the true values alone."""
+    """Try the metric on some rows with made-up predictions: that it is defined depends on the true values alone.
+
+    Nor does it tell anything where right and wrong are the same to it, as they are to recall without a positive row.
+    """
     y, weight, n = table.y[rows], table.weight[rows], len(table.classes)
     if len(y) == 0 or weight.sum() == 0:
         return False
     if n == 0:
         return bool(np.isfinite(metric(y, Prediction(None, np.linspace(y.min(), y.max() + 1, len(y))), weight)))
     chance = np.random.default_rng(0).dirichlet(np.ones(n), len(y))
-    return bool(np.isfinite(metric(y, Prediction(chance, chance.argmax(axis=1)), weight)))
+    some = metric(y, Prediction(chance, chance.argmax(axis=1)), weight)
+    right, wrong = (0.1 + 0.8 * np.eye(n)[code] for code in (y, (y + 1) % n))
+    ends = [metric(y, Prediction(p / p.sum(axis=1, keepdims=True), p.argmax(axis=1)), weight) for p in (right, wrong)]
+    return bool(np.isfinite(some)) and ends[0] != ends[1]
 
 
 def _check_metric_on_holdout(metric: Metric, table: Table, splits: Splits) -> None:

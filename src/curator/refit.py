@@ -138,6 +138,11 @@ def _judged(
     for one in said:
         learned = np.array([_score(setup, one, rows) for rows, _, _ in parts])
         leads = [metric.gain(own, reference) - gain for own, (_, reference, gain) in zip(learned, parts, strict=True)]
+        told = np.isfinite([reference + gain for _, reference, gain in parts])
+        if (told & ~np.isfinite(learned)).any():
+            what = f"But {metric.name} is not defined on what {setup.estimator.label} predicts"
+            why = f"{what} once it has learned from the dataset made of all real rows."
+            return Refit(float("nan"), float("nan"), fails=True, sentence=why)
         known = np.isfinite(leads)
         if known.any():
             means = [float(np.average(np.array(v)[known], weights=share[known])) for v in (leads, learned)]

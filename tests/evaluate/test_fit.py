@@ -62,6 +62,13 @@ def test_real_only_is_the_real_rows_without_weights():
     assert counts == {"real": 60, "synthetic": 0}
 
 
+def test_weights_that_are_alike_are_kept_unless_they_are_1():
+    """Beside rows of weight 50 a penalty is smaller: for real rows alone as for a mix."""
+    pool = make_pool(weight=np.full(60, 50.0))
+    weight = training_rows(pool, Arm("real_only"), "weighted", weights=True, seed=0)[2]
+    assert set(weight) == {50.0}
+
+
 def test_a_mix_is_real_rows_then_candidates():
     pool = make_pool()
     arm = Arm("mix", MixPlan((("a", 0.5),), synthetic_weight=0.4))

@@ -115,11 +115,50 @@ def test_a_studentised_interval_without_spread_is_a_point():
 
 
 def test_a_studentised_interval_leaves_out_resamples_without_spread():
-    means, errors = np.linspace(-1, 1, 101), np.ones(101)
+    means, errors = np.linspace(-1, 1, 10_001), np.ones(10_001)
     plain = studentised_interval(0.0, 1.0, means, errors, 9)
     for worthless in (0.0, 1e-17, math.nan):
         found = studentised_interval(0.0, 1.0, np.append(means, [5.0] * 9), np.append(errors, [worthless] * 9), 9)
         assert found == plain
+
+
+def test_where_many_resamples_have_no_spread_the_interval_is_no_narrower_than_the_percentiles():
+    # Of 200 rows two differ: a resample without either has no spread, and is farthest from the estimate.
+    values = np.zeros(200)
+    values[:2] = 34.0
+    again = values[np.random.default_rng(0).integers(0, 200, (4000, 200))]
+    means, errors = again.mean(axis=1), again.std(axis=1, ddof=1) / math.sqrt(200)
+    found = studentised_interval(values.mean(), values.std(ddof=1) / math.sqrt(200), means, errors, 200, units=200)
+    assert found.low <= 0, "that two rows gain is no proof"
+    assert found.low <= np.quantile(means, 0.025)
+    assert found.high >= np.quantile(means, 0.975)
+
+
+@pytest.mark.parametrize("units", [2, 3, 5, 8])
+def test_intervals_of_few_units_seldom_miss(units):
+    """Both kinds, on means of units that differ by nothing but chance: nominally 5 % miss."""
+    rng, missed = np.random.default_rng(units), np.zeros(2)
+    for _ in range(400):
+        values = rng.normal(size=units)
+        again = values[rng.integers(0, units, (400, units))]
+        means, errors = again.mean(axis=1), again.std(axis=1, ddof=1) / math.sqrt(units)
+        error = values.std(ddof=1) / math.sqrt(units)
+        both = (percentile_interval(values.mean(), means, 60, units=units),
+                studentised_interval(values.mean(), error, means, errors, 60, units=units))  # fmt: skip
+        missed += [not i.low <= 0 <= i.high for i in both]
+    assert (missed / 400 <= 0.09).all()
+
+
+def test_of_a_single_unit_nothing_is_known():
+    for found in (percentile_interval(0.3, np.full(200, 0.3), 40, units=1),
+                  studentised_interval(0.3, 0.1, np.full(200, 0.3), np.zeros(200), 40, units=1)):  # fmt: skip
+        assert (found.mean, found.low, found.high, found.n) == (0.3, -math.inf, math.inf, 40)
+
+
+def test_many_units_leave_an_interval_as_it_is():
+    means = np.random.default_rng(0).normal(size=2000)
+    one, other = percentile_interval(0.0, means, 9), percentile_interval(0.0, means, 9, units=100_000)
+    assert (one.low, one.high) == (pytest.approx(other.low, rel=1e-3), pytest.approx(other.high, rel=1e-3))
 
 
 def test_joining_keeps_the_longer_side():

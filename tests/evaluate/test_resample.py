@@ -12,6 +12,7 @@ from curator.evaluate import (
     Prediction,
     find_metric,
     gain_errors,
+    independent_units,
     resampled,
     resampling_weights,
     thin_classes,
@@ -237,3 +238,24 @@ def test_thin_classes_by_weight_and_where_every_class_counts():
     assert thin_classes(METRICS["balanced_accuracy"], y[:-5], np.ones(74), hard, 2).tolist() == [1]
     assert thin_classes(METRICS["accuracy"], y[:-5], np.ones(74), hard, 2).tolist() == []
     assert thin_classes(METRICS["rmse"], y.astype(float), np.ones(79), hard, 0).tolist() == []
+
+
+@pytest.mark.parametrize("name", ["log_loss", "roc_auc", "f1"])
+def test_rows_that_weigh_nothing_do_not_make_a_class_less_thin(name):
+    y = np.repeat([0, 1], [60, 30])
+    weight = np.where((y == 1) & (np.arange(90) % 15 > 0), 0.0, 1.0)
+    assert thin_classes(METRICS[name], y, np.ones(90), _surely(y, 0.01), 2).tolist() == []
+    assert thin_classes(METRICS[name], y, weight, _surely(y, 0.01), 2).tolist() == [1]
+
+
+@pytest.mark.parametrize("name", ["log_loss", "roc_auc"])
+def test_a_class_whose_rows_are_of_few_groups_is_thin(name):
+    y, hard = np.repeat([0, 1], [60, 30]), _surely(np.repeat([0, 1], [60, 30]), 0.01)
+    few, many = np.concatenate([np.arange(60), 60 + np.arange(30) % 4]), np.arange(90) // 2
+    assert thin_classes(METRICS[name], y, np.ones(90), hard, 2, few).tolist() == [1]
+    assert thin_classes(METRICS[name], y, np.ones(90), hard, 2, many).tolist() == []
+
+
+def test_units_are_rows_or_groups_that_weigh_anything():
+    weight, groups = np.array([1.0, 0, 2, 3, 0]), np.array([7, 7, 7, 2, 5])
+    assert (independent_units(weight, None), independent_units(weight, groups)) == (3, 2)

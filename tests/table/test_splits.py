@@ -182,6 +182,43 @@ class TestGrouped:
         two = split(make_frame(100, g=make(groups)), {"group": "g"})[1]
         same(one, two)
 
+    @pytest.mark.parametrize("groups", [12, 40])
+    def test_any_group_may_be_held_out_whatever_its_size_and_classes(self, make_frame, split, groups):
+        # The first groups are large, and a third of all are of one class only.
+        rng = np.random.default_rng(0)
+        sizes = np.where(np.arange(groups) < groups // 4, 30, 10)
+        g = np.repeat(np.arange(groups), sizes)
+        y = np.where(g % 3 == 0, "no", rng.choice(["no", "yes"], len(g)))
+        times, shares = np.zeros(groups), []
+        for seed in range(40):
+            _, splits = split(make_frame(len(g), g=g, y=y), {"group": "g"}, seed, folds=2, repeats=1)
+            times[np.unique(g[splits.holdout])] += 1
+            shares.append((y[splits.holdout] == "yes").mean())
+            assert abs(len(splits.holdout) - len(g) / 4) <= 15
+        # By chance each would be held out in ten of 40.
+        assert (times >= 3).mean() > 0.85
+        assert times.max() <= 22
+        assert np.mean(shares) == pytest.approx((y == "yes").mean(), abs=0.05)
+
+    def test_folds_are_even_and_another_seed_folds_differently(self, make_frame, split):
+        g = np.repeat(np.arange(60), np.arange(60) % 7 + 1)
+        y = np.where(np.arange(len(g)) % 5 == 0, "yes", "no")
+        found = [split(make_frame(len(g), g=g, y=y), {"group": "g"}, seed, repeats=1)[1] for seed in (0, 1)]
+        assert {f.valid.tobytes() for f in found[0].folds}.isdisjoint({f.valid.tobytes() for f in found[1].folds})
+        for fold in found[0].folds:
+            assert len(fold.valid) == pytest.approx(len(found[0].development) / 5, rel=0.3)
+            assert (y[fold.valid] == "yes").mean() == pytest.approx(0.2, abs=0.08)
+
+    def test_repetitions_of_few_groups_differ_or_are_left_out(self, make_frame, split):
+        # Of seven groups one is held out, and each of the others is a fold.
+        for groups, folds, repeats in ((12, 3, 4), (7, 6, 1)):
+            g = np.arange(140) % groups
+            frame = make_frame(140, g=g, y=np.arange(140.0))
+            _, splits = split(frame, {"group": "g"}, folds=folds, repeats=4, holdout=0.15)
+            keys = {f.key.split("f")[0] for f in splits.folds}
+            rounds = {frozenset(f.valid.tobytes() for f in splits.folds if f.key.startswith(key)) for key in keys}
+            assert len(rounds) == len(keys) == splits.repeats == repeats
+
     def test_too_few_groups(self, make_frame, split):
         with pytest.raises(DataError, match="the group column has 3 different values; at least 4 are needed"):
             split(make_frame(60, g=np.arange(60) % 3), {"group": "g"})

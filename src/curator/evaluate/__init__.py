@@ -31,6 +31,7 @@ from curator.evaluate.inference import (
 from curator.evaluate.metrics import METRICS, Metric, check_metric, find_metric, reported_metrics, resolve_metric
 from curator.evaluate.resample import (
     gain_errors,
+    independent_units,
     least_of_a_class,
     resample_count,
     resampled,
@@ -63,6 +64,7 @@ __all__ = [
     "fit_tasks",
     "gain_errors",
     "holm",
+    "independent_units",
     "joined",
     "judge",
     "least_of_a_class",

@@ -10,7 +10,7 @@ import numpy as np
 
 from curator.evaluate.inference import LEVEL, studentised_interval, worth_of_folds
 from curator.evaluate.metrics import Metric
-from curator.evaluate.resample import loss_errors, resample_count, resampling_weights
+from curator.evaluate.resample import independent_units, loss_errors, resample_count, resampling_weights
 from curator.predictions import Prediction
 from curator.records import Interval
 
@@ -108,8 +108,8 @@ def cross_fit_interval(
     means = float(weight @ before / weight.sum()), float(weight @ after / weight.sum())
     gain = float(_gain(metric, *map(np.asarray, means)))
     (error,) = loss_errors((before, after), weight[None], weight, strata, groups, root=metric.root)
-    independent = len(before) if groups is None else len(np.unique(groups))
-    plain = studentised_interval(gain, float(error), gains, errors, int(min(fit.worth, independent)), LEVEL)
+    units = independent_units(weight, groups)
+    plain = studentised_interval(gain, float(error), gains, errors, int(min(fit.worth, units)), LEVEL, units=units)
     stretch = math.sqrt(len(before) / fit.worth * max(1.0, _once(metric, fit, means)))
     low, high = gain - stretch * (gain - plain.low), gain + stretch * (plain.high - gain)
     return Interval(gain, low, high, plain.n, LEVEL)

@@ -185,7 +185,7 @@ def _slice_losses(slices: SliceRows, pool: Pool, prediction: Prediction) -> dict
 def training_rows(
     pool: Pool, arm: Arm, form: LabelForm, *, weights: bool, seed: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, dict[str, int]]:
-    """Return features, labels and weights to train on (weights None where all are alike), and row counts."""
+    """Return features, labels and weights to train on (weights None where all are 1), and row counts."""
     if arm.share < 1:
         real = some_rows(pool.y, pool.n_classes, arm.share, seed)
         candidate, label = np.empty(0, dtype=np.int64), pool.y[:0]
@@ -202,7 +202,8 @@ def training_rows(
         real_weight, weight = mixture.real_weight, mixture.weight
     counts = {"real": len(real), "synthetic": len(np.unique(candidate))}
     joined = np.concatenate([real_weight, weight])
-    alike = bool(np.all(joined == joined[0]))
+    # Weights that are alike, but not 1, still count: beside them a penalty is smaller.
+    alike = bool(np.all(joined == 1))
     whole = len(real) == len(pool.y) and len(candidate) == 0
     X = np.asarray(pool.X) if whole else np.concatenate([pool.X[real], pool.X_candidates[candidate]])
     return X, np.concatenate([pool.y[real], label]), None if alike else joined, counts

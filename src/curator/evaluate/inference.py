@@ -10,6 +10,8 @@ import numpy as np
 from curator.records import Interval, VerdictName
 
 LEVEL = 0.95
+# Where more resamples than this are without spread, what remains of them is too narrow.
+_SPREADLESS = 0.001
 _SPREAD_FREEDOM = 4
 
 
@@ -74,23 +76,42 @@ def _reach(parts: Sequence[tuple[float, float, Interval]], level: float) -> floa
     return float(t.ppf((1 + level) / 2, freedom)) * math.sqrt(sum(terms))
 
 
-def percentile_interval(estimate: float, replicates: np.ndarray, n: int, level: float = LEVEL) -> Interval:
-    """Return the bootstrap percentile interval; replicates on which a metric is undefined are left out."""
+def percentile_interval(
+    estimate: float, replicates: np.ndarray, n: int, level: float = LEVEL, *, units: int | None = None
+) -> Interval:
+    """Return the bootstrap percentile interval; replicates on which a metric is undefined are left out.
+
+    Parameters
+    ----------
+    units : int, optional
+        How many independent units were drawn from (rows, or groups of them). Then the interval is stretched as that of
+        Student is: resamples of few units vary too little (Hesterberg, The American Statistician 69, 2015). Of a single
+        unit nothing is known.
+    """
+    from scipy.stats import norm, t
+
     known = replicates[np.isfinite(replicates)]
-    if len(known) < 20:
+    if len(known) < 20 or (units is not None and units < 2):
         return Interval(estimate, -math.inf, math.inf, n, level)
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(estimate, float(low), float(high), n, level)
+    low, high = (float(end) for end in np.quantile(known, [(1 - level) / 2, (1 + level) / 2]))
+    if units is not None:
+        tail = (1 + level) / 2
+        stretch = float(t.ppf(tail, units - 1) / norm.ppf(tail)) * math.sqrt(units / (units - 1))
+        low, high = estimate - stretch * (estimate - low), estimate + stretch * (high - estimate)
+    return Interval(estimate, low, high, n, level)
 
 
 def studentised_interval(
-    estimate: float, error: float, replicates: np.ndarray, errors: np.ndarray, n: int, level: float = LEVEL
-) -> Interval:
+    estimate: float, error: float, replicates: np.ndarray, errors: np.ndarray, n: int, level: float = LEVEL, *,
+    units: int | None = None,
+) -> Interval:  # fmt: skip
     """Return the bootstrap-t interval: each replicate's distance from the estimate is taken in its own standard errors.
 
     Losses are skewed: a few rows lose far more than the rest, and a resample without them has both a mean and a spread
     that are too small. The percentile interval ends too early on their side; this one does not (Efron, "The jackknife,
-    the bootstrap and other resampling plans", 1982; Hall, Annals of Statistics 16, 1988).
+    the bootstrap and other resampling plans", 1982; Hall, Annals of Statistics 16, 1988). Where one resample in a
+    thousand is without spread (few units, or few rows of which anything differs), the percentile interval is joined to
+    it, since those that are left out are the ones farthest off.
 
     Parameters
     ----------
@@ -98,14 +119,21 @@ def studentised_interval(
         The difference and its standard error.
     replicates, errors : arrays of shape (b,)
         The same of each resample; those without spread are left out.
+    units : int, optional
+        As in `percentile_interval`.
     """
-    # Of rows that are all alike rounding leaves a spread of its own.
-    known = np.isfinite(replicates) & np.isfinite(errors) & (errors > 1e-9 * error)
-    if not error > 0 or known.sum() < 20:
-        return percentile_interval(estimate, replicates, n, level)
+    defined = np.isfinite(replicates) & np.isfinite(errors)
+    # Of rows that are all alike rounding leaves a spread of its own, the root of that of a square.
+    known = defined & (errors > 1e-6 * error)
+    plain = percentile_interval(estimate, replicates, n, level, units=units)
+    if not error > 0 or known.sum() < 20 or not math.isfinite(plain.low):
+        return plain
     distances = (replicates[known] - estimate) / errors[known]
-    low, high = np.quantile(distances, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(estimate, float(estimate - high * error), float(estimate - low * error), n, level)
+    first, last = np.quantile(distances, [(1 - level) / 2, (1 + level) / 2])
+    low, high = float(estimate - last * error), float(estimate - first * error)
+    if known.sum() < (1 - _SPREADLESS) * defined.sum():
+        low, high = min(low, plain.low), max(high, plain.high)
+    return Interval(estimate, low, high, n, level)
 
 
 def standard_error(differences: Sequence[float], folds: int | None = None) -> float:

@@ -65,12 +65,21 @@ def _merged(strata: np.ndarray) -> np.ndarray:
     return codes
 
 
+def independent_units(weight: np.ndarray, groups: np.ndarray | None) -> int:
+    """Return how many independent units have any weight: rows, or groups of them."""
+    own = weight > 0
+    return int(own.sum()) if groups is None else len(np.unique(groups[own]))
+
+
 def least_of_a_class(metric: Metric) -> int:
     """Return how many rows of a class resamples need to show what may befall it."""
     return _LEAST_FOR_RANKS if metric.row_losses is None else LEAST_IN_STRATUM
 
 
-def thin_classes(metric: Metric, y: np.ndarray, weight: np.ndarray, real: Prediction, n_classes: int) -> np.ndarray:
+def thin_classes(
+    metric: Metric, y: np.ndarray, weight: np.ndarray, real: Prediction, n_classes: int,
+    groups: np.ndarray | None = None,
+) -> np.ndarray:  # fmt: skip
     """Return the codes of classes with too few rows for a verdict by these rows, in either direction.
 
     Where a metric is a mean of losses over rows, these classes must bear most of what real rows alone lose. A model
@@ -85,10 +94,15 @@ def thin_classes(metric: Metric, y: np.ndarray, weight: np.ndarray, real: Predic
         That of real rows alone.
     n_classes : int
         0 at regression.
+    groups : int array of shape (v,), optional
+        Rows of one group are not independent: a class whose rows are of four groups is thin as well.
     """
     if n_classes == 0 or metric.name == "accuracy":
         return np.array([], dtype=int)
-    few = np.bincount(y, minlength=n_classes) < least_of_a_class(metric)
+    few = np.bincount(y[weight > 0], minlength=n_classes) < least_of_a_class(metric)
+    if groups is not None:
+        units = [independent_units(weight[y == k], groups[y == k]) for k in range(n_classes)]
+        few |= np.array(units) < _LEAST_FOR_RANKS
     if metric.row_losses is not None:
         losses = metric.row_losses(y, real) * weight
         few &= losses[few[y]].sum() > losses.sum() / 2

@@ -100,13 +100,14 @@ class Objective:
     def gains(self, scores: Sequence[Scores]) -> Gains:
         """Return paired differences by metric, estimator and fold; the folds may be the first few.
 
-        A fold on which a metric is not defined says nothing, for any plan.
+        A fold on which a metric is not defined says nothing, for any plan. Where it is defined for real rows alone, and
+        not for what a plan predicts, the plan loses so much that no other fold makes up for it.
         """
-        width = len(self.scales)
+        width, folds = len(self.scales), len(self.reference)
         return tuple(
             tuple(
                 tuple(
-                    _finite(metric.gain(own[m * width + e], real[m * width + e]))
+                    _gain(metric, own[m * width + e], real[m * width + e], folds)
                     for own, real in zip(scores, self.reference, strict=False)
                 )
                 for e in range(width)
@@ -169,8 +170,11 @@ def _usual_gain(ladder: Mapping[str, ArmResult]) -> float:
     return float(np.median(known)) if known else 1.0
 
 
-def _finite(gain: float) -> float:
-    return gain if math.isfinite(gain) else 0.0
+def _gain(metric: Metric, own: float, real: float, folds: int) -> float:
+    if not math.isfinite(real):
+        return 0.0
+    # No loss can fall by more than all of it.
+    return metric.gain(own, real) if math.isfinite(own) else -folds * (abs(real) or 1.0)
 
 
 def merits(trials: Sequence[Trial], metric: int = 0) -> list[float]:

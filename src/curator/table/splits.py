@@ -16,10 +16,11 @@ from curator.table.model import Table, to_plain
 
 # Small tables need more repetitions before the mean over folds means anything; large ones need none.
 REPEATS_BY_ROWS = ((400, 4), (800, 2))
-# Of so many partitions of whole groups the most even one is taken: of many more it would always be the same one.
-_DRAWS = 10
-# Few groups can be parted in few ways: another is looked for so often.
-_ATTEMPTS = 10
+# Of so many partitions of whole groups the most even one is taken: of many more it would always be nearly the same one.
+_DRAWS = 3
+# So often another partition is looked for where a part lacks a class, and another repetition where few groups can be
+# parted in few ways.
+_ATTEMPTS = 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +141,8 @@ def _shuffled_holdout(table: Table, task: TaskSpec, seed: int) -> tuple[np.ndarr
     number = len(np.unique(groups))
     if number < 4:
         raise DataError(f"the group column has {number} different values; at least 4 are needed")
-    held = _parts_of_groups(bands, groups, (task.holdout, 1 - task.holdout), seed) == 0
+    shares = (task.holdout, 1 - task.holdout)
+    held = _parts_of_groups(bands, groups, shares, seed, classes=table.task != "regression") == 0
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
@@ -159,10 +161,12 @@ def _stratified(bands: np.ndarray, share: float, seed: int, *, least: int) -> np
     return held
 
 
-def _parts_of_groups(bands: np.ndarray, groups: np.ndarray, shares: Sequence[float], seed: int) -> np.ndarray:
+def _parts_of_groups(
+    bands: np.ndarray, groups: np.ndarray, shares: Sequence[float], seed: int, *, classes: bool
+) -> np.ndarray:
     """Return the part of each row, shape (n,): whole groups, at random, about as large as `shares` and alike in bands.
 
-    Groups in a random order are cut where the shares are nearest, each part having one at least. Of ten such partitions
+    Groups in a random order are cut where the shares are nearest, each part having one at least. Of three partitions
     the one is taken whose parts differ least, by chi square, from their shares of the bands (Morgan and Rubin, Annals
     of Statistics 40, 2012). A greedy assignment, as scikit-learn's StratifiedGroupKFold makes it, is as even but hardly
     random: whatever the seed, the largest and purest groups come into the first part, where they stand for no others.
@@ -172,6 +176,8 @@ def _parts_of_groups(bands: np.ndarray, groups: np.ndarray, shares: Sequence[flo
     bands, groups : int arrays of shape (n,)
     shares : sequence of float
         Of the rows, by part; they sum to 1.
+    classes : bool
+        Whether bands are classes: then a partition counts only if every part has rows of each, if there is one.
     """
     rng = np.random.default_rng([seed, 41])
     codes, width = np.unique(groups, return_inverse=True)[1], int(bands.max()) + 1
@@ -179,8 +185,8 @@ def _parts_of_groups(bands: np.ndarray, groups: np.ndarray, shares: Sequence[flo
     held = np.bincount(codes * width + bands, minlength=number * width).reshape(number, width)
     expected = np.outer(shares, held.sum(axis=0))[:, held.any(axis=0)]
     ends = np.cumsum(shares)[:-1] * len(bands)
-    best, least = np.zeros(number, dtype=np.int64), math.inf
-    for _ in range(_DRAWS):
+    best, least, whole = np.zeros(number, dtype=np.int64), math.inf, 0
+    for _ in range(_ATTEMPTS):
         order = rng.permutation(number)
         before = np.concatenate([[0], held[order].sum(axis=1).cumsum()])
         starts = [0]
@@ -188,10 +194,13 @@ def _parts_of_groups(bands: np.ndarray, groups: np.ndarray, shares: Sequence[flo
             nearest = int(np.abs(before - end).argmin())
             starts.append(min(max(nearest, starts[-1] + 1), number - len(ends) + i))
         found = np.add.reduceat(held[order], starts)[:, held.any(axis=0)]
-        # A part without a class is no use, however even the rest.
-        uneven = float(((found - expected) ** 2 / expected).sum()) + len(bands) * int((found == 0).sum())
+        missing = int((found == 0).sum()) if classes else 0
+        uneven = float(((found - expected) ** 2 / expected).sum()) + len(bands) * missing
         if uneven < least:
             least, best[order] = uneven, np.searchsorted(starts, np.arange(number), side="right") - 1
+        whole += missing == 0
+        if whole == _DRAWS:
+            break
     return best[codes]
 
 
@@ -229,7 +238,7 @@ def _shuffled_folds(
             raise DataError(
                 f"task.folds is {folds}, but the development rows hold {len(np.unique(own))} groups; lower task.folds"
             )
-        part = _parts_of_groups(bands, own, [1 / folds] * folds, seed)
+        part = _parts_of_groups(bands, own, [1 / folds] * folds, seed, classes=table.task != "regression")
         return [(np.flatnonzero(part != k), np.flatnonzero(part == k)) for k in range(folds)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a class rarer than the number of folds: every fold still trains on one
