@@ -378,9 +378,24 @@ def test_a_source_that_fails_is_told_and_the_others_go_on(tmp_path):
     assert any("broken: failed" in note and "no convergence" in note for note in run.results["notes"])
 
 
-def test_only_failing_sources_leave_the_real_rows(tmp_path):
-    run = curate(recipe(tmp_path, synthesizers=["broken"], rare={"weights": "off"}), table(), jobs=1)
+@pytest.mark.parametrize("policy", ["certified", "best", "always"])
+def test_only_failing_sources_leave_the_real_rows_and_the_screen_says_so(tmp_path, policy):
+    run = curate(recipe(tmp_path, synthesizers=["broken"], output={"policy": policy}), table(), jobs=1)
     assert set(run.data["origin"]) == {"real"}
+    assert run.results["selected"]["plan"]["ratios"] == []
+    assert "is the mix" not in run.results["verdict"]["sentence"]
+    why = "the source broken failed on these rows and gives no candidates: ValueError: no convergence; the run went on"
+    assert any(remark.startswith(why) for remark in run.results["remarks"])
+
+
+def test_a_column_with_hardly_any_value_stops_nothing(tmp_path):
+    """Two values in all: a half of the rows, or a fold, has none of them, and boosting cannot bin nothing."""
+    frame = table().assign(seldom=np.nan)
+    frame.loc[[3, 90], "seldom"] = [1.0, 2.0]
+    for seed in range(3):
+        boosting, search = {"estimator": "hist_gradient_boosting"}, {"trials": 2, "seed": seed}
+        run = curate(recipe(tmp_path / str(seed), task=boosting, search=search), frame, jobs=1)
+        assert run.verdict in {"better", "not_worse", "undecided", "worse"}
 
 
 def test_fresh_starts_over_even_within_one_process(tmp_path):

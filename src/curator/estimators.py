@@ -283,6 +283,12 @@ def _takes_weights(kind: Any) -> bool:
         return False
 
 
+def without_gaps(X: np.ndarray) -> np.ndarray:
+    """Return features with zeros in columns that have no value in any of these rows: boosting cannot bin nothing."""
+    empty = np.isnan(X).all(axis=0)
+    return np.where(empty, 0.0, X) if len(X) and empty.any() else X
+
+
 def fit(
     estimator: Estimator,
     X: np.ndarray,
@@ -293,7 +299,7 @@ def fit(
     categorical: tuple[int, ...],
 ) -> Any:
     """Fit one model; its warnings (early stops of solvers) are the same for both sides of a comparison."""
-    model = estimator.build(seed, categorical)
+    model, X = estimator.build(seed, categorical), without_gaps(X)
     extra = {"sample_weight": weight} if weight is not None and estimator.takes_weights else {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

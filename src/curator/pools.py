@@ -5,16 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from curator.parallel import Workers
 from curator.progress import Progress
 from curator.rundir import RunDirectory
-from curator.score.candidates import ABOUT, CandidateTask, make_candidates
+from curator.score.candidates import ABOUT, BALANCING, CandidateTask, make_candidates
 from curator.score.choice import ChoiceTask, choose_teacher
-from curator.score.pool import PoolTask, build_pool
+from curator.score.pool import Pool, PoolTask, build_pool
 from curator.setup import Setup
 from curator.table import Encoding, Fold
 
 Step = CandidateTask | ChoiceTask | PoolTask
+
+
+def barren(pools: Iterable[Pool]) -> frozenset[str]:
+    """Return the sources of which no pool has a candidate."""
+    every = list(pools)
+    given = {p.sources[k] for p in every for k in np.unique(p.source)}
+    return frozenset(name for p in every for name in p.sources if name not in given and name != BALANCING)
 
 
 def do_step(step: Step) -> None:

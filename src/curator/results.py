@@ -12,7 +12,7 @@ import numpy as np
 
 from curator.certify import CURATED, Certification
 from curator.evaluate import nadeau_bengio, reported_metrics, standard_error
-from curator.pools import Pools
+from curator.pools import Pools, barren
 from curator.records import ArmResult, Trial, shown_decimals
 from curator.rundir import FORMAT_VERSION
 from curator.score.pool import Pool, load_pool
@@ -72,7 +72,7 @@ def results(
         "data_hash": table.content_hash,
         "policy": setup.recipe.output.policy,
         "verdict": {k: v for k, v in asdict(certification.verdict).items() if k != "slices"},
-        "remarks": _remarks(setup, certified, composition),
+        "remarks": [*_failures(read.values()), *_remarks(setup, certified, composition)],
         "refit": None if certification.refit is None else asdict(certification.refit),
         "slices": [asdict(s) for s in certification.verdict.slices],
         "selected": {
@@ -178,6 +178,13 @@ def _nearest_rows(pools: Iterable[Pool]) -> dict[str, Any]:
 def _number(trial: Trial) -> int | None:
     """Return the trial's number; None for an arm of the ladder that was no trial."""
     return trial.number if trial.number >= 0 else None
+
+
+def _failures(pools: Iterable[Pool]) -> list[str]:
+    """Name the sources that have given no candidate at all, and why."""
+    every = list(pools)
+    why = {name: next((n for p in every for n in p.notes.get(name, ())), "no candidates") for name in barren(every)}
+    return [f"the source {name} {reason}; the run went on without it" for name, reason in sorted(why.items())]
 
 
 def _remarks(setup: Setup, certified: Sequence[Certification], composition: Mapping[str, Any]) -> list[str]:

@@ -9,9 +9,10 @@ from pathlib import Path
 from curator.evaluate import FitResult, FitTask, run_fits, slice_metric
 from curator.ladder import relabelled_arm, untuned
 from curator.parallel import Workers
-from curator.pools import Pools
+from curator.pools import Pools, barren
 from curator.progress import Progress
 from curator.records import ArmResult, MixPlan, Trial
+from curator.score.pool import load_pool
 from curator.search import (
     Guard,
     Objective,
@@ -66,6 +67,7 @@ class Search:
             setup.estimators, setup.metrics, folders, setup.recipe.output.labels, setup.seed, watched
         )
         self._fitted: dict[Path, dict[str, FitResult]] = {}
+        self._barren = barren(load_pool(pools.folder(f)) for f in setup.splits.folds)
 
     def run(self, study: Study) -> list[Trial]:
         """Run the study to its end, continuing what is stored, and return its trials."""
@@ -95,7 +97,7 @@ class Search:
 
         Mixes of the ladder take part, real-only always among them; plans that are `refused` do not.
         """
-        every = [t for t in (*trials, *self._outside(trials)) if t.plan not in refused]
+        every = [t for t in (*trials, *self._outside(trials)) if t.plan not in refused and self._gives(t.plan)]
         folds = self._setup.recipe.task.folds
         mean = self._mean(every)
         mean = None if mean is not None and mean.plan in refused else mean
@@ -106,7 +108,7 @@ class Search:
         every = [
             t
             for t in (*self._outside(trials), *trials)
-            if t.plan.ratio > 0 and t.state == "complete" and t.plan not in refused
+            if t.plan.ratio > 0 and t.state == "complete" and t.plan not in refused and self._gives(t.plan)
         ]
         # Where each of them harms a slice, the harm is not what a reader of synthetic rows alone asks about.
         mixes = [t for t in every if t.feasible] or [replace(t, harm=()) for t in every]
@@ -124,7 +126,12 @@ class Search:
             arm
             for arm in self._arms
             if arm.plan not in tried and (arm.plan.real_only or space.params_of(arm.plan) is not None)
+            if self._gives(arm.plan)
         ]
+
+    def _gives(self, plan: MixPlan) -> bool:
+        """Whether a plan comes to what it says: one whose sources all fail is real rows alone under another name."""
+        return plan.ratio == 0 or any(ratio > 0 and name not in self._barren for name, ratio in plan.ratios)
 
     def _mean(self, trials: Sequence[Trial]) -> Trial | None:
         """Return the mean of the best plans as a trial, where the recipe asks for it."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import warnings
+from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
 from sklearn import metrics as sk
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
-from curator.evaluate import METRICS, Prediction, check_metric, find_metric, reported_metrics, resolve_metric
+from curator.errors import UserError
+from curator.evaluate import METRICS, Metric, Prediction, check_metric, find_metric, reported_metrics, resolve_metric
 
 TASKS = ("binary", "multiclass", "regression")
 
@@ -260,3 +262,41 @@ def test_label_metrics_are_known_as_such():
     assert find_metric("f1_macro").needs == "label"
     assert find_metric("recall_at_fpr@0.1").needs == "chance"
     assert find_metric("roc_auc_ovr").needs == "chance"
+
+
+def _halved(y, prediction, weight):
+    return prediction.label.mean()
+
+
+OWN = Metric("own", _halved, True, frozenset({"binary"}), "label")
+NOT_ONE = 3
+
+
+@pytest.fixture
+def named(monkeypatch):
+    """Let the given entry points be the only ones; the memory of names starts anew."""
+
+    def of(**values):
+        points = [EntryPoint(name, f"{__name__}:{value}", "curator.metrics") for name, value in values.items()]
+        monkeypatch.setattr("importlib.metadata.entry_points", lambda group: points)
+        find_metric.cache_clear()
+
+    yield of
+    find_metric.cache_clear()
+
+
+def test_a_metric_of_ones_own_that_raises_is_named(named):
+    named(own="OWN")
+    y, chance = np.array([0, 1]), np.array([[0.4, 0.6], [0.7, 0.3]])
+    with pytest.raises(UserError, match=r"the metric own failed on 2 rows: .*label"):
+        find_metric("own")(y, Prediction(chance, chance.argmax(axis=1)), np.ones(2))
+
+
+def test_entry_points_that_are_no_metric_are_told_and_known_ones_are_listed(named):
+    named(own="OWN", other="NOT_ONE", third="NOWHERE")
+    with pytest.raises(ValueError, match=r"the metric other \(.*NOT_ONE\) is int; it must be a Metric"):
+        find_metric("other")
+    with pytest.raises(ValueError, match=r"the metric third \(.*NOWHERE\) cannot be imported"):
+        find_metric("third")
+    with pytest.raises(ValueError, match=r"own"):
+        find_metric("owm")

@@ -8,13 +8,16 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from curator.errors import unknown_name
+from curator.errors import UserError, reason_of, unknown_name
 from curator.predictions import Prediction
 from curator.records import TaskType
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 Function = Callable[[np.ndarray, Prediction, np.ndarray], float]
 _LEAST_CHANCE = 1e-15
@@ -57,6 +60,8 @@ class Metric:
                 return float(self.function(y, prediction, weight))
             except ValueError:
                 return float("nan")
+            except Exception as error:  # a metric of one's own may raise anything
+                raise UserError(f"the metric {self.name} failed on {len(y)} rows: {reason_of(error)}") from error
 
     def gain(self, score: float, reference: float) -> float:
         """Return how much better `score` is than `reference`: positive is better, whatever the direction."""
@@ -230,16 +235,26 @@ def find_metric(name: str) -> Metric:
         return Metric(name, _recall_at(float(at[1])), True, _BINARY, "chance")
     from importlib.metadata import entry_points
 
-    for point in entry_points(group="curator.metrics"):
-        if point.name == name:
-            found: Metric = point.load()
-            return found
+    own = {point.name: point for point in entry_points(group="curator.metrics")}
+    if name in own:
+        return _loaded(own[name])
     from sklearn.metrics import get_scorer, get_scorer_names
 
     # Scorers of clusterings do not care which class is which.
     if name not in get_scorer_names() or get_scorer(name)._score_func.__module__.startswith("sklearn.metrics.cluster"):  # noqa: SLF001
-        raise ValueError(unknown_name("metric", name, {*METRICS, "recall_at_fpr@0.05"}) + ", or a scikit-learn scorer")
+        known = {*METRICS, *own, "recall_at_fpr@0.05"}
+        raise ValueError(f"{unknown_name('metric', name, known)}, or a scikit-learn scorer")
     return _from_scorer(name)
+
+
+def _loaded(point: EntryPoint) -> Metric:
+    try:
+        found = point.load()
+    except Exception as error:  # the module of somebody's own may raise anything
+        raise ValueError(f"the metric {point.name} ({point.value}) cannot be imported: {reason_of(error)}") from error
+    if not isinstance(found, Metric):
+        raise ValueError(f"the metric {point.name} ({point.value}) is {type(found).__name__}; it must be a Metric")  # noqa: TRY004  # the recipe's mistake
+    return found
 
 
 def _from_scorer(name: str) -> Metric:

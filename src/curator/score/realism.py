@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from curator.estimators import without_gaps
 from curator.score.context import ScoringContext, rank_within
 
 MOST_TO_LEARN = 20_000
@@ -34,7 +35,7 @@ def chance_of_real(context: ScoringContext) -> np.ndarray:
             continue
         known = real[real_half != side]
         known, learn = known[:MOST_TO_LEARN], learn[:MOST_TO_LEARN]
-        X = np.concatenate([known, made[learn]])
+        X = without_gaps(np.concatenate([known, made[learn]]))
         is_real = np.concatenate([np.ones(len(known)), np.zeros(len(learn))])
         weight = np.where(is_real == 1, len(learn) / len(known), 1.0)
         model = HistGradientBoostingClassifier(
