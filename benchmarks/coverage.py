@@ -94,7 +94,8 @@ def _of_rows(
             moved = before - resampled(LOSS, held, _of(other, rows), draws)
             error = float(gain_errors(*parts, weight[None], weight, held)[0])
             studentised = studentised_interval(
-                gain[rows].mean(), error, moved, gain_errors(*parts, draws, weight, held), len(rows)
+                gain[rows].mean(), error, moved, gain_errors(*parts, draws, weight, held), len(rows),
+                units=len(rows),
             )  # fmt: skip
             percentile = percentile_interval(gain[rows].mean(), moved, len(rows))
             for method, interval, silent in (("package", studentised, thin), ("percentile", percentile, False)):
