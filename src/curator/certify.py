@@ -25,7 +25,7 @@ from curator.evaluate import (
     independent_units,
     joined,
     judge,
-    least_of_a_class,
+    lacking,
     nadeau_bengio,
     percentile_interval,
     reported_metrics,
@@ -331,9 +331,11 @@ def _needed(setup: Setup, difference: Interval, margin: float, thin: tuple[str, 
     by_interval = rows_needed(difference, margin) if judge(difference, margin) == "undecided" else None
     if not thin:
         return by_interval
-    y, classes = setup.table.y[setup.splits.holdout], setup.table.classes
-    fewest = max(1, min(int((y == classes.index(label)).sum()) for label in thin))
-    return max(math.ceil(len(y) * least_of_a_class(setup.metric) / fewest), by_interval or 0)
+    rows, groups = setup.splits.holdout, holdout_groups(setup)
+    y, weight = setup.table.y[rows], setup.table.weight[rows]
+    of_thin = [y == setup.table.classes.index(label) for label in thin]
+    times = [lacking(setup.metric, weight[own], None if groups is None else groups[own]) for own in of_thin]
+    return max(math.ceil(len(y) * max(times)), by_interval or 0)
 
 
 def _sentence(

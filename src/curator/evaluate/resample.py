@@ -13,7 +13,7 @@ from curator.predictions import Prediction
 # One chunk of the weight matrix holds at most this many numbers (160 MB).
 _CHUNK = 20_000_000
 LEAST_IN_STRATUM = 10
-# In a metric that is no mean over rows a single row of a class with fewer is a leap.
+# In a metric that is no mean over rows a single row of a class with fewer is a leap; so is a group of few.
 _LEAST_FOR_RANKS = 5
 
 
@@ -71,9 +71,18 @@ def independent_units(weight: np.ndarray, groups: np.ndarray | None) -> int:
     return int(own.sum()) if groups is None else len(np.unique(groups[own]))
 
 
-def least_of_a_class(metric: Metric) -> int:
-    """Return how many rows of a class resamples need to show what may befall it."""
-    return _LEAST_FOR_RANKS if metric.row_losses is None else LEAST_IN_STRATUM
+def lacking(metric: Metric, weight: np.ndarray, groups: np.ndarray | None) -> float:
+    """Return how many times the rows of a class, or their groups, resamples need to show what may befall it.
+
+    Parameters
+    ----------
+    weight, groups : arrays of shape (n,)
+        Of the rows of the class.
+    """
+    least = _LEAST_FOR_RANKS if metric.row_losses is None else LEAST_IN_STRATUM
+    of_rows = least / max(1, independent_units(weight, None))
+    of_groups = 0.0 if groups is None else _LEAST_FOR_RANKS / max(1, independent_units(weight, groups))
+    return max(of_rows, of_groups)
 
 
 def thin_classes(
@@ -99,10 +108,9 @@ def thin_classes(
     """
     if n_classes == 0 or metric.name == "accuracy":
         return np.array([], dtype=int)
-    few = np.bincount(y[weight > 0], minlength=n_classes) < least_of_a_class(metric)
-    if groups is not None:
-        units = [independent_units(weight[y == k], groups[y == k]) for k in range(n_classes)]
-        few |= np.array(units) < _LEAST_FOR_RANKS
+    few = np.zeros(n_classes, dtype=bool)
+    for k in range(n_classes):
+        few[k] = lacking(metric, weight[y == k], None if groups is None else groups[y == k]) > 1
     if metric.row_losses is not None:
         losses = metric.row_losses(y, real) * weight
         few &= losses[few[y]].sum() > losses.sum() / 2
