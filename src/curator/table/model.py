@@ -144,6 +144,8 @@ def to_plain(values: pd.Series, kind: Kind) -> pd.Series:
     """Return one column in plain form; see `Table.plain`."""
     import pandas as pd
 
+    if pd.api.types.is_timedelta64_dtype(values.dtype):
+        values = values.dt.total_seconds()  # as in the table; an output holds durations again
     if kind == "datetime":
         stamps = values if pd.api.types.is_datetime64_any_dtype(values.dtype) else read_dates(values)
         if getattr(stamps.dt, "tz", None) is not None:
