@@ -394,5 +394,5 @@ def test_an_audited_file_is_read_as_the_real_rows_are(population, tmp_path, valu
 def test_values_that_no_column_can_hold_are_refused_with_the_datasets_name(real, population):
     rows = population(400, 1).astype({"town": object})
     rows["town"] = [[1]] * 400
-    with pytest.raises(DataError, match="^the dataset: column 'town' holds list values; unpack it"):
+    with pytest.raises(DataError, match=r"^the dataset: column 'town' holds list values; unpack it"):
         audit(rows, real, target="buys", jobs=1)

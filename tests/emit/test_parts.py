@@ -657,6 +657,17 @@ def test_from_files_rarer_types_come_back_too(write, tmp_path, name, values):
         assert max(found) <= max(known)
 
 
+def test_durations_of_frames_come_back(write):
+    spans = pd.Series(np.arange(600) * 1_000_003, dtype="timedelta64[us]")
+    spans[7] = pd.NaT
+    frame = narrow(600).assign(took=spans)
+    data = write(KEEP, frame).run.data
+    assert data["took"].dtype == "timedelta64[us]"
+    real = (data["origin"] == "real").to_numpy()
+    pd.testing.assert_series_equal(data["took"][real].reset_index(drop=True), spans, check_names=False)
+    assert data["took"][~real].between(spans.min(), spans.max()).sum() > 100
+
+
 def test_types_that_synthetic_rows_cannot_have_are_told_before_any_work(write, tmp_path, monkeypatch):
     source, _ = stored(tmp_path / "files", columns_of_files())
     original = arrow._column

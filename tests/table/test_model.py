@@ -171,6 +171,18 @@ class TestColumns:
         assert table.plain["v"].fillna("-").tolist() == ["1", "x", "2.5", "-"] * 15
         assert "v: values of mixed types read as text" in table.decisions
 
+    @pytest.mark.parametrize(
+        ("value", "what"),
+        [
+            (b"a", "bytes read as text"),
+            (datetime.time(12), "times of day read as text"),
+            (1j, "values of a type that models do not know read as text"),
+        ],
+    )
+    def test_what_becomes_text_is_named(self, load, make_frame, value, what):
+        table = load(make_frame(N, v=pd.Series([value, None] * 30, dtype=object)))
+        assert f"v: {what}" in table.decisions
+
     @pytest.mark.parametrize("value", [[1], {"a": 1}, (1, 2), {1}, np.array([1])], ids=lambda v: type(v).__name__)
     def test_nested_values_are_refused(self, refusal, make_frame, value):
         sentence = refusal(make_frame(N, v=pd.Series([value] * N)))

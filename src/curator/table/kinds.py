@@ -40,7 +40,7 @@ class Column:
         ``carried``: identifiers and texts, which stay with their real rows and are empty in synthetic ones;
         ``empty`` and ``constant``: carried as well, since they can teach a model nothing.
     dtype : str
-        The pandas dtype it arrived with.
+        The pandas dtype it is read in, or arrived with as durations, which are read as seconds.
     note : str
         Why the kind or the role was chosen, where that is not obvious.
     """

@@ -30,7 +30,8 @@ class Table:
     Attributes
     ----------
     frame : DataFrame
-        The rows that are used, with the columns, order and dtypes they arrived with (less dropped columns).
+        The rows that are used, with the columns and order they arrived with (less dropped columns), in types that
+        models and files know; see `flattened`.
     columns : tuple of Column
     target : str
     task : {'binary', 'multiclass', 'regression'}
@@ -114,6 +115,11 @@ class Table:
     def next_generation(self) -> int:
         """Generation of rows whose synthesizer was fitted on this table's: one more than the greatest of theirs."""
         return 1 + self.provenance.generation
+
+    @property
+    def durations(self) -> dict[str, str]:
+        """The columns that arrived as durations, with their dtypes; `frame` has seconds, and files get durations."""
+        return {c.name: c.dtype for c in self.columns if c.dtype.startswith("timedelta64")}
 
     @property
     def total(self) -> int:
