@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from curator.errors import DataError, UserError
+from curator.errors import DataError, UserError, one_line
 from curator.recipe import Recipe, build_recipe
 from curator.recipe.origin import Origin
 from curator.setup import Setup
@@ -212,7 +212,7 @@ def _text(recipe: Recipe, table: Table, found: Sequence[Suspicion], source: str,
         *([f"  table: {_scalar(data.table)}"] if data.table else []),
         f"  target: {_scalar(data.target)}   # {table.task}{_balance(table)}",
         f"  drop: [{', '.join(_scalar(s.column) for s in dropped)}]",
-        *(f"    # look: {s.column} {s.sentence}" for s in dropped),
+        *(f"    # look: {one_line(f'{s.column} {s.sentence}')}" for s in dropped),
         "  # Every column as it was read. Correct what is wrong: numerical, categorical, boolean, datetime, id, text.",
         "  types:",
         *_types(table, found),
@@ -248,7 +248,7 @@ def _types(table: Table, found: Sequence[Suspicion]) -> list[str]:
         remarks = [f"look: {'; '.join(looks[column.name])}"] if column.name in looks else []
         if column.role != "feature":
             remarks.append("not learned from")
-        comment = f"   # {'; '.join(remarks)}" if remarks else ""
+        comment = f"   # {one_line('; '.join(remarks))}" if remarks else ""
         lines.append(f"    {_scalar(column.name)}: {column.kind}{comment}")
     return lines or ["    {}"]
 
@@ -284,10 +284,11 @@ def _balance(table: Table) -> str:
 
 
 def _scalar(value: str) -> str:
-    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000).strip()
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=math.inf).strip()
     text = text.removesuffix("...").strip()
-    # Inside a flow list a comma or a bracket would end the item.
-    return yaml.safe_dump(value, default_style='"', width=10_000).strip() if any(c in text for c in ",[]{}") else text
+    # Inside a flow list a comma or a bracket would end the item, and a key must stay on one line.
+    odd = any(c in text for c in ",[]{}") or len(text.splitlines()) > 1
+    return yaml.safe_dump(value, default_style='"', width=math.inf).strip() if odd else text
 
 
 def _duration(minutes: float) -> str:

@@ -213,6 +213,18 @@ class TestInit:
         assert recipe["data"]["drop"] == ["x,y"]
         call("validate", tmp_path / "odd.yaml")
 
+    def test_names_with_a_line_break_stay_on_one_line(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        frame = pd.DataFrame({"a\nb": np.arange(60.0), "y": ["p", "q"] * 30, "one\nvalue": 1.5})
+        frame["k\n'"] = ["?", "u", "v"] * 20
+        frame.to_csv("odd.csv", index=False)
+        done = call("init", "odd.csv", "--target", "y")
+        assert "look: one\\nvalue is 1.5 in every row (dropped in the recipe)" in done.stdout.splitlines()
+        recipe = yaml.safe_load(Path("odd.yaml").read_text())
+        assert set(recipe["data"]["types"]) == {"a\nb", "k\n'"}
+        assert recipe["data"]["drop"] == ["one\nvalue"]
+        call("validate", "odd.yaml")
+
     def test_outputs_are_read_by_their_note_and_refused_without_their_origin(self, folder, tmp_path):
         whole = pq.read_table(folder / "runs" / "one" / "curated.parquet")
         pq.write_table(whole.drop_columns(["row_id", "sample_weight"]), tmp_path / "less.parquet")

@@ -14,7 +14,7 @@ import typer
 
 from curator import __version__
 from curator.cli.interrupts import interrupts_kept
-from curator.errors import CuratorError, UserError
+from curator.errors import CuratorError, RecipeError, UserError, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,8 +54,8 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
             with interrupts_kept():
                 command(*args, **kwargs)
         except CuratorError as error:
-            for line in str(error).splitlines():
-                typer.echo(f"error: {line}", err=True)
+            for line in error.lines if isinstance(error, RecipeError) else [str(error)]:
+                typer.echo(f"error: {one_line(line)}", err=True)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
             typer.echo("interrupted; the same command continues where it stopped", err=True)
@@ -142,7 +142,7 @@ def init(
                      "suspicions": draft.suspicions})  # fmt: skip
         return
     for s in draft.suspicions:
-        typer.echo(f"look: {s.column} {s.sentence}{' (dropped in the recipe)' if s.drop else ''}")
+        typer.echo(one_line(f"look: {s.column} {s.sentence}{' (dropped in the recipe)' if s.drop else ''}"))
     typer.echo(f"{path}: {draft.task}, {draft.rows} rows; next: curator validate {path}, then curator run {path}")
 
 
