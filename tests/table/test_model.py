@@ -475,7 +475,7 @@ class TestRoles:
         assert load(frame).decisions == (
             "y: boolean (holds only 0 and 1)",
             "key: id, not learned from (a different value in every row); empty in synthetic rows",
-            "one: numerical, not learned from (one value in every row); empty in synthetic rows",
+            "one: numerical, not learned from (one value in every row); the same in synthetic rows",
             "none: categorical, not learned from (no value in any row); empty in synthetic rows",
             "f: boolean (holds only 0 and 1)",
             "task: binary ('y' has 2 classes)",

@@ -38,7 +38,8 @@ class Column:
     kind : Kind
     role : Role
         ``carried``: identifiers and texts, which stay with their real rows and are empty in synthetic ones;
-        ``empty`` and ``constant``: carried as well, since they can teach a model nothing.
+        ``empty`` and ``constant``: not learned from either, since they can teach a model nothing, and the same in
+        synthetic rows.
     dtype : str
         The pandas dtype it is read in, or arrived with as durations, which are read as seconds.
     note : str

@@ -258,7 +258,8 @@ def _column(values: pd.Series, recipe: Recipe, decisions: list[str]) -> Column:
     elif kind in {"id", "text"}:
         role = "carried"
     if role in {"carried", "empty", "constant"}:
-        decisions.append(f"{name}: {kind}, not learned from ({note}); empty in synthetic rows")
+        there = "the same" if role == "constant" else "empty"
+        decisions.append(f"{name}: {kind}, not learned from ({note}); {there} in synthetic rows")
     elif note and not asked:
         decisions.append(f"{name}: {kind} ({note})")
     return Column(name, kind, role, str(values.dtype), note)
