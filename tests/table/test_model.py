@@ -605,3 +605,18 @@ class TestNamesOfCuratedDatasets:
     def test_an_index_with_a_name_is_a_column(self, load, make_frame):
         frame = make_frame(N).set_index(pd.Index(np.arange(N) % 7, name="shop"))
         assert "shop" in load(frame).frame.columns
+
+    def test_an_index_that_is_a_column_already_is_left_out(self, load, refusal, make_frame):
+        same = make_frame(N).assign(a=[np.nan, *range(1, N)]).set_index("a", drop=False)
+        assert load(same).frame.columns.tolist() == ["a", "b", "y"]
+        two = make_frame(N, shop=np.arange(N) % 7).set_index(["a", "shop"]).assign(a=same["a"].to_numpy() + 1)
+        assert refusal(two) == (
+            "the table: column 'a' appears more than once, in the index with other values; rename one of them, or "
+            "drop the index: df.reset_index(drop=True)"
+        )
+        assert load(two.drop(columns="a")).frame.columns.tolist() == ["a", "shop", "b", "y"]
+
+    def test_names_of_several_levels_are_refused(self, refusal, make_frame):
+        frame = make_frame(N)
+        frame.columns = pd.MultiIndex.from_tuples([("a", "x"), ("b", "x"), ("y", "")])
+        assert refusal(frame).startswith("the table: the names of columns have 2 levels; make one of them, e.g. df.columns =")
