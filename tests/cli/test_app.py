@@ -258,3 +258,33 @@ def test_a_reader_that_goes_away_is_no_error(folder):
     done = subprocess.run(script, shell=True, capture_output=True, text=True, env=os.environ)  # noqa: S602
     assert done.stdout.startswith("{")
     assert done.stderr == ""
+
+
+UNREAD = """
+import types
+from curator.cli import app, decay
+from curator.collapse import audit
+found = types.SimpleNamespace(holds=False, content={"a": 1})
+audit.audit = lambda *_, **__: found
+decay.show_audit = lambda found, console, out: console.print("x" * 100_000)
+app.app()
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (["-m", "curator", "show", "RUN"], 0),
+        (["-m", "curator", "show", "RUN", "--json"], 0),
+        (["-c", UNREAD, "audit", "data"], 3),
+        (["-c", UNREAD, "audit", "data", "--json"], 3),
+    ],
+    ids=["show", "show as json", "audit", "audit as json"],
+)
+def test_the_exit_code_is_the_same_without_a_reader(folder, command, code):
+    read, write = os.pipe()
+    os.close(read)
+    given = [sys.executable, *(str(folder / "runs" / "one") if c == "RUN" else c for c in command)]
+    done = subprocess.run(given, stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (code, "")

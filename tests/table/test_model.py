@@ -619,4 +619,4 @@ class TestNamesOfCuratedDatasets:
     def test_names_of_several_levels_are_refused(self, refusal, make_frame):
         frame = make_frame(N)
         frame.columns = pd.MultiIndex.from_tuples([("a", "x"), ("b", "x"), ("y", "")])
-        assert refusal(frame).startswith("the table: the names of columns have 2 levels; make one of them, e.g. df.columns =")
+        assert refusal(frame).startswith("the table: the names of columns have 2 levels; make one of them, e.g. df.")
