@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +52,7 @@ class Draft:
 
 
 def draft_recipe(
-    source: str, target: str, *, folder: Path, query: str | None = None, table: str | None = None
+    source: str, target: str, *, file: Path, query: str | None = None, table: str | None = None
 ) -> Draft:
     """Inspect a table and draft its recipe.
 
@@ -59,8 +60,8 @@ def draft_recipe(
     ----------
     source : str
         As in a recipe's ``data.source``; a local path is relative to the working directory.
-    folder : Path
-        Where the recipe will stand; the path in it is written relative to that.
+    file : Path
+        Where the recipe will stand; the table's path in it is written relative to its folder.
 
     Raises
     ------
@@ -69,7 +70,7 @@ def draft_recipe(
     """
     local = "://" not in source
     # Absolute for reading now; the recipe gets a path relative to itself, so that the two can move together.
-    written = _relative(source, folder) if local else source
+    written = _relative(source, file.parent) if local else source
     place = str(Path(source).expanduser().absolute()) if local else source
     data = {
         "source": place,
@@ -94,7 +95,7 @@ def draft_recipe(
     ]
     found += suspicious_columns(loaded.frame, loaded.columns, target, regression=loaded.task == "regression")
     minutes = estimated_minutes(loaded, recipe)
-    text = _text(recipe, loaded, found, written, recipe_name(source, target), minutes)
+    text = _text(recipe, loaded, found, written, recipe_name(source, target), file, minutes)
     return Draft(text, tuple(found), minutes, loaded.total, loaded.task)
 
 
@@ -197,13 +198,15 @@ def recipe_name(source: str, target: str) -> str:
     return cleaned[:64] or "dataset"
 
 
-def _text(recipe: Recipe, table: Table, found: Sequence[Suspicion], source: str, name: str, minutes: float) -> str:
+def _text(
+    recipe: Recipe, table: Table, found: Sequence[Suspicion], source: str, name: str, file: Path, minutes: float
+) -> str:
     dropped = [s for s in found if s.drop]
     metric, why = _metric(table)
-    data = recipe.data
+    data, place = recipe.data, shlex.quote(str(file))
     lines = [
         "# A recipe for curator, drafted from the table. Look at the lines marked `look`, then:",
-        f"#   curator validate {name}.yaml && curator run {name}.yaml",
+        one_line(f"#   curator validate {place} && curator run {place}"),
         "version: 1",
         f"name: {_scalar(name)}",
         "data:",

@@ -180,6 +180,11 @@ class TestInit:
         assert "metric: log_loss" in text
         call("validate", "table.yaml")
 
+    def test_it_tells_to_run_the_file_that_it_is(self, folder, tmp_path):
+        path = tmp_path / "my recipe.yaml"
+        call("init", folder / "table.csv", "--target", "y", "--out", path)
+        assert path.read_text().splitlines()[1] == f"#   curator validate '{path}' && curator run '{path}'"
+
     def test_titanic_is_flagged(self, tmp_path):
         done = call("init", ROOT / "data_samples" / "titanic.csv", "--target", "survived", "--out", tmp_path / "t.yaml")
         assert "boat" in done.stdout

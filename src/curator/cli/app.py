@@ -125,7 +125,7 @@ def init(
         raise UserError(f"{path}: exists already; choose another place with --out, or replace it with --force")
     if not path.parent.is_dir():
         raise UserError(f"{path.parent}: there is no such folder")
-    draft = draft_recipe(data, target, folder=path.parent, query=query, table=table)
+    draft = draft_recipe(data, target, file=path, query=query, table=table)
     with full_disk_explained(path):
         write_text(path, draft.text)
     if json:
