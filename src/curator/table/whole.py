@@ -179,7 +179,7 @@ class WholeFiles:
         named, unnamed = _index_columns(self.dataset.schema)
         fields = [f for f in self.dataset.schema if f.name not in {*self.drop, *own, *unnamed}]
         # As in small tables, an index that has a name is a column, and comes first.
-        return pa.schema(sorted(fields, key=lambda f: f.name not in named))
+        return pa.schema(sorted(fields, key=lambda f: f.name not in named), metadata=self.dataset.schema.metadata)
 
     def batches(self) -> Iterator[Any]:
         """See `Whole`."""
