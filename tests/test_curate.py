@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from curator import selection
+from curator import cluster, selection
 from curator.curate import curate
 from curator.errors import CuratorError, UserError
 from curator.records import MixPlan, Trial
@@ -553,3 +553,10 @@ def test_no_worker_is_no_number_of_workers_and_leaves_nothing_behind(tmp_path):
     with pytest.raises(UserError, match="jobs must be 1 or more; got 0"):
         curate(recipe(tmp_path / "runs"), table(), jobs=0)
     assert not (tmp_path / "runs").exists()
+
+
+def test_where_no_scheduler_answers_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(cluster, "_CONNECT_SECONDS", 1)
+    with pytest.raises(UserError, match="no Dask scheduler answers"):
+        curate(recipe(tmp_path), table(), scheduler="nonsense://x", out=tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []

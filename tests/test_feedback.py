@@ -370,6 +370,8 @@ class TestRetired:
         )  # fmt: skip
         frame.to_parquet(tmp_path / "april.parquet")
         run = curate(recipe(tmp_path / "runs", "april", [str(tmp_path / "april.parquet")]), jobs=1)
+        assert real(run)["span"].tolist() == frame["span"].tolist()
+        assert run.data["span"].dtype == frame["span"].dtype
         shutil.copy(run.data_path, tmp_path / "moved.parquet")
         setup = prepare(read_recipe(recipe(tmp_path, "next", [str(tmp_path / "moved.parquet")])))
         assert setup.lineage[0]["as_made"] is True

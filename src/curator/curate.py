@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Container, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -93,9 +93,15 @@ def curate(
     check_types(table)
     directory.borrows = not fresh
     workers = open_workers(setup.recipe.search, jobs, scheduler)
-    with directory.claimed(setup.fingerprint, fresh=fresh) as state, full_disk_explained(directory.path):
-        if state != "complete":
-            with workers:
+    with ExitStack() as begun:
+        # Before anything is written: a scheduler that does not answer is the user's mistake.
+        begun.enter_context(workers)
+        with (
+            directory.claimed(setup.fingerprint, fresh=fresh) as state,
+            full_disk_explained(directory.path),
+            begun.pop_all(),  # they go before the directory is free for another run
+        ):
+            if state != "complete":
                 _Curation(setup, directory, workers, progress or Silent(), fresh).run()
     return Run(directory)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from curator.errors import DataError, UserError
+from curator.errors import DataError, UserError, one_line
 from curator.recipe import Recipe, build_recipe
 from curator.recipe.origin import Origin
 from curator.setup import Setup
@@ -51,7 +52,7 @@ class Draft:
 
 
 def draft_recipe(
-    source: str, target: str, *, folder: Path, query: str | None = None, table: str | None = None
+    source: str, target: str, *, file: Path, query: str | None = None, table: str | None = None
 ) -> Draft:
     """Inspect a table and draft its recipe.
 
@@ -59,8 +60,8 @@ def draft_recipe(
     ----------
     source : str
         As in a recipe's ``data.source``; a local path is relative to the working directory.
-    folder : Path
-        Where the recipe will stand; the path in it is written relative to that.
+    file : Path
+        Where the recipe will stand; the table's path in it is written relative to its folder.
 
     Raises
     ------
@@ -69,7 +70,7 @@ def draft_recipe(
     """
     local = "://" not in source
     # Absolute for reading now; the recipe gets a path relative to itself, so that the two can move together.
-    written = _relative(source, folder) if local else source
+    written = _relative(source, file.parent) if local else source
     place = str(Path(source).expanduser().absolute()) if local else source
     data = {
         "source": place,
@@ -94,7 +95,7 @@ def draft_recipe(
     ]
     found += suspicious_columns(loaded.frame, loaded.columns, target, regression=loaded.task == "regression")
     minutes = estimated_minutes(loaded, recipe)
-    text = _text(recipe, loaded, found, written, recipe_name(source, target), minutes)
+    text = _text(recipe, loaded, found, written, recipe_name(source, target), file, minutes)
     return Draft(text, tuple(found), minutes, loaded.total, loaded.task)
 
 
@@ -197,13 +198,15 @@ def recipe_name(source: str, target: str) -> str:
     return cleaned[:64] or "dataset"
 
 
-def _text(recipe: Recipe, table: Table, found: Sequence[Suspicion], source: str, name: str, minutes: float) -> str:
+def _text(
+    recipe: Recipe, table: Table, found: Sequence[Suspicion], source: str, name: str, file: Path, minutes: float
+) -> str:
     dropped = [s for s in found if s.drop]
     metric, why = _metric(table)
-    data = recipe.data
+    data, place = recipe.data, shlex.quote(str(file))
     lines = [
         "# A recipe for curator, drafted from the table. Look at the lines marked `look`, then:",
-        f"#   curator validate {name}.yaml && curator run {name}.yaml",
+        one_line(f"#   curator validate {place} && curator run {place}"),
         "version: 1",
         f"name: {_scalar(name)}",
         "data:",
@@ -212,7 +215,7 @@ def _text(recipe: Recipe, table: Table, found: Sequence[Suspicion], source: str,
         *([f"  table: {_scalar(data.table)}"] if data.table else []),
         f"  target: {_scalar(data.target)}   # {table.task}{_balance(table)}",
         f"  drop: [{', '.join(_scalar(s.column) for s in dropped)}]",
-        *(f"    # look: {s.column} {s.sentence}" for s in dropped),
+        *(f"    # look: {one_line(f'{s.column} {s.sentence}')}" for s in dropped),
         "  # Every column as it was read. Correct what is wrong: numerical, categorical, boolean, datetime, id, text.",
         "  types:",
         *_types(table, found),
@@ -248,7 +251,7 @@ def _types(table: Table, found: Sequence[Suspicion]) -> list[str]:
         remarks = [f"look: {'; '.join(looks[column.name])}"] if column.name in looks else []
         if column.role != "feature":
             remarks.append("not learned from")
-        comment = f"   # {'; '.join(remarks)}" if remarks else ""
+        comment = f"   # {one_line('; '.join(remarks))}" if remarks else ""
         lines.append(f"    {_scalar(column.name)}: {column.kind}{comment}")
     return lines or ["    {}"]
 
@@ -284,10 +287,11 @@ def _balance(table: Table) -> str:
 
 
 def _scalar(value: str) -> str:
-    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=10_000).strip()
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=math.inf).strip()
     text = text.removesuffix("...").strip()
-    # Inside a flow list a comma or a bracket would end the item.
-    return yaml.safe_dump(value, default_style='"', width=10_000).strip() if any(c in text for c in ",[]{}") else text
+    # Inside a flow list a comma or a bracket would end the item, and a key must stay on one line.
+    odd = any(c in text for c in ",[]{}") or len(text.splitlines()) > 1
+    return yaml.safe_dump(value, default_style='"', width=math.inf).strip() if odd else text
 
 
 def _duration(minutes: float) -> str:

@@ -97,6 +97,17 @@ def reason_of(error: BaseException) -> str:
     return said.splitlines()[0] if said else type(error).__name__
 
 
+def one_line(text: str) -> str:
+    r"""Return a text on one line; names of columns may hold line breaks.
+
+    Examples
+    --------
+    >>> print(one_line("net\nweight"))
+    net\nweight
+    """
+    return "\\n".join(text.splitlines())
+
+
 def unknown_name(what: str, name: str, known: Iterable[str]) -> str:
     """Say that a name is unknown, offer the nearest known one, and list them all.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from functools import cached_property
 from pathlib import Path
@@ -134,14 +135,19 @@ def _read(path: Path) -> pd.DataFrame:
         return pd.read_parquet(path)
     files = sorted(str(p) for p in path.glob("part-*.parquet"))
     table = ds.dataset(files, format="parquet").to_table() if files else pa.table({})
-    whole = {f.name for f in table.schema if pa.types.is_integer(f.type) and table[f.name].null_count}
-    frame: pd.DataFrame = table.drop_columns(sorted(whole)).to_pandas()
+    noted = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}")).get("columns", [])
+    # Int8 or boolean; what is called int8 or bool has no room for gaps.
+    nullable = {c["name"] for c in noted if c["numpy_type"][:1].isupper() or c["numpy_type"] == "boolean"}
+    plain = [f for f in table.schema if f.name not in nullable and table[f.name].null_count]
+    gaps = {f.name for f in plain if pa.types.is_integer(f.type) or pa.types.is_boolean(f.type)}
+    frame: pd.DataFrame = table.drop_columns(sorted(gaps)).to_pandas()
     # A whole number that is missing in some rows must not become a float: keys have more digits than floats.
     for place, name in enumerate(table.schema.names):
-        if name in whole:
+        if name in gaps:
             kind = table.schema.field(name).type
-            kinds = {kind: pd.UInt64Dtype() if pa.types.is_unsigned_integer(kind) else pd.Int64Dtype()}
-            frame.insert(place, name, table[name].to_pandas(types_mapper=kinds.get))
+            unsigned, flag = pa.types.is_unsigned_integer(kind), pa.types.is_boolean(kind)
+            dtype = pd.BooleanDtype() if flag else pd.UInt64Dtype() if unsigned else pd.Int64Dtype()
+            frame.insert(place, name, table[name].to_pandas(types_mapper={kind: dtype}.get))
     return frame
 
 

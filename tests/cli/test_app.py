@@ -180,6 +180,11 @@ class TestInit:
         assert "metric: log_loss" in text
         call("validate", "table.yaml")
 
+    def test_it_tells_to_run_the_file_that_it_is(self, folder, tmp_path):
+        path = tmp_path / "my recipe.yaml"
+        call("init", folder / "table.csv", "--target", "y", "--out", path)
+        assert path.read_text().splitlines()[1] == f"#   curator validate '{path}' && curator run '{path}'"
+
     def test_titanic_is_flagged(self, tmp_path):
         done = call("init", ROOT / "data_samples" / "titanic.csv", "--target", "survived", "--out", tmp_path / "t.yaml")
         assert "boat" in done.stdout
@@ -212,6 +217,18 @@ class TestInit:
         assert set(recipe["data"]["types"]) == {"a: b", "#"}
         assert recipe["data"]["drop"] == ["x,y"]
         call("validate", tmp_path / "odd.yaml")
+
+    def test_names_with_a_line_break_stay_on_one_line(self, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        frame = pd.DataFrame({"a\nb": np.arange(60.0), "y": ["p", "q"] * 30, "one\nvalue": 1.5})
+        frame["k\n'"] = ["?", "u", "v"] * 20
+        frame.to_csv("odd.csv", index=False)
+        done = call("init", "odd.csv", "--target", "y")
+        assert "look: one\\nvalue is 1.5 in every row (dropped in the recipe)" in done.stdout.splitlines()
+        recipe = yaml.safe_load(Path("odd.yaml").read_text())
+        assert set(recipe["data"]["types"]) == {"a\nb", "k\n'"}
+        assert recipe["data"]["drop"] == ["one\nvalue"]
+        call("validate", "odd.yaml")
 
     def test_outputs_are_read_by_their_note_and_refused_without_their_origin(self, folder, tmp_path):
         whole = pq.read_table(folder / "runs" / "one" / "curated.parquet")
@@ -246,3 +263,33 @@ def test_a_reader_that_goes_away_is_no_error(folder):
     done = subprocess.run(script, shell=True, capture_output=True, text=True, env=os.environ)  # noqa: S602
     assert done.stdout.startswith("{")
     assert done.stderr == ""
+
+
+UNREAD = """
+import types
+from curator.cli import app, decay
+from curator.collapse import audit
+found = types.SimpleNamespace(holds=False, content={"a": 1})
+audit.audit = lambda *_, **__: found
+decay.show_audit = lambda found, console, out: console.print("x" * 100_000)
+app.app()
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (["-m", "curator", "show", "RUN"], 0),
+        (["-m", "curator", "show", "RUN", "--json"], 0),
+        (["-c", UNREAD, "audit", "data"], 3),
+        (["-c", UNREAD, "audit", "data", "--json"], 3),
+    ],
+    ids=["show", "show as json", "audit", "audit as json"],
+)
+def test_the_exit_code_is_the_same_without_a_reader(folder, command, code):
+    read, write = os.pipe()
+    os.close(read)
+    given = [sys.executable, *(str(folder / "runs" / "one") if c == "RUN" else c for c in command)]
+    done = subprocess.run(given, stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (code, "")

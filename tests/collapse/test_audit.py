@@ -376,3 +376,23 @@ def test_what_comes_from_the_environment_is_not_written(real, population, tmp_pa
     found.write(tmp_path / "out")
     assert "hunter2" not in (tmp_path / "out" / "audit.json").read_text()
     assert "${SECRET_FOLDER}" in found.content["against"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [pd.to_timedelta(np.arange(400) % 90, unit="s"), pd.period_range("2020-01", periods=400, freq="D")],
+    ids=["durations", "periods"],
+)
+def test_an_audited_file_is_read_as_the_real_rows_are(population, tmp_path, values):
+    path = tmp_path / "rows.parquet"
+    population(400, 1).assign(k=values).to_parquet(path)
+    found = audit(path, path, target="buys", jobs=1)
+    assert found.decayed == ()
+    assert found.content["copies"]["share"] == 1.0
+
+
+def test_values_that_no_column_can_hold_are_refused_with_the_datasets_name(real, population):
+    rows = population(400, 1).astype({"town": object})
+    rows["town"] = [[1]] * 400
+    with pytest.raises(DataError, match=r"^the dataset: column 'town' holds list values; unpack it"):
+        audit(rows, real, target="buys", jobs=1)

@@ -657,6 +657,49 @@ def test_from_files_rarer_types_come_back_too(write, tmp_path, name, values):
         assert max(found) <= max(known)
 
 
+def test_durations_of_frames_come_back(write):
+    spans = pd.Series(np.arange(600) * 1_000_003, dtype="timedelta64[us]")
+    spans[7] = pd.NaT
+    frame = narrow(600).assign(took=spans)
+    data = write(KEEP, frame).run.data
+    assert data["took"].dtype == "timedelta64[us]"
+    real = (data["origin"] == "real").to_numpy()
+    pd.testing.assert_series_equal(data["took"][real].reset_index(drop=True), spans, check_names=False)
+    assert data["took"][~real].between(spans.min(), spans.max()).sum() > 100
+
+
+@pytest.mark.parametrize("stored", [False, True], ids=["a frame", "files"])
+def test_nullable_types_come_back_as_from_one_file(write, tmp_path, stored):
+    """A dataset in one file is written by pandas, which notes the types; parts are not."""
+    rng = np.random.default_rng(0)
+    frame = narrow().assign(
+        perhaps=pd.array(rng.choice([True, False, None], ROWS), dtype="boolean"),
+        level=pd.array(rng.choice([1, 2, None], ROWS), dtype="Int8"),
+        share=pd.array(rng.choice([0.25, 1.5, None], ROWS), dtype="Float32"),
+        text=pd.array(rng.choice(["u", "v", None], ROWS), dtype="string[pyarrow]"),
+        arrow=pd.array(rng.choice([3, 5, 8], ROWS), dtype="int32[pyarrow]"),
+        visits=narrow()["visits"].astype("Int64"),
+    )
+    asked = {"target": "visits"}
+    if stored:
+        frame.to_parquet(tmp_path / "t.parquet")
+        frame, asked = None, {**asked, "source": str(tmp_path / "t.parquet")}
+    done = write(KEEP, frame, data=asked, task={"estimator": "ridge", "type": "regression"})
+    types = {"perhaps": "boolean", "level": "Int8", "share": "Float32", "text": "string", "arrow": "int32[pyarrow]"}
+    for data in (done.run.data, pd.read_parquet(done.path / "curated")):
+        assert {name: str(data[name].dtype) for name in types} == types
+        # Rows between two whole targets have one between them.
+        assert data["visits"].dtype == float
+        assert data["word"].dtype == object
+
+
+def test_flags_that_are_missing_in_synthetic_rows_are_flags(write):
+    frame = narrow(600).assign(flag=np.arange(600) % 2 == 0)
+    data = write(KEEP, frame, data={"types": {"flag": "id"}}).run.data
+    assert data["flag"].dtype == "boolean"
+    assert data["flag"].isna().any()
+
+
 def test_types_that_synthetic_rows_cannot_have_are_told_before_any_work(write, tmp_path, monkeypatch):
     source, _ = stored(tmp_path / "files", columns_of_files())
     original = arrow._column

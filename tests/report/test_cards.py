@@ -54,6 +54,16 @@ def test_the_code_on_the_card_trains_a_model(make_run, monkeypatch, shape):
     assert names["text"] == ["stage"]
 
 
+def test_the_code_on_the_card_leaves_out_durations(make_run, monkeypatch):
+    directory = make_run()
+    data = pd.read_parquet(directory.curated)
+    data.assign(age=pd.to_timedelta(data["age"], unit="s")).to_parquet(directory.curated)
+    code = re.search(r"```python\n(.*?)```", card_of(directory), re.DOTALL).group(1)
+    assert "# Dates and durations are left out, since they need encoding: ['age', 'seen']" in code
+    monkeypatch.chdir(directory.path)
+    exec(code, {})  # noqa: S102  # the card's own code
+
+
 def test_licences_are_stated(make_run):
     card = card_of(make_run())
     assert "Source data: CC-BY 4.0." in card

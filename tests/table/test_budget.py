@@ -298,3 +298,17 @@ class TestMembers:
         assert secret == 60
         with pytest.raises(ValueError, match="cannot be evaluated"):
             members(self.frame, "age > @secret")
+
+    def test_a_date_without_the_time_zone_of_its_column_is_told(self):
+        frame = self.frame.assign(at=self.frame["when"].dt.tz_localize("Europe/Berlin"))
+        with pytest.raises(ValueError, match="cannot be evaluated") as caught:
+            members(frame, "at > '2024-01-01' and age > 3")
+        example = "2024-05-01 00:00:00+02:00"
+        assert str(caught.value).endswith(
+            f": times in 'at' have a time zone (Europe/Berlin); write dates with theirs, e.g. '{example}'"
+        )
+        assert members(frame, f"at >= '{example}' and age > 3").tolist() == [True, False, False]
+
+    def test_names_with_a_line_break_stay_on_one_line(self):
+        with pytest.raises(ValueError, match=r"columns are net\\nweight, \.\.\.$"):
+            members(pd.DataFrame({"net\nweight": [1.0]}), "age > 3")

@@ -49,6 +49,7 @@ SENTENCES = [f"this is note number {i}" for i in range(N)]
         (SENTENCES, "text"),
         ([*KEYS[:100], *KEYS[:20]], "text"),
         ([*KEYS[:51], *["other"] * 69], "categorical"),
+        ([*map(str, range(51)), *["1"] * 59, *["other"] * 10], "categorical"),
         (KEYS[:40] * 3, "categorical"),
         ([np.nan] * N, "numerical"),
         ([None] * N, "categorical"),
@@ -57,6 +58,36 @@ SENTENCES = [f"this is note number {i}" for i in range(N)]
 def test_kinds_are_inferred_from_values(values, kind):
     series = values if isinstance(values, pd.Series) else pd.Series(values, name="a")
     assert infer_kind(series)[0] == kind
+
+
+NUMBERS = [str(i / 4) for i in range(N)]
+PLACED = "; correct it, or name it in data.missing and set the column to numerical in data.types"
+
+
+@pytest.mark.parametrize(
+    ("values", "note"),
+    [
+        ([*NUMBERS[1:], "error"], f"numbers but for 'error' in 1 row{PLACED}"),
+        ([*NUMBERS[20:], *["n.v."] * 18, "x", "x"], f"numbers but for 'n.v.' in 18 rows, 'x' in 2 rows{PLACED}"),
+        ([*NUMBERS[1:], "a" * 99], f"numbers but for {'a' * 30!r} in 1 row{PLACED}"),
+        (NUMBERS, "numbers stored as text; set it to numerical in data.types to learn from them"),
+        ([f"{n} %" for n in NUMBERS], "numbers written with separators or signs; store them as plain numbers"),
+        ([f"1,{i:03d}" for i in range(N)], "numbers written with separators or signs; store them as plain numbers"),
+        ([f"{i:04d}" for i in range(N)], "codes, some with a leading zero"),
+        ([*KEYS[:60], *NUMBERS[:60]], "a different value in every row"),
+    ],
+)
+def test_what_keeps_numbers_from_being_learned_from_is_said(values, note):
+    kind, found = infer_kind(pd.Series(values, name="a"))
+    assert kind in {"text", "id"}
+    assert found.startswith(note)
+
+
+def test_the_word_among_numbers_may_be_named_as_missing(make_recipe, make_frame):
+    frame = make_frame(N, v=[*NUMBERS[1:], "error"])
+    assert load_table(make_recipe(), frame).columns[-1].role == "carried"
+    table = load_table(make_recipe({"missing": ["error"], "types": {"v": "numerical"}}), frame)
+    assert table.plain["v"].tolist()[:-1] == [float(n) for n in NUMBERS[1:]]
 
 
 @pytest.mark.parametrize(

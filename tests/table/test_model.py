@@ -171,6 +171,18 @@ class TestColumns:
         assert table.plain["v"].fillna("-").tolist() == ["1", "x", "2.5", "-"] * 15
         assert "v: values of mixed types read as text" in table.decisions
 
+    @pytest.mark.parametrize(
+        ("value", "what"),
+        [
+            (b"a", "bytes read as text"),
+            (datetime.time(12), "times of day read as text"),
+            (1j, "values of a type that models do not know read as text"),
+        ],
+    )
+    def test_what_becomes_text_is_named(self, load, make_frame, value, what):
+        table = load(make_frame(N, v=pd.Series([value, None] * 30, dtype=object)))
+        assert f"v: {what}" in table.decisions
+
     @pytest.mark.parametrize("value", [[1], {"a": 1}, (1, 2), {1}, np.array([1])], ids=lambda v: type(v).__name__)
     def test_nested_values_are_refused(self, refusal, make_frame, value):
         sentence = refusal(make_frame(N, v=pd.Series([value] * N)))
@@ -463,7 +475,7 @@ class TestRoles:
         assert load(frame).decisions == (
             "y: boolean (holds only 0 and 1)",
             "key: id, not learned from (a different value in every row); empty in synthetic rows",
-            "one: numerical, not learned from (one value in every row); empty in synthetic rows",
+            "one: numerical, not learned from (one value in every row); the same in synthetic rows",
             "none: categorical, not learned from (no value in any row); empty in synthetic rows",
             "f: boolean (holds only 0 and 1)",
             "task: binary ('y' has 2 classes)",
@@ -593,3 +605,18 @@ class TestNamesOfCuratedDatasets:
     def test_an_index_with_a_name_is_a_column(self, load, make_frame):
         frame = make_frame(N).set_index(pd.Index(np.arange(N) % 7, name="shop"))
         assert "shop" in load(frame).frame.columns
+
+    def test_an_index_that_is_a_column_already_is_left_out(self, load, refusal, make_frame):
+        same = make_frame(N).assign(a=[np.nan, *range(1, N)]).set_index("a", drop=False)
+        assert load(same).frame.columns.tolist() == ["a", "b", "y"]
+        two = make_frame(N, shop=np.arange(N) % 7).set_index(["a", "shop"]).assign(a=same["a"].to_numpy() + 1)
+        assert refusal(two) == (
+            "the table: column 'a' appears more than once, in the index with other values; rename one of them, or "
+            "drop the index: df.reset_index(drop=True)"
+        )
+        assert load(two.drop(columns="a")).frame.columns.tolist() == ["a", "shop", "b", "y"]
+
+    def test_names_of_several_levels_are_refused(self, refusal, make_frame):
+        frame = make_frame(N)
+        frame.columns = pd.MultiIndex.from_tuples([("a", "x"), ("b", "x"), ("y", "")])
+        assert refusal(frame).startswith("the table: the names of columns have 2 levels; make one of them, e.g. df.")

@@ -346,3 +346,20 @@ def test_leading_zeros_are_kept(put, read):
     assert frame["zip"].isna().tolist() == [False, False, True]
     assert frame["n"].tolist() == [1, 20, 3]
     assert frame["x"].tolist() == [0.5, 1.5, 2.0]
+
+
+def test_an_index_of_a_file_that_is_a_column_too(tmp_path):
+    frame = pd.DataFrame({"a": [1, 2], "b": [3, 4]})
+    frame.set_index("a", drop=False).to_parquet(tmp_path / "same.parquet")
+    found = read_table("same.parquet", base=tmp_path)[0].frame
+    pd.testing.assert_frame_equal(found, frame)
+    frame.set_index(pd.Index([5, 6], name="a")).to_parquet(tmp_path / "other.parquet")
+    with pytest.raises(DataError, match=r"^other\.parquet: column 'a' appears more than once, in the index with"):
+        read_table("other.parquet", base=tmp_path)
+
+
+def test_names_of_several_levels_in_a_file_are_refused(tmp_path):
+    frame = pd.DataFrame([[1, 2]], columns=pd.MultiIndex.from_tuples([("a", "x"), ("b", "x")]))
+    frame.to_parquet(tmp_path / "levels.parquet")
+    with pytest.raises(DataError, match=r"^levels\.parquet: the names of columns have 2 levels"):
+        read_table("levels.parquet", base=tmp_path)

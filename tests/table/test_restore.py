@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from curator.table import conform, load_table, restore
+from curator.table.flat import as_durations, durations_of, flattened
 from curator.table.restore import decimals_of
 
 N = 60
@@ -305,3 +306,19 @@ class TestConform:
 )
 def test_decimals(values, decimals):
     assert decimals_of(np.array(values)) == decimals
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_durations_come_back_from_seconds(unit):
+    counts = np.append(np.random.default_rng(0).integers(-(2**51), 2**51, 500), [0, 1, -1])
+    frame = pd.DataFrame({"k": pd.Series(counts, dtype=f"timedelta64[{unit}]").mask(counts == 1), "a": 1.5})
+    seconds = flattened(frame, [])
+    assert seconds["k"].dtype == float
+    pd.testing.assert_frame_equal(as_durations(seconds, durations_of([frame])), frame)
+
+
+def test_columns_that_hold_seconds_as_well_stay_seconds():
+    spans = pd.DataFrame({"k": pd.to_timedelta([1, 2], unit="s").astype("timedelta64[s]")})
+    assert durations_of([spans, spans.astype("timedelta64[ms]"), spans.iloc[:0]]) == {"k": "timedelta64[ms]"}
+    assert durations_of([spans, pd.DataFrame({"k": [1.0]})]) == {}
+    assert durations_of([spans, pd.DataFrame({"k": [None]})]) == {"k": "timedelta64[s]"}

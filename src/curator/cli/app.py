@@ -14,7 +14,8 @@ import typer
 
 from curator import __version__
 from curator.cli.interrupts import interrupts_kept
-from curator.errors import CuratorError, UserError
+from curator.cli.pipes import hush, make_console
+from curator.errors import CuratorError, RecipeError, UserError, one_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,8 +33,6 @@ app = typer.Typer(
 )
 # What a command ends with where data break a gate: nothing has failed, but a scheduled job should stop.
 GATE_BROKEN = 3
-# What tables of runs are given where nothing says how wide a line may be: names of runs are copied from them.
-_WIDE = 200
 QUICK = ("search.trials=12", "task.folds=3", "task.repeats=1", "output.explain=false")
 
 RecipeFile = Annotated[Path, typer.Argument(help="The recipe, a YAML file.", show_default=False)]
@@ -54,15 +53,14 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
             with interrupts_kept():
                 command(*args, **kwargs)
         except CuratorError as error:
-            for line in str(error).splitlines():
-                typer.echo(f"error: {line}", err=True)
+            for line in error.lines if isinstance(error, RecipeError) else [str(error)]:
+                typer.echo(f"error: {one_line(line)}", err=True)
             raise typer.Exit(error.exit_code) from None
         except KeyboardInterrupt:
             typer.echo("interrupted; the same command continues where it stopped", err=True)
             raise typer.Exit(130) from None
         except BrokenPipeError:
-            # The reader has gone (`| head`); keep Python from complaining about it at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            hush(sys.stdout)
             raise typer.Exit(0) from None
         except (typer.Exit, typer.Abort):
             raise
@@ -77,16 +75,6 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
     return run
 
 
-def _console(*, error: bool = False, wide: bool = False) -> Console:
-    """Return where to print; `wide` tables are not squeezed where no terminal sets a width."""
-    from rich.console import Console
-
-    console = Console(stderr=error, highlight=False)
-    if wide and not console.is_terminal:
-        console.width = max(console.width, _WIDE)
-    return console
-
-
 def _progress(console: Console) -> LiveProgress | PlainProgress:
     from curator.cli.progress import LiveProgress, PlainProgress
 
@@ -96,7 +84,10 @@ def _progress(console: Console) -> LiveProgress | PlainProgress:
 def _print_json(content: Any) -> None:
     from curator.rundir import to_json
 
-    typer.echo(to_json(content))
+    try:
+        typer.echo(to_json(content))
+    except BrokenPipeError:
+        hush(sys.stdout)  # the exit code to come tells of more than of the reader
 
 
 def _version(value: bool) -> None:
@@ -134,7 +125,7 @@ def init(
         raise UserError(f"{path}: exists already; choose another place with --out, or replace it with --force")
     if not path.parent.is_dir():
         raise UserError(f"{path.parent}: there is no such folder")
-    draft = draft_recipe(data, target, folder=path.parent, query=query, table=table)
+    draft = draft_recipe(data, target, file=path, query=query, table=table)
     with full_disk_explained(path):
         write_text(path, draft.text)
     if json:
@@ -142,7 +133,7 @@ def init(
                      "suspicions": draft.suspicions})  # fmt: skip
         return
     for s in draft.suspicions:
-        typer.echo(f"look: {s.column} {s.sentence}{' (dropped in the recipe)' if s.drop else ''}")
+        typer.echo(one_line(f"look: {s.column} {s.sentence}{' (dropped in the recipe)' if s.drop else ''}"))
     typer.echo(f"{path}: {draft.task}, {draft.rows} rows; next: curator validate {path}, then curator run {path}")
 
 
@@ -210,7 +201,7 @@ def run(
     if jobs is not None and scheduler is not None:
         raise UserError("--jobs and --scheduler are both given: work is done here or on the cluster; keep one of them")
     overrides = [*(QUICK if quick else ()), *(set_ or ())]
-    with _progress(_console(error=True)) as progress:
+    with _progress(make_console(error=True)) as progress:
         done = curate(
             recipe, overrides=overrides, jobs=jobs, scheduler=scheduler, out=out, fresh=fresh, progress=progress
         )
@@ -225,7 +216,7 @@ def _show(done: Any, *, json: bool) -> None:
     if json:
         _print_json({"path": str(done.path), **done.results})
     else:
-        show_run(done, _console())
+        show_run(done, make_console())
 
 
 @app.command()
@@ -245,7 +236,7 @@ def runs(
         return
     from curator.cli.screen import show_runs
 
-    show_runs(found, _console(wide=True))
+    show_runs(found, make_console(wide=True))
 
 
 @app.command()
@@ -300,7 +291,7 @@ def compare(
     if json:
         _print_json(comparison.to_dict())
     else:
-        show_comparison(comparison, _console())
+        show_comparison(comparison, make_console())
 
 
 @app.command()
@@ -324,7 +315,7 @@ def audit(
     from curator.cli.decay import show_audit
     from curator.collapse.audit import audit as compare_with_real
 
-    with _progress(_console(error=True)) as progress:
+    with _progress(make_console(error=True)) as progress:
         found = compare_with_real(
             dataset, against, target=target, recipe=recipe, tolerance=tolerance, seed=seed, jobs=jobs, progress=progress
         )
@@ -333,7 +324,7 @@ def audit(
     if json:
         _print_json(found.content)
     else:
-        show_audit(found, _console(), out)
+        show_audit(found, make_console(), out)
     if not found.holds:
         raise typer.Exit(GATE_BROKEN)
 
@@ -363,7 +354,7 @@ def collapse(
     from curator.collapse.policies import POLICIES
     from curator.collapse.simulate import collapse as simulate
 
-    with _progress(_console(error=True)) as progress:
+    with _progress(make_console(error=True)) as progress:
         found = simulate(
             recipe, overrides=set_ or (), generations=generations, policies=policy or POLICIES, sources=source or (),
             seeds=seeds, real_share=real_share, trials=trials, jobs=jobs, out=out, fresh=fresh, progress=progress,
@@ -371,7 +362,7 @@ def collapse(
     if json:
         _print_json({"path": str(found.path), **found.content})
     else:
-        show_collapse(found, _console())
+        show_collapse(found, make_console())
 
 
 @app.command()

@@ -14,6 +14,7 @@ from curator.collapse.coded import Coded, Coder, Soft
 from curator.errors import DataError, reason_of
 from curator.records import CATEGORICAL_KINDS
 from curator.table import PROVENANCE, Table, to_plain
+from curator.table.flat import flattened
 from curator.table.model import word_of
 from curator.table.provenance import damage, generations, is_curated, weights_of
 from curator.table.read import Part, mark_missing, read_table, with_index
@@ -109,7 +110,7 @@ def as_dataset(part: Part, table: Table, name: str, missing: tuple[str, ...] = (
         remarks.append(f"does not tell which of its rows are real: {why}")
     elif not curated and {"origin", "generation"} <= set(frame):
         remarks.append("its columns 'origin' and 'generation' do not mean what they mean in curated datasets")
-    frame = _in_words_of(table, frame, remarks)
+    frame = _in_words_of(table, _flat(frame, wanted, name), remarks)
     lines = len(frame)
     frame = _with_target(frame, table, name, remarks)
     _refuse_odd(frame, table, name)
@@ -120,6 +121,14 @@ def as_dataset(part: Part, table: Table, name: str, missing: tuple[str, ...] = (
         return _by_row(frame, weight, own, coder, name, about)
     generation = frame["generation"].to_numpy(np.int64) if curated else None
     return Dataset(name, coder.code(frame, weight=weight), generation, own, **about)
+
+
+def _flat(frame: pd.DataFrame, names: list[str], about: str) -> pd.DataFrame:
+    """Give columns the types that the real table is read in."""
+    try:
+        return frame.assign(**flattened(frame[names], []))
+    except DataError as error:
+        raise DataError(f"{about}: {error}") from None
 
 
 def _with_whole_provenance(frame: pd.DataFrame) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import datetime
+import json
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,8 +27,44 @@ def with_provenance_columns(schema: Any, note: bytes) -> Any:
 
     own = [pa.field("sample_weight", pa.float64()), pa.field("origin", pa.string()), pa.field("generation", pa.int32()),
            pa.field("row_id", pa.string())]  # fmt: skip
-    # What pandas noted about the columns (e.g. that none is missing) need not hold for synthetic rows.
-    return pa.schema([*(f.with_nullable(True) for f in schema if f.name not in _OWN), *own], metadata={NOTE: note})
+    fields = [f.with_nullable(True) for f in schema if f.name not in _OWN]
+    return pa.schema([*fields, *own], metadata={NOTE: note, **_nullable_types(schema)})
+
+
+def _nullable_types(schema: Any) -> dict[bytes, bytes]:
+    """Return what pandas noted about columns of its nullable types, by which it reads them as they were.
+
+    What else it noted (e.g. that no flag is missing) need not hold for synthetic rows.
+    """
+    import pandas as pd
+
+    noted = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+    kept = []
+    for column in noted.get("columns", []):
+        place = schema.get_field_index(str(column.get("field_name")))
+        try:
+            dtype = pd.api.types.pandas_dtype(column.get("numpy_type"))
+        except TypeError:
+            continue
+        if place >= 0 and _holds(dtype, schema.field(place).type):
+            kept.append(column)
+    # Rows are numbered anew, and names of columns are text.
+    plain = {**noted, "columns": kept, "index_columns": [], "column_indexes": []}
+    return {b"pandas": json.dumps(plain).encode()} if kept else {}
+
+
+def _holds(dtype: Any, kind: Any) -> bool:
+    """Whether a dtype is a nullable one of pandas for values of an Arrow type."""
+    import pandas as pd
+    import pyarrow as pa
+
+    if isinstance(dtype, pd.ArrowDtype):
+        return bool(dtype.pyarrow_dtype == kind)
+    if isinstance(dtype, pd.StringDtype):
+        return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+    if isinstance(dtype, pd.api.extensions.ExtensionDtype) and dtype.kind in "iufb" and hasattr(dtype, "numpy_dtype"):
+        return bool(pa.from_numpy_dtype(dtype.numpy_dtype) == kind)
+    return False
 
 
 def real_table(batch: Any, schema: Any, weight: np.ndarray, numbers: np.ndarray, known: Provenance) -> Any:

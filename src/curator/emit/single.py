@@ -15,7 +15,7 @@ from curator.records import EarlierVerdict, MixPlan
 from curator.rundir import RunDirectory, atomic
 from curator.score.pool import Pool, PoolTask, load_pool
 from curator.setup import Setup
-from curator.table import NOTE, earlier_restored, restore, to_plain
+from curator.table import NOTE, as_durations, earlier_restored, restore, to_plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,7 +131,7 @@ def _write(frame: pd.DataFrame, setup: Setup, directory: RunDirectory) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    table = pa.Table.from_pandas(frame, preserve_index=False)
+    table = pa.Table.from_pandas(as_durations(frame, setup.table.durations), preserve_index=False)
     with atomic(directory.curated) as part:
         # The note says of the file, wherever it goes, which run it is from.
         pq.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), NOTE: setup.note}), part)

@@ -148,8 +148,9 @@ def _card(
 
 def snippet(results: Mapping[str, Any], columns: list[CardColumn], data: str) -> str:
     """Return Python that trains a model on the dataset: text encoded, weights used."""
-    dated = {c["name"] for c in results["columns"] if c["kind"] == "datetime"}
     by_name = {c.name: c for c in columns}
+    dated = {c["name"] for c in results["columns"] if c["kind"] == "datetime"}
+    dated |= {c.name for c in columns if c.stored.startswith("duration") and c.name in results["features"]}
     features = [by_name[f] for f in results["features"] if f in by_name and f not in dated]
     text = [c.name for c in features if c.word]
     numbers = [c.name for c in features if not c.word]
@@ -170,7 +171,7 @@ def snippet(results: Mapping[str, Any], columns: list[CardColumn], data: str) ->
             'codes = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1)',
             f'model = make_pipeline(make_column_transformer((codes, text), remainder="passthrough"), {model}())',
             f"{fit}, {model.lower()}__sample_weight=data['sample_weight'])",
-            *([f"# Dates are left out here, since they need encoding: {sorted(dated)!r}"] if dated else []),
+            *([f"# Dates and durations are left out, since they need encoding: {sorted(dated)!r}"] if dated else []),
         ]
     )
 

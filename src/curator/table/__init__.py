@@ -3,6 +3,7 @@
 from curator.table.aside import earlier_plain, earlier_restored
 from curator.table.budget import looks_beyond, members
 from curator.table.encode import ENCODERS, DistanceRows, Encoder, Encoding, OrdinalRows
+from curator.table.flat import as_durations
 from curator.table.kinds import Column, Suspicion, suspicious_columns
 from curator.table.load import load_table
 from curator.table.model import Table, to_plain
@@ -37,6 +38,7 @@ __all__ = [
     "Suspicion",
     "Table",
     "Whole",
+    "as_durations",
     "conform",
     "counted",
     "decimals_of",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from curator.errors import reason_of
+from curator.errors import one_line, reason_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,14 +119,27 @@ def members(frame: pd.DataFrame, where: str) -> np.ndarray:
     try:
         values = np.asarray(frame.eval(where, engine="python", local_dict={}, global_dict={}))
     except Exception as error:  # pandas raises many kinds for what a user may write
-        known = ", ".join(map(str, frame.columns[:8]))
-        raise ValueError(f"{where!r} cannot be evaluated: {reason_of(error)}; columns are {known}, ...") from None
+        known = ", ".join(one_line(str(c)) for c in frame.columns[:8])
+        why = _without_zone(frame, where, error) or f"{reason_of(error)}; columns are {known}, ..."
+        raise ValueError(f"{where!r} cannot be evaluated: {why}") from None
     if values.shape != (len(frame),) or values.dtype.kind not in "bO":
         raise ValueError(f"{where!r} is not true or false for each row; write a comparison, e.g. age > 60")
     if values.dtype.kind == "O" and not all(isinstance(v, bool | np.bool_) or pd.isna(v) for v in values):
         raise ValueError(f"{where!r} is not true or false for each row; write a comparison, e.g. age > 60")
     # Comparing a missing value gives neither true nor false: such rows are not in the slice.
     return values if values.dtype.kind == "b" else np.array([v is True or v is np.True_ for v in values])
+
+
+def _without_zone(frame: pd.DataFrame, where: str, error: Exception) -> str:
+    """Say how to write a date that a column with a time zone is compared with, where that is what is wrong."""
+    if not isinstance(error, TypeError) or "Timestamp" not in str(error):
+        return ""
+    for name in frame.columns:
+        zone = getattr(frame[name].dtype, "tz", None)
+        values = frame[name].dropna()
+        if zone is not None and str(name) in where and len(values):
+            return f"times in {name!r} have a time zone ({zone}); write dates with theirs, e.g. '{values.iloc[0]}'"
+    return ""
 
 
 def _check_words(where: str) -> None:

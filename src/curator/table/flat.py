@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +12,10 @@ from curator.table.model import to_plain
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# Seconds from which on float64 no longer tells nanoseconds apart.
+_NANOSECONDS_TOLD = 2**52 / 1e9
+_IN_A_SECOND = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": 1e9}
 
 
 def flattened(frame: pd.DataFrame, decisions: list[str], left_out: Sequence[str] = ()) -> pd.DataFrame:
@@ -50,6 +54,43 @@ def flattened(frame: pd.DataFrame, decisions: list[str], left_out: Sequence[str]
     return frame
 
 
+def durations_of(frames: Sequence[pd.DataFrame]) -> dict[str, str]:
+    """Return the columns that hold durations wherever there are any, with the finest of their dtypes."""
+    import pandas as pd
+
+    held: dict[str, list[np.dtype]] = {}
+    other: set[str] = set()
+    for frame in frames:
+        for name in frame.columns:
+            if pd.api.types.is_timedelta64_dtype(frame[name].dtype):
+                held.setdefault(name, []).append(np.dtype(str(frame[name].dtype)))
+            elif frame[name].notna().any():
+                other.add(name)
+    return {name: str(np.result_type(*dtypes)) for name, dtypes in held.items() if name not in other}
+
+
+def as_durations(frame: pd.DataFrame, dtypes: Mapping[str, str]) -> pd.DataFrame:
+    """Turn the seconds that `flattened` has made of durations back into them; columns that are not there do not count.
+
+    To the nanosecond where a float can tell these apart (below 52 days), else to the microsecond.
+    """
+    import pandas as pd
+
+    back = {}
+    for name in (n for n in dtypes if n in frame):
+        unit = np.datetime_data(np.dtype(dtypes[name]))[0]
+        seconds = frame[name].to_numpy(float, na_value=np.nan)
+        known = np.nan_to_num(seconds)
+        whole = np.floor(known)
+        # Apart from the whole seconds, a fraction keeps all the digits that it has.
+        rest = np.round((known - whole) * _IN_A_SECOND[unit])
+        if unit == "ns":
+            rest = np.where(np.abs(known) < _NANOSECONDS_TOLD, rest, np.round((known - whole) * 1e6) * 1e3)
+        count = whole.astype("int64") * int(_IN_A_SECOND[unit]) + rest.astype("int64")
+        back[name] = pd.Series(count.astype(dtypes[name]), index=frame.index).mask(np.isnan(seconds))
+    return frame.assign(**back) if back else frame
+
+
 def _objects(values: pd.Series, decisions: list[str]) -> pd.Series:
     import datetime
     import decimal
@@ -78,5 +119,6 @@ def _objects(values: pd.Series, decisions: list[str]) -> pd.Series:
             return to_plain(values, "categorical")
         decisions.append(f"{name}: read as dates")
         return dates
-    decisions.append(f"{name}: values of mixed types read as text")
+    one = {bytes: "bytes", datetime.time: "times of day"}.get(*kinds) if len(kinds) == 1 else "values of mixed types"
+    decisions.append(f"{name}: {one or 'values of a type that models do not know'} read as text")
     return to_plain(values, "categorical")

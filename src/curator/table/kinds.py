@@ -26,6 +26,9 @@ _WRITTEN_NUMBER = re.compile(r"^[-+]?[$\u20ac\u00a3]?\s?\d[\d.,]*\s?[%$\u20ac\u0
 _DATE = re.compile(r"^\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ]\d{1,2}:\d{2}.*)?$")
 # Above this many different words, and with most rows having their own, a column of words is text or a key.
 MOST_CATEGORIES = 50
+# So many words among numbers, at most, are told one by one; of a long one so many letters.
+_FEW_WORDS = 5
+_SHOWN = 30
 
 
 @dataclass(frozen=True)
@@ -38,9 +41,10 @@ class Column:
     kind : Kind
     role : Role
         ``carried``: identifiers and texts, which stay with their real rows and are empty in synthetic ones;
-        ``empty`` and ``constant``: carried as well, since they can teach a model nothing.
+        ``empty`` and ``constant``: not learned from either, since they can teach a model nothing, and the same in
+        synthetic rows.
     dtype : str
-        The pandas dtype it arrived with.
+        The pandas dtype it is read in, or arrived with as durations, which are read as seconds.
     note : str
         Why the kind or the role was chosen, where that is not obvious.
     """
@@ -82,15 +86,35 @@ def _infer_words(present: pd.Series, distinct: int, rows: int) -> tuple[Kind, st
         return "boolean", ""
     if looks_like_dates(present):
         return "datetime", "dates stored as text"
-    if distinct > MOST_CATEGORIES and present.astype(str).head(200).str.match(_WRITTEN_NUMBER).mean() > 0.95:
-        if present.astype(str).head(200).str.match(_LEADING_ZERO).any():
-            return "text", "codes, some with a leading zero; set it to categorical in data.types to learn from them"
-        return "text", "numbers written with separators or signs; store them as plain numbers to learn from them"
-    if distinct == len(present) and rows > 20 and distinct > MOST_CATEGORIES:
+    sample = present.astype(str).head(200)
+    written = distinct > MOST_CATEGORIES and sample.str.match(_WRITTEN_NUMBER).mean() > 0.95
+    if written and sample.str.match(_LEADING_ZERO).any():
+        return "text", "codes, some with a leading zero; set it to categorical in data.types to learn from them"
+    note = _all_but_numbers(present) if distinct > MOST_CATEGORIES else ""
+    if written:
+        separated = "numbers written with separators or signs; store them as plain numbers to learn from them"
+        return "text", note or separated
+    if distinct == len(present) and rows > 20 and distinct > MOST_CATEGORIES and not note:
         return ("text" if _words_per_value(present) > 3 else "id"), "a different value in every row"
     if distinct > MOST_CATEGORIES and distinct > 0.5 * len(present):
-        return "text", f"{distinct} different values in {len(present)} rows that have one"
+        return "text", note or f"{distinct} different values in {len(present)} rows that have one"
     return "categorical", ""
+
+
+def _all_but_numbers(present: pd.Series) -> str:
+    """Say which few words keep a column of plain numbers from being one; empty where it is no such column."""
+    import pandas as pd
+
+    texts = present.astype(str)
+    odd = texts[pd.to_numeric(texts, errors="coerce").isna()]
+    if odd.empty:
+        return "numbers stored as text; set it to numerical in data.types to learn from them"
+    if len(odd) > 0.5 * len(texts) or odd.nunique() > _FEW_WORDS:
+        return ""
+    counts = odd.value_counts()
+    which = ", ".join(f"{str(word)[:_SHOWN]!r} in {n} row{'' if n == 1 else 's'}" for word, n in counts.items())
+    then = "correct it, or name it in data.missing and set the column to numerical in data.types"
+    return f"numbers but for {which}; {then}"
 
 
 def looks_like_dates(present: pd.Series) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from curator.records import CATEGORICAL_KINDS, Kind, TaskType
 from curator.table.accumulate import SYNTHETIC_ONLY, identified, join, name_of
 from curator.table.budget import Chosen
 from curator.table.check import check_rows
-from curator.table.flat import flattened
+from curator.table.flat import durations_of, flattened
 from curator.table.kinds import Column, Role, infer_kind, shown
 from curator.table.model import Table, taken_names, to_plain, word_of
 from curator.table.part import budget_of, large_files, part_of_files, part_of_frame
@@ -79,6 +79,8 @@ def _from_parts(parts: Sequence[Part], recipe: Recipe, decisions: list[str]) -> 
     parts = [replace(p, frame=with_generations(p.frame, p.about)) for p in parts]
     names = list(dict.fromkeys(c for p in parts for c in p.frame.columns))
     _check_names(recipe, names, fed=any(is_curated(p.frame, p.about) for p in parts))
+    # Weights are numbers, whatever they were.
+    durations = {n: d for n, d in durations_of([p.frame for p in parts]).items() if n != spec.weight}
     joined = join(_in_types(parts, spec.drop, decisions), spec.provenance, spec.drop, spec.weight, decisions)
     frame = joined.frame.drop(columns=list(spec.drop), errors="ignore")
     _refuse_taken_names(list(frame.columns), spec.weight)
@@ -93,12 +95,18 @@ def _from_parts(parts: Sequence[Part], recipe: Recipe, decisions: list[str]) -> 
     about: dict[str, Any] = {"earlier": joined.earlier, "fed": joined.inputs}
     limit = budget_of(spec)
     if limit is None or len(frame) <= limit:
-        return replace(_settled(frame, recipe, decisions), stated=stated, **about)
+        return replace(_arrived_as(_settled(frame, recipe, decisions), durations), stated=stated, **about)
     check_rows(frame, recipe)
     chosen = part_of_frame(frame, recipe)
     part_of_it = frame.iloc[chosen.rows].reset_index(drop=True)
-    table = _part(part_of_it, WholeFrame(frame, None if stated is None else stated.ids), chosen, recipe, decisions)
+    whole = WholeFrame(frame, None if stated is None else stated.ids, durations)
+    table = _arrived_as(_part(part_of_it, whole, chosen, recipe, decisions), durations)
     return replace(table, stated=None if stated is None else stated.take(chosen.rows), **about)
+
+
+def _arrived_as(table: Table, dtypes: Mapping[str, str]) -> Table:
+    """Remember what columns arrived as that are worked with in another type."""
+    return replace(table, columns=tuple(replace(c, dtype=dtypes.get(c.name, c.dtype)) for c in table.columns))
 
 
 def _in_types(parts: Sequence[Part], drop: Sequence[str], decisions: list[str]) -> list[Part]:
@@ -250,7 +258,8 @@ def _column(values: pd.Series, recipe: Recipe, decisions: list[str]) -> Column:
     elif kind in {"id", "text"}:
         role = "carried"
     if role in {"carried", "empty", "constant"}:
-        decisions.append(f"{name}: {kind}, not learned from ({note}); empty in synthetic rows")
+        there = "the same" if role == "constant" else "empty"
+        decisions.append(f"{name}: {kind}, not learned from ({note}); {there} in synthetic rows")
     elif note and not asked:
         decisions.append(f"{name}: {kind} ({note})")
     return Column(name, kind, role, str(values.dtype), note)

@@ -30,7 +30,8 @@ class Table:
     Attributes
     ----------
     frame : DataFrame
-        The rows that are used, with the columns, order and dtypes they arrived with (less dropped columns).
+        The rows that are used, with the columns and order they arrived with (less dropped columns), in types that
+        models and files know; see `flattened`.
     columns : tuple of Column
     target : str
     task : {'binary', 'multiclass', 'regression'}
@@ -116,6 +117,11 @@ class Table:
         return 1 + self.provenance.generation
 
     @property
+    def durations(self) -> dict[str, str]:
+        """The columns that arrived as durations, with their dtypes; `frame` has seconds, and files get durations."""
+        return {c.name: c.dtype for c in self.columns if c.dtype.startswith("timedelta64")}
+
+    @property
     def total(self) -> int:
         """Rows of the whole table."""
         return len(self) if self.whole is None else self.whole.rows
@@ -144,6 +150,8 @@ def to_plain(values: pd.Series, kind: Kind) -> pd.Series:
     """Return one column in plain form; see `Table.plain`."""
     import pandas as pd
 
+    if pd.api.types.is_timedelta64_dtype(values.dtype):
+        values = values.dt.total_seconds()  # as in the table; an output holds durations again
     if kind == "datetime":
         stamps = values if pd.api.types.is_datetime64_any_dtype(values.dtype) else read_dates(values)
         if getattr(stamps.dt, "tz", None) is not None:

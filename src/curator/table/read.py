@@ -101,9 +101,11 @@ def read_parts(
     shown = ", ".join(without_password(s) for s in sources)
     if not any(len(p.frame) and p.frame.shape[1] for p in parts):
         raise DataError(f"{shown}: holds no rows; the table needs a header and data")
+    whole = []
     for part in parts:
-        refuse_repeated(list(part.frame.columns), Path(part.path).name if len(parts) > 1 else shown)
-    whole = [replace(p, frame=mark_missing(with_index(p.frame), missing), anchor=anchor) for p in parts]
+        where = Path(part.path).name if len(parts) > 1 else shown
+        refuse_repeated(list(part.frame.columns), where)
+        whole.append(replace(part, frame=mark_missing(with_index(part.frame, where), missing), anchor=anchor))
     return whole, decisions
 
 
@@ -139,10 +141,39 @@ def stacked(parts: Sequence[Part], left_out: Collection[str] = ()) -> pd.DataFra
     return pd.concat(held, ignore_index=True) if len(held) > 1 else held[0].reset_index(drop=True)
 
 
-def with_index(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return the frame numbered from 0; an index that has a name is data, and becomes a column."""
-    named = any(name is not None for name in frame.index.names)
-    return frame.reset_index(drop=not named)
+def with_index(frame: pd.DataFrame, where: str = "the table") -> pd.DataFrame:
+    """Return the frame numbered from 0; an index that has a name is data, and becomes a column.
+
+    Unless it is one already: `set_index(..., drop=False)` leaves the same values in both.
+
+    Raises
+    ------
+    DataError
+        When a column has the name of the index and other values, or names have several levels.
+    """
+    import pandas as pd
+
+    if isinstance(frame.columns, pd.MultiIndex):
+        raise DataError(
+            f"{where}: the names of columns have {frame.columns.nlevels} levels; make one of them, e.g. "
+            "df.columns = ['_'.join(map(str, c)) for c in df.columns]"
+        )
+    names = list(frame.index.names)
+    rows = frame.reset_index(drop=True)
+    if names == [None] * len(names):
+        return rows
+    # By place: a level may be called 0.
+    index = frame.index.set_names([f"level {i}" for i in range(len(names))])
+    for i, name in reversed([*enumerate(names)]):
+        held = index.get_level_values(f"level {i}")
+        if name in frame.columns:
+            own = rows[[name]].iloc[:, 0].astype(object)
+            if not own.equals(pd.Series(held, dtype=object)):
+                told = f"{where}: column {str(name)!r} appears more than once, in the index with other values"
+                raise DataError(f"{told}; rename one of them, or drop the index: df.reset_index(drop=True)")
+        else:
+            rows.insert(0, f"level_{i}" if name is None else name, held)
+    return rows
 
 
 def refuse_repeated(names: Sequence[object], where: str) -> None:

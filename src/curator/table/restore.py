@@ -57,7 +57,7 @@ def decimals_of(values: np.ndarray) -> int | None:
 
 
 def restore(rows: pd.DataFrame, labels: np.ndarray, table: Table) -> pd.DataFrame:
-    """Return synthetic rows with the table's own columns, order and types; carried columns are empty.
+    """Return synthetic rows with the table's own columns, order and types; carried columns are empty, constants stay.
 
     Parameters
     ----------

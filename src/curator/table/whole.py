@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ import numpy as np
 from curator.errors import DataError, reason_of
 from curator.table.check import check_rows
 from curator.table.delimited import text_dataset
+from curator.table.flat import as_durations
 from curator.table.provenance import PROVENANCE, REAL, Fed, Provenance
 from curator.table.read import mark_missing
 from curator.table.same import content_keys, digest_of, id_hashes
@@ -62,10 +63,13 @@ class WholeFrame:
     frame : DataFrame
     ids : array of str, optional
         The rows' ids, where they have any.
+    durations : mapping of str to str
+        Columns of seconds that are durations in files, with their dtypes.
     """
 
     frame: pd.DataFrame
     ids: np.ndarray | None = None
+    durations: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -97,14 +101,14 @@ class WholeFrame:
         """See `Whole`."""
         import pyarrow as pa
 
-        return pa.Schema.from_pandas(self.frame, preserve_index=False)
+        return pa.Schema.from_pandas(as_durations(self.frame, self.durations), preserve_index=False)
 
     def batches(self) -> Iterator[Any]:
         """See `Whole`."""
         import pyarrow as pa
 
         for start in range(0, len(self.frame), BATCH_ROWS):
-            part = self.frame.iloc[start : start + BATCH_ROWS]
+            part = as_durations(self.frame.iloc[start : start + BATCH_ROWS], self.durations)
             batch = pa.Table.from_pandas(part, schema=self.schema, preserve_index=False)
             ids = None if self.ids is None else pa.array(self.ids[start : start + BATCH_ROWS], pa.string())
             yield batch if ids is None else batch.append_column(ROW_ID, ids)
@@ -175,7 +179,7 @@ class WholeFiles:
         named, unnamed = _index_columns(self.dataset.schema)
         fields = [f for f in self.dataset.schema if f.name not in {*self.drop, *own, *unnamed}]
         # As in small tables, an index that has a name is a column, and comes first.
-        return pa.schema(sorted(fields, key=lambda f: f.name not in named))
+        return pa.schema(sorted(fields, key=lambda f: f.name not in named), metadata=self.dataset.schema.metadata)
 
     def batches(self) -> Iterator[Any]:
         """See `Whole`."""
