@@ -255,6 +255,16 @@ class TestConform:
         out = conform(pd.DataFrame({"n": [0.1, 3.14159, 10.499, 99.0]}), reference, ())
         assert out["n"].tolist() == [0.25, 3.14, 10.5, 10.5]
 
+    @pytest.mark.parametrize(("unit", "seconds"), [("D", 86_400), ("h", 3_600), ("min", 60), ("s", 1)])
+    def test_dates_are_as_fine_as_those_of_the_reference(self, unit, seconds):
+        stamps = pd.date_range("2020-03-01", periods=9, freq=f"7{unit}")
+        known = (stamps.astype("datetime64[ns]").astype("int64") / 1e9).to_numpy(float)
+        made = np.random.default_rng(0).uniform(known.min(), known.max(), 50)
+        out = conform(pd.DataFrame({"n": made}), pd.DataFrame({"n": known}), ())["n"]
+        assert (out % seconds == 0).all()
+        assert (np.abs(out - made) <= seconds / 2).all()
+        assert out.nunique() > 9, "not pulled to known ones"
+
     def test_numbers_without_a_last_decimal_are_not_rounded(self):
         reference = pd.DataFrame({"n": [1 / 3, 2 / 3]})
         assert conform(pd.DataFrame({"n": [0.123456789123, 0.5123456789123]}), reference, ())["n"].tolist() == [

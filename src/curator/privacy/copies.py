@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curator.privacy.rows import AttackedRows
-from curator.table import decimals_of
+from curator.table import as_fine_as
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -142,9 +142,8 @@ def near_copies(rows: AttackedRows) -> Copied:
 
 def _rounded(values: np.ndarray, real: int) -> np.ndarray:
     known = values[:real][~np.isnan(values[:real])]
-    decimals = decimals_of(known) if len(known) else None
     # Minus nothing is nothing.
-    return values if decimals is None else np.round(values, decimals) + 0.0
+    return as_fine_as(known, values) + 0.0
 
 
 def _lone_ends(real: np.ndarray, members: int) -> np.ndarray:

@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_DECIMALS = 6
+# Seconds in a day, an hour, a minute: dates without a time of day get none. Smaller numbers are no dates after 1970.
+_GRIDS = (86_400, 3_600, 60)
+_LEAST_DATE = 3e7
 
 
 def conform(rows: pd.DataFrame, reference: pd.DataFrame, categorical: tuple[str, ...]) -> pd.DataFrame:
     """Give candidates the precision and the range of the training rows, and drop no row.
 
-    Numbers are rounded to the decimals that the reference needs, and kept within its least and greatest value.
+    Numbers are rounded as those of the reference are, and kept within its least and greatest value.
 
     Parameters
     ----------
@@ -41,10 +44,20 @@ def conform(rows: pd.DataFrame, reference: pd.DataFrame, categorical: tuple[str,
         if len(known) == 0:
             out[name] = pd.Series(np.nan, index=rows.index)
             continue
-        decimals = decimals_of(known)
-        rounded = np.round(numbers, decimals) if decimals is not None else numbers
-        out[name] = pd.Series(np.clip(rounded, known.min(), known.max()), index=rows.index)
+        out[name] = pd.Series(np.clip(as_fine_as(known, numbers), known.min(), known.max()), index=rows.index)
     return pd.DataFrame(out, index=rows.index)
+
+
+def as_fine_as(known: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return values rounded as all known ones are: to decimals, or dates to whole days, hours or minutes."""
+    if len(known) == 0:
+        return values
+    grid = next((g for g in _GRIDS if np.all(known % g == 0)), None)
+    if grid is not None and np.abs(known).max() >= _LEAST_DATE:
+        on_it: np.ndarray = np.round(values / grid) * grid
+        return on_it
+    decimals = decimals_of(known)
+    return values if decimals is None else np.round(values, decimals)
 
 
 def decimals_of(values: np.ndarray) -> int | None:
