@@ -67,8 +67,20 @@ def test_a_plan_that_a_metric_cannot_judge_where_it_can_judge_real_rows_is_worse
     objective = Objective((LOSS,), ((0.5,),) * FOLDS)
     deltas = objective.deltas([(math.nan,), *[(0.0,)] * (FOLDS - 1)])
     assert np.mean(deltas) < 0, "perfect elsewhere, and yet"
-    best = objective.trial(0, "trial", plan(1), {}, [(math.nan,)] * FOLDS)
-    assert best.delta < objective.trial(1, "trial", plan(2), {}, [(0.9,)] * FOLDS).delta
+    uneven = Objective((LOSS,), ((0.05,), (2.0,), (2.0,)))
+    assert np.mean(uneven.deltas([(math.nan,), (0.0,), (0.0,)])) < 0
+
+
+def test_such_a_plan_is_not_feasible_though_one_fold_of_five_hides_it_from_two_standard_errors():
+    objective = Objective((LOSS,), ((0.5,),) * FOLDS)
+    real = objective.trial(0, "real_only", MixPlan(), {}, [(0.5,)] * FOLDS)
+    anchor = objective.trial(1, "relabelled_5x", plan(5), {}, [(0.49,), (0.48,), (math.nan,), (0.49,), (0.49,)])
+    assert real.feasible
+    assert not anchor.feasible
+    assert select([real, anchor], FOLDS, None, anchor)[0] is real
+    # Without a guard, with one, and with a metric that counts second.
+    second = TWO_METRICS.trial(2, "trial", plan(1), {}, [(0.4, 0.9)] * (FOLDS - 1) + [(0.4, math.nan)])
+    assert not second.feasible
 
 
 def test_one_metric_and_one_estimator_need_no_more_than_deltas():

@@ -103,6 +103,13 @@ def worth_of(setup, pools, mean, reach=0.01):
         return measure_worth(setup, gain, pools, workers, Silent(), [])
 
 
+def test_an_endless_gain_is_worth_what_cannot_be_told(made):
+    setup, pools = made()
+    found = worth_of(setup, pools, 0.01, math.inf)
+    assert found["equivalent_rows"] > len(setup.splits.development)
+    assert (found["low"], found["high"]) == (None, None)
+
+
 def test_the_curve_is_real_only_on_more_and_more_rows(made):
     setup, pools = made()
     found = worth_of(setup, pools, 0.0)
@@ -284,6 +291,8 @@ PLAN = {"ratios": [["a", 1.0]], "labels": "keep", "synthetic_weight": 1.0, "clas
         ({}, "1,000 real rows with the mix do as well as about 2,100 real rows alone (95 %: 1,200 to 6,000)"),
         ({"high": None},
          "1,000 real rows with the mix do as well as about 2,100 real rows alone (95 %: 1,200 to over 10,000)"),
+        ({"low": None, "high": None},
+         "1,000 real rows with the mix do as well as about 2,100 real rows alone, give or take what cannot be told"),
         ({"equivalent_rows": None, "high": None},
          "1,000 real rows with the mix do as well as more than 10,000 real rows alone (95 %: 1,200 at least)"),
         ({"equivalent_rows": None, "high": None, "low": None},

@@ -48,7 +48,7 @@ from curator.parallel import Workers
 from curator.pools import Pools
 from curator.progress import Progress
 from curator.rare import class_shares
-from curator.records import ArmResult, Interval, SliceVerdict, Trial, Verdict, shown_decimals
+from curator.records import ArmResult, Interval, SliceVerdict, Trial, Verdict, VerdictName, shown_decimals
 from curator.refit import Refit, refit
 from curator.score.pool import load_pool
 from curator.setup import Setup
@@ -278,10 +278,7 @@ def _verdict(
     own = replace(difference, n=units)
     # Of a handful of folds the spread is hardly known, of their rows it is.
     both = joined(own, by_rows or folds, (difference.n, worth), JOINED_LEVEL)
-    name = judge(difference, margin)
-    # Where both say the same of every row, no resample shows what others there may be.
-    if (thin or difference.low == difference.high) and not selected.plan.real_only:
-        name = "undecided"
+    name: VerdictName = "not_worse" if selected.plan.real_only else "undecided" if thin else judge(difference, margin)
     harm = harmed(slices)
     vetoed = bool(harm) and setup.recipe.rare.guard
     nothing_against = not selected.plan.real_only and not vetoed and name != "worse"
@@ -360,8 +357,7 @@ def _sentence(
     what = "weighting the real rows" if selected.plan.ratio == 0 else "the mix"
     before, after = intervals["real_only"][metric].mean, intervals[CURATED][metric].mean
     places = shown_decimals(before)
-    known = math.isfinite(d.low) and math.isfinite(d.high)
-    ends = f"95 % interval {d.low:+.{places}f} to {d.high:+.{places}f}" if known else "no interval"
+    ends = f"95 % interval {d.low:+.{places}f} to {d.high:+.{places}f}" if math.isfinite(d.low) else "no interval"
     facts = (
         f"{metric} {before:.{places}f} with real rows alone, {after:.{places}f} with {what}; "
         f"gain {d.mean:+.{places}f}, {ends}, {d.n} holdout rows"
@@ -385,8 +381,9 @@ def _sentence(
     for other in setup.further:
         before, gain = intervals["real_only"][other.name].mean, differences[other.name]
         places = shown_decimals(before)
+        ends = f", {gain.low:+.{places}f} to {gain.high:+.{places}f}" if math.isfinite(gain.low) else ""
         text += (
             f" {other.name} {before:.{places}f} becomes {intervals[CURATED][other.name].mean:.{places}f}, "
-            f"gain {gain.mean:+.{places}f}, {gain.low:+.{places}f} to {gain.high:+.{places}f}."
+            f"gain {gain.mean:+.{places}f}{ends}."
         )
     return text

@@ -326,7 +326,8 @@ def _judged(
 
 def _in_words(d: Interval, size: float) -> str:
     places = shown_decimals(size)
-    return f"{d.mean:+.{places}f} [{d.low:+.{places}f}, {d.high:+.{places}f}] on {d.n} new rows"
+    ends = f" [{d.low:+.{places}f}, {d.high:+.{places}f}]" if np.isfinite(d.low) else ", no interval,"
+    return f"{d.mean:+.{places}f}{ends} on {d.n} new rows"
 
 
 def _spread(values: np.ndarray, places: np.ndarray, n: int) -> np.ndarray:

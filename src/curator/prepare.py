@@ -223,9 +223,9 @@ def is_defined(metric: Metric, table: Table, rows: np.ndarray) -> bool:
         return bool(np.isfinite(metric(y, Prediction(None, np.linspace(y.min(), y.max() + 1, len(y))), weight)))
     chance = np.random.default_rng(0).dirichlet(np.ones(n), len(y))
     some = metric(y, Prediction(chance, chance.argmax(axis=1)), weight)
-    right, wrong = (0.1 + 0.8 * np.eye(n)[code] for code in (y, (y + 1) % n))
-    ends = [metric(y, Prediction(p / p.sum(axis=1, keepdims=True), p.argmax(axis=1)), weight) for p in (right, wrong)]
-    return bool(np.isfinite(some)) and ends[0] != ends[1]
+    sure = [1e-6 + (1 - n * 1e-6) * np.eye(n)[code] for code in (y, (y + 1) % n)]
+    right, wrong = (metric(y, Prediction(p, p.argmax(axis=1)), weight) for p in sure)
+    return bool(np.isfinite(some)) and not right == wrong == some
 
 
 def _check_metric_on_holdout(metric: Metric, table: Table, splits: Splits) -> None:

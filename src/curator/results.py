@@ -215,7 +215,7 @@ def _of_one(setup: Setup, certification: Certification, advice: str) -> list[str
     metric, remarks = setup.metric, []
     thin = certification.thin
     if thin:
-        what = "rows" if setup.groups is None else "groups with rows"
+        what = "rows" if setup.groups is None else "rows, or groups with rows,"
         few = f"the holdout has too few {what} of {', '.join(map(repr, thin[:5]))}"
         why = "where most of the loss lies" if metric.row_losses is not None else f"which counts alike in {metric.name}"
         remarks.append(f"{few}, {why}: by itself it can tell nothing, in either direction")

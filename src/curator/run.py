@@ -137,7 +137,8 @@ def _read(path: Path) -> pd.DataFrame:
     table = ds.dataset(files, format="parquet").to_table() if files else pa.table({})
     noted = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}")).get("columns", [])
     # Int8 or boolean; what is called int8 or bool has no room for gaps.
-    nullable = {c["name"] for c in noted if c["numpy_type"][:1].isupper() or c["numpy_type"] == "boolean"}
+    types = {c["name"]: c["numpy_type"] for c in noted}
+    nullable = {n for n, t in types.items() if t[:1].isupper() or t == "boolean" or t.endswith("[pyarrow]")}
     plain = [f for f in table.schema if f.name not in nullable and table[f.name].null_count]
     gaps = {f.name for f in plain if pa.types.is_integer(f.type) or pa.types.is_boolean(f.type)}
     frame: pd.DataFrame = table.drop_columns(sorted(gaps)).to_pandas()

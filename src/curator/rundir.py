@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from curator.errors import CuratorError, RunDirectoryError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _OWN = (
     "recipe.yaml", "manifest.json", "study.db", "trials.parquet", "pool", "curated.parquet", "curated.csv",
     "curated", "synthetic.parquet", "synthetic.csv", "ledger.parquet", "ledger", "results.json", "report.html",

@@ -128,7 +128,9 @@ def measure_worth(
     draws = _equivalents(sizes[:, usable], higher, rows, gain, setup.seed)
     far = found["farthest"]
     low, high = np.quantile(draws, [0.025, 0.975], method="nearest").tolist()
-    ends = {"equivalent_rows": law.rows(law.at(rows) + gain.mean), "low": low, "high": high}
+    # Of an endless gain the ends are not known.
+    known = math.isfinite(gain.high - gain.low)
+    ends = {"equivalent_rows": law.rows(law.at(rows) + gain.mean)} | ({"low": low, "high": high} if known else {})
     return found | {key: round(value) if value <= far else None for key, value in ends.items()}
 
 

@@ -677,7 +677,7 @@ def test_nullable_types_come_back_as_from_one_file(write, tmp_path, stored):
         level=pd.array(rng.choice([1, 2, None], ROWS), dtype="Int8"),
         share=pd.array(rng.choice([0.25, 1.5, None], ROWS), dtype="Float32"),
         text=pd.array(rng.choice(["u", "v", None], ROWS), dtype="string[pyarrow]"),
-        arrow=pd.array(rng.choice([3, 5, 8], ROWS), dtype="int32[pyarrow]"),
+        arrow=pd.array(rng.choice([3, 5, 8, None], ROWS), dtype="int32[pyarrow]"),
         visits=narrow()["visits"].astype("Int64"),
     )
     asked = {"target": "visits"}
@@ -1007,6 +1007,13 @@ def test_csv_has_one_header_and_every_row(write):
         assert [None if pd.isna(v) else v for v in text[name]] == [
             None if pd.isna(v) else str(v) for v in data[name]
         ], name
+
+
+def test_durations_are_seconds_in_csv(write):
+    spans = pd.Series(np.arange(600) * 1.5, dtype="float64")
+    done = write(KEEP, narrow(600).assign(took=pd.to_timedelta(spans, unit="s")), output={"format": "csv"})
+    text = pd.read_csv(done.path / "curated.csv")
+    assert text.loc[text["origin"] == "real", "took"].tolist() == spans.tolist()
 
 
 def test_the_certified_pool_says_how_many_candidates_are_needed(soft):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from importlib.metadata import EntryPoint
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from curator.errors import UserError
 from curator.evaluate import METRICS, Metric, Prediction, check_metric, find_metric, reported_metrics, resolve_metric
+from curator.prepare import is_defined
 
 TASKS = ("binary", "multiclass", "regression")
 
@@ -300,3 +302,23 @@ def test_entry_points_that_are_no_metric_are_told_and_known_ones_are_listed(name
         find_metric("third")
     with pytest.raises(ValueError, match=r"own"):
         find_metric("owm")
+
+
+@pytest.mark.parametrize(
+    ("name", "y", "defined"),
+    [
+        ("average_precision", [0] * 9, False), ("f1", [0] * 9, False), ("recall", [0] * 9, False),
+        ("roc_auc", [0] * 9, False), ("log_loss", [0] * 9, True), ("accuracy", [0] * 9, True),
+        ("average_precision", [0] * 8 + [1], True), ("f1", [0] * 8 + [1], True), ("roc_auc", [0] * 8 + [1], True),
+    ],
+)  # fmt: skip
+def test_rows_by_which_right_and_wrong_are_the_same_tell_nothing(name, y, defined):
+    rows = SimpleNamespace(y=np.array(y), weight=np.ones(9), classes=("no", "yes"))
+    assert is_defined(find_metric(name), rows, np.arange(9)) == defined
+
+
+def test_a_metric_that_counts_sure_calls_alone_is_defined():
+    sure = Metric("sure", lambda y, p, w: float(((p.chance.max(axis=1) > 0.99) & (p.value == y)).mean()), True,
+                  frozenset({"multiclass"}), "chance")  # fmt: skip
+    rows = SimpleNamespace(y=np.arange(60) % 10, weight=np.ones(60), classes=tuple("abcdefghij"))
+    assert is_defined(sure, rows, np.arange(60))

@@ -118,6 +118,11 @@ def test_nothing_is_loaded_from_anywhere(make_run):
             "folds and holdout together say it does, so the mix is emitted.",
         ),
         (
+            {"name": "undecided", "emitted": "mix", "joined": {"mean": -0.002, "low": -0.004, "high": 0.001, "n": 9}},
+            "The holdout cannot tell whether adding synthetic rows helps; "
+            "folds and holdout together say that it does no harm, so the mix is emitted.",
+        ),
+        (
             {"name": "undecided", "emitted": "real_only"},
             "The holdout cannot tell whether adding synthetic rows helps, so the dataset is the real rows alone.",
         ),
@@ -157,6 +162,19 @@ def test_where_no_mix_was_selected_there_is_no_scale_of_a_gain_that_is_nothing(m
 
 def test_rows_needed_are_shown_when_undecided(make_run):
     assert "rows needed to decide 11,621" in Seen(render(make_run("regression"))).text
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "said"),
+    [(None, None, "more groups would"), (0.0, 0.0, "the same on every holdout row"), (-0.3, 0.1, "no number of rows")],
+)
+def test_where_no_number_of_rows_is_known_the_page_says_why(make_run, low, high, said):
+    directory = make_run("regression")
+    results = read_json(directory.results)
+    results["verdict"] |= {"name": "undecided", "rows_needed": None}
+    results["verdict"]["difference"] |= {"low": low, "high": high}
+    write_json(directory.results, results)
+    assert said in Seen(render(directory)).text
 
 
 def test_a_baseline_that_beats_the_mix_is_named(make_run):

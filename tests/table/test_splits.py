@@ -200,6 +200,13 @@ class TestGrouped:
         assert times.max() <= 22
         assert np.mean(shares) == pytest.approx((y == "yes").mean(), abs=0.05)
 
+    def test_of_few_pure_groups_enough_are_held_out_for_every_class(self, make_frame, split):
+        # A quarter of six groups is one and a half; a single one holds one class.
+        g = np.arange(180) // 30
+        for seed in range(10):
+            table, splits = split(make_frame(180, g=g, y=np.where(g < 3, "a", "b")), {"group": "g"}, seed, folds=2)
+            assert set(table.y[splits.holdout]) == {0, 1}
+
     def test_folds_are_even_and_another_seed_folds_differently(self, make_frame, split):
         g = np.repeat(np.arange(60), np.arange(60) % 7 + 1)
         y = np.where(np.arange(len(g)) % 5 == 0, "yes", "no")

@@ -1018,3 +1018,13 @@ def test_a_wrong_name_in_the_recipe_is_told_of_text_too(tmp_path, make_recipe):
     (tmp_path / "p.csv").write_text(lines("x,y", numbers(), words()))
     with pytest.raises(RecipeProblems, match=r"data\.target: unknown column 'Y'; did you mean 'y'"):
         load_table(make_recipe({"source": str(tmp_path / "p.csv"), "budget": 100, "target": "Y"}))
+
+
+def test_durations_in_files_are_durations_whether_all_rows_fit_the_budget_or_not(tmp_path, make_recipe):
+    wait = pd.to_timedelta(np.arange(300), unit="s")
+    target = pd.Series(np.arange(300) % 2, dtype="Int64").where(np.arange(300) >= 80)
+    pd.DataFrame({"a": np.arange(300.0), "wait": wait, "y": target}).to_parquet(tmp_path / "t.parquet")
+    for budget in (250, None):
+        table = load_table(make_recipe({"source": str(tmp_path / "t.parquet"), "budget": budget}))
+        assert (len(table), table.whole) == (220, None)
+        assert list(table.durations) == ["wait"]

@@ -394,5 +394,7 @@ def _write_csv(directory: RunDirectory) -> None:
                 # Whole numbers stay whole where some are missing.
                 kinds = {f.type: pd.UInt64Dtype() if str(f.type)[0] == "u" else pd.Int64Dtype()
                          for f in batch.schema if str(f.type).lstrip("u").startswith("int")}  # fmt: skip
-                batch.to_pandas(types_mapper=kinds.get).to_csv(handle, header=header, index=False)
+                frame = batch.to_pandas(types_mapper=kinds.get)
+                seconds = {n: v.dt.total_seconds() for n, v in frame.select_dtypes("timedelta").items()}
+                frame.assign(**seconds).to_csv(handle, header=header, index=False)
                 header = False

@@ -235,10 +235,11 @@ def judge(difference: Interval, margin: float) -> VerdictName:
     """Return the verdict on a paired difference, positive meaning better.
 
     ``better``: the interval lies above 0. ``worse``: below 0. ``not_worse``: above ``-margin``. Else ``undecided``:
-    not shown to be worse is not the same as shown to be not worse.
+    not shown to be worse is not the same as shown to be not worse. Where both come to the same in every resample, none
+    shows what other rows there may be: ``undecided`` as well.
     """
     if difference.low == difference.high == 0:
-        return "not_worse"
+        return "undecided"
     if difference.low > 0:
         return "better"
     if difference.high < 0:

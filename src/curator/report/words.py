@@ -148,7 +148,9 @@ def headline(results: Mapping[str, Any]) -> str:
         harm = f"but {' and '.join(refusing)} refuses it"
     unsure = f"; {' and '.join(refusing)} refuses it, " if refusing else ", "
     certified = results["policy"] == "certified"
-    why = "folds and holdout together say it does" if certified else "the recipe's policy asks for it"
+    shown = (verdict.get("joined") or {}).get("low")
+    together = "that it does no harm" if shown is not None and shown <= 0 else "it does"
+    why = f"folds and holdout together say {together}" if certified else "the recipe's policy asks for it"
     instead = f"overall, {harm}: the dataset is the real rows alone."
     sentences = {
         "better": f"{better}." if mixed else f"{better} {instead}",
@@ -312,6 +314,8 @@ def worth_words(results: Mapping[str, Any]) -> str:
     if worth["equivalent_rows"] is None:
         least = "" if low is None else f" (95 %: {low:,} at least)"
         return f"{start} more than {farthest:,} real rows alone{least}"
+    if low is None:
+        return f"{start} about {worth['equivalent_rows']:,} real rows alone, give or take what cannot be told"
     end = f"over {farthest:,}" if high is None else f"{high:,}"
     return f"{start} about {worth['equivalent_rows']:,} real rows alone (95 %: {low:,} to {end})"
 

@@ -101,13 +101,13 @@ class Objective:
         """Return paired differences by metric, estimator and fold; the folds may be the first few.
 
         A fold on which a metric is not defined says nothing, for any plan. Where it is defined for real rows alone, and
-        not for what a plan predicts, the plan loses so much that no other fold makes up for it.
+        not for what a plan predicts, the plan loses as much as real rows alone come to over all folds; and see `trial`.
         """
-        width, folds = len(self.scales), len(self.reference)
+        width = len(self.scales)
         return tuple(
             tuple(
                 tuple(
-                    _gain(metric, own[m * width + e], real[m * width + e], folds)
+                    _gain(metric, own[m * width + e], real[m * width + e], [r[m * width + e] for r in self.reference])
                     for own, real in zip(scores, self.reference, strict=False)
                 )
                 for e in range(width)
@@ -148,10 +148,19 @@ class Objective:
         state: Literal["complete", "pruned"] = "complete",
         seconds: float = 0.0,
     ) -> Trial:
-        """Return a finished trial with what it came to on the folds that it was evaluated on."""
+        """Return a finished trial with what it came to on the folds that it was evaluated on.
+
+        A plan whose predictions a metric cannot judge on a fold where it can judge those of real rows is not feasible.
+        """
         gains = () if self.single else self.gains(scores)
         first = tuple(s[0] for s in scores)
-        return Trial(number, name, plan, params, first, self.deltas(scores), state, seconds, gains, self.harm(scores))
+        harm = (*self.harm(scores), 1.0) if self._undefined(scores) else self.harm(scores)
+        return Trial(number, name, plan, params, first, self.deltas(scores), state, seconds, gains, harm)
+
+    def _undefined(self, scores: Sequence[Scores]) -> bool:
+        judged = range(len(self.metrics) * len(self.scales))
+        folds = zip(scores, self.reference, strict=False)
+        return any(math.isfinite(real[k]) and not math.isfinite(own[k]) for own, real in folds for k in judged)
 
 
 def ladder_scores(
@@ -170,11 +179,11 @@ def _usual_gain(ladder: Mapping[str, ArmResult]) -> float:
     return float(np.median(known)) if known else 1.0
 
 
-def _gain(metric: Metric, own: float, real: float, folds: int) -> float:
+def _gain(metric: Metric, own: float, real: float, folds: Sequence[float]) -> float:
     if not math.isfinite(real):
         return 0.0
-    # No loss can fall by more than all of it.
-    return metric.gain(own, real) if math.isfinite(own) else -folds * (abs(real) or 1.0)
+    # No loss falls by more than all of it: the sampler sees that no other fold makes up for this one.
+    return metric.gain(own, real) if math.isfinite(own) else -sum(abs(r) for r in folds if math.isfinite(r)) or -1.0
 
 
 def merits(trials: Sequence[Trial], metric: int = 0) -> list[float]:

@@ -133,6 +133,7 @@ def _from_files(files: WholeFiles, recipe: Recipe, decisions: list[str]) -> Tabl
         decisions.append(f"an earlier curated output, or rows without a target: {unused} rows set aside")
     elif unused:
         decisions.append(f"{unused} rows without a target value left out")
+    durations = {n: d for n, d in durations_of([frame]).items() if n != spec.weight}
     frame, _ = _with_target(flattened(frame, decisions), spec.target, decisions)
     _refuse_few(frame)
     if whole.origin == UNKNOWN:
@@ -140,7 +141,7 @@ def _from_files(files: WholeFiles, recipe: Recipe, decisions: list[str]) -> Tabl
     about: dict[str, Any] = {"stated": stated, "fed": whole.fed}
     if len(frame) == whole.rows:
         # Less what does not count, all rows are within the budget.
-        return replace(_settled(frame, recipe, decisions), **about)
+        return replace(_arrived_as(_settled(frame, recipe, decisions), durations), **about)
     return replace(_part(frame, whole, chosen, recipe, decisions), **about)
 
 

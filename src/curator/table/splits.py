@@ -186,12 +186,15 @@ def _parts_of_groups(
     expected = np.outer(shares, held.sum(axis=0))[:, held.any(axis=0)]
     ends = np.cumsum(shares)[:-1] * len(bands)
     best, least, whole = np.zeros(number, dtype=np.int64), math.inf, 0
-    for _ in range(_ATTEMPTS):
+    for attempt in range(_ATTEMPTS):
         order = rng.permutation(number)
+        # Of a few large groups one may be too little to hold every class, though it is nearest to the share.
+        one_more = int(attempt >= _DRAWS and whole == 0 and attempt % 2)
         before = np.concatenate([[0], held[order].sum(axis=1).cumsum()])
         starts = [0]
         for i, end in enumerate(ends):
-            nearest = int(np.abs(before - end).argmin())
+            # Of two that are as near the later one.
+            nearest = number - int(np.abs(before - end)[::-1].argmin()) + one_more
             starts.append(min(max(nearest, starts[-1] + 1), number - len(ends) + i))
         found = np.add.reduceat(held[order], starts)[:, held.any(axis=0)]
         missing = int((found == 0).sum()) if classes else 0
