@@ -486,6 +486,22 @@ def test_where_both_say_the_same_of_every_holdout_row_the_folds_decide(name):
         assert (verdict.name, verdict.emitted) == ("undecided", emitted)
 
 
+def test_ends_of_an_interval_lie_within_what_rows_gain_and_lose(binary):
+    """One row of 400 decides: the studentised interval alone would end anywhere."""
+    n = len(binary.splits.holdout)
+    own, other = np.full(n, 0.97), np.full(n, 0.97) + _noise(n, spread=1e-4)
+    own[3] = 1e-3
+    _, deltas = on_holdout(binary, {"real_only": _chances(binary, own), CURATED: _chances(binary, other)},
+                           [METRICS["log_loss"]])  # fmt: skip
+    difference = deltas[CURATED]["log_loss"]
+    largest = -math.log(1e-3)
+    assert difference.low <= difference.mean <= difference.high <= largest
+    # The other way round it may be as much worse as real rows alone lose, however little any row does.
+    _, deltas = on_holdout(binary, {"real_only": _chances(binary, other), CURATED: _chances(binary, own)},
+                           [METRICS["log_loss"]])  # fmt: skip
+    assert -largest <= deltas[CURATED]["log_loss"].low <= -0.03
+
+
 @pytest.mark.parametrize("metric", ["rmse", "r2"])
 def test_a_holdout_of_one_group_proves_nothing(metric):
     rng = np.random.default_rng(0)

@@ -39,6 +39,7 @@ from curator.evaluate import (
     slice_metric,
     studentised_interval,
     thin_classes,
+    within_rows,
     worth_of_folds,
 )
 from curator.guard import Folded, check_slices, harmed, holdout_groups
@@ -251,6 +252,8 @@ def on_holdout(
             (error,) = gain_errors(metric, y, prediction, real, weight[None], weight, *drawn_from)
             spread = np.concatenate(errors[name, metric.name])
             found = studentised_interval(estimate, float(error), gains, spread, len(rows), level, units=units)
+            if not metric.root:
+                found = within_rows(found, metric, y, (real, prediction), scores["real_only", metric.name])
         else:
             found = percentile_interval(estimate, gains, len(rows), level, units=units)
         deltas[name][metric.name] = found

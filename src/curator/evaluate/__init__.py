@@ -38,6 +38,7 @@ from curator.evaluate.resample import (
     resamples_fast,
     resampling_weights,
     thin_classes,
+    within_rows,
 )
 from curator.predictions import Prediction
 
@@ -91,5 +92,6 @@ __all__ = [
     "tuning_draws",
     "tuning_problems",
     "tuning_space",
+    "within_rows",
     "worth_of_folds",
 ]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from curator.evaluate.metrics import Metric, one_against_rest
 from curator.predictions import Prediction
+from curator.records import Interval
 
 # One chunk of the weight matrix holds at most this many numbers (160 MB).
 _CHUNK = 20_000_000
@@ -160,6 +163,29 @@ def gain_errors(
     assert metric.row_losses is not None  # noqa: S101  # said above
     losses = metric.row_losses(y, reference), metric.row_losses(y, prediction)
     return loss_errors(losses, weights, weight, strata, groups, root=metric.root)
+
+
+def within_rows(
+    found: Interval, metric: Metric, y: np.ndarray, pair: tuple[Prediction, Prediction], loss: float
+) -> Interval:
+    """Cut ends that lie beyond what any row gains or loses: where a single row decides, they may lie anywhere.
+
+    No verdict hangs on it: no end comes nearer to 0 than the `loss` of real rows alone, and no tolerance is as much.
+
+    Parameters
+    ----------
+    metric : Metric
+        One that is a mean of row losses.
+    pair : tuple of two Predictions
+        Of real rows alone, and of what is compared with them.
+    """
+    assert metric.row_losses is not None  # noqa: S101  # said above
+    if not math.isfinite(found.low):
+        return found
+    before, after = (metric.row_losses(y, prediction) for prediction in pair)
+    gains = before - after
+    low, high = min(float(gains.min()), -loss), max(float(gains.max()), loss)
+    return replace(found, low=max(found.low, low), high=min(found.high, high))
 
 
 def loss_errors(
