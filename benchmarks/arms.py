@@ -55,7 +55,9 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "without synthetic weight": {"search": {"synthetic_weight": 1.0}},
     "without class weights": {"rare": {"weights": "off"}},
     "with ratios and filters alone": {
-        "labels": "relabel", "rare": {"weights": "off"}, "search": {"class_tilt": "off", "synthetic_weight": 1.0},
+        "labels": "relabel",
+        "rare": {"weights": "off"},
+        "search": {"class_tilt": "off", "synthetic_weight": 1.0},
     },
     "with neighbours alone": {"synthesizers": ["neighbours"]},
     "with gaussian_copula alone": {"synthesizers": ["gaussian_copula"]},
