@@ -198,6 +198,14 @@ def test_another_simulation_or_foreign_files_are_not_overwritten(tmp_path, frame
     assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
 
 
+def test_a_scheduler_that_does_not_answer_leaves_nothing_behind(tmp_path, frame):
+    content = recipe(tmp_path)
+    content["search"] = {"scheduler": "nonsense://x"}
+    with pytest.raises(UserError, match="no Dask scheduler answers at nonsense://x"):
+        collapse(content, frame, generations=1, policies=["replace"], out=tmp_path / "place")
+    assert not (tmp_path / "place").exists()
+
+
 def test_a_damaged_generation_is_named(tmp_path, frame):
     naive(tmp_path, frame, policies=["replace"], generations=1)
     (folder,) = (tmp_path / "found" / "generations").glob("replace-shrinking-s0-g001-*")

@@ -616,6 +616,22 @@ class TestNamesOfCuratedDatasets:
         )
         assert load(two.drop(columns="a")).frame.columns.tolist() == ["a", "shop", "b", "y"]
 
+    def test_levels_of_an_index_that_have_one_name_are_refused(self, load, refusal, make_frame):
+        numbers = np.arange(N)
+        one = make_frame(N).set_index([pd.Index(numbers, name="shop"), pd.Index(numbers, name="shop")])
+        assert refusal(one) == "the table, index: column 'shop' appears more than once; rename one of them"
+        unnamed = make_frame(N).set_index([pd.Index(numbers, name="shop"), pd.Index(numbers % 7)])
+        assert load(unnamed).frame.columns.tolist() == ["shop", "level_1", "a", "b", "y"]
+        assert "'level_1' appears more than once" in refusal(unnamed.assign(level_1=1.5))
+
+    def test_durations_of_arrow_are_durations(self, load, make_frame):
+        spans = pd.Series(pd.to_timedelta([pd.NaT, *range(1, N)], unit="s"))
+        own = load(make_frame(N).assign(wait=spans.astype("timedelta64[us]")))
+        arrows = load(make_frame(N).assign(wait=spans.astype("duration[us][pyarrow]")))
+        assert arrows.durations == own.durations == {"wait": "timedelta64[us]"}
+        pd.testing.assert_frame_equal(arrows.plain, own.plain)
+        assert arrows.plain["wait"].dtype == float
+
     def test_names_of_several_levels_are_refused(self, refusal, make_frame):
         frame = make_frame(N)
         frame.columns = pd.MultiIndex.from_tuples([("a", "x"), ("b", "x"), ("y", "")])

@@ -436,6 +436,17 @@ def test_an_index_that_pandas_wrote_is_treated_as_in_small_tables(tmp_path, make
     assert all_rows(one).schema.names == list(small.frame.columns)
 
 
+def test_an_index_with_the_name_of_a_column_is_told_as_in_small_tables(tmp_path, make_recipe):
+    """Pandas hides such an index behind a name of its own."""
+    frame = rich().to_pandas()[["double", "tree", "y"]]
+    recipe = make_recipe({"source": str(tmp_path / "p.parquet"), "budget": BUDGET})
+    frame.set_index("double", drop=False).to_parquet(tmp_path / "p.parquet")
+    assert list(load_table(recipe).frame.columns) == ["double", "tree", "y"]
+    frame.set_index(pd.Index(np.arange(len(frame)), name="double")).to_parquet(tmp_path / "p.parquet")
+    with pytest.raises(DataError, match="column 'double' appears more than once, in the index with other values"):
+        load_table(recipe)
+
+
 def test_a_named_index_may_have_a_role(tmp_path, make_recipe):
     frame = rich().to_pandas()[["double", "team", "y"]].set_index("team")
     frame.to_parquet(tmp_path / "p.parquet")

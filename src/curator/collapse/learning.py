@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,24 +9,12 @@ import numpy as np
 from curator.collapse.coded import Coded
 from curator.estimators import Estimator, fit
 from curator.evaluate import find_metric
-from curator.predictions import Prediction, predict
+from curator.predictions import predict
 
 # Rows that a model is fitted on, or judged by, at most: an audit fits a hundred of them.
 MOST_FITTED = 2000
 MOST_JUDGED = 4000
 LEAST_JUDGED = 30
-
-
-@dataclass(frozen=True, eq=False)
-class Learnt:
-    """A model, and which features had no value in the rows that it learned from: those count for nothing."""
-
-    model: Any
-    empty: np.ndarray
-
-    def predict(self, X: np.ndarray, n_classes: int) -> Prediction:
-        """Predict; see `curator.estimators.predict`."""
-        return predict(self.model, np.where(self.empty, 0.0, X), n_classes)
 
 
 class Learning:
@@ -51,49 +38,46 @@ class Learning:
         self._estimator, self._categorical, self.n_classes, self._seed = estimator, categorical, n_classes, seed
         self._most = most
 
-    def fit(self, rows: Coded) -> Learnt | None:
+    def fit(self, rows: Coded) -> Any:
         """Return a model; None where there is nothing to learn: too few rows, one class, one value."""
         X, y, weight = self._some(*rows.lessons, most=self._most)
         weighty = weight > 0
         if weighty.sum() < LEAST_JUDGED or len(np.unique(y[weighty])) < 2:
             return None
-        empty = np.isnan(X).all(axis=0)
         alike = bool(np.all(weight == weight[0]))
-        model = fit(
-            self._estimator, np.where(empty, 0.0, X), y, None if alike else weight, seed=self._seed,
-            categorical=self._categorical,
+        return fit(
+            self._estimator, X, y, None if alike else weight, seed=self._seed, categorical=self._categorical
         )  # fmt: skip
-        return Learnt(model, empty)
 
-    def agreement(self, model: Learnt | None, rows: Coded) -> float:
+    def agreement(self, model: Any, rows: Coded) -> float:
         """Return how well labels fit a model: the mean probability it gives them, at regression R2."""
         if model is None or len(rows) < LEAST_JUDGED:
             return float("nan")
         X, y, weight = self._some(*rows.lessons, most=MOST_JUDGED)
-        prediction = model.predict(X, self.n_classes)
+        prediction = predict(model, X, self.n_classes)
         if prediction.chance is None:
             return find_metric("r2")(y, prediction, weight)
         return float(np.average(prediction.chance[np.arange(len(y)), y], weights=weight))
 
-    def score(self, model: Learnt | None, judges: Coded) -> float:
+    def score(self, model: Any, judges: Coded) -> float:
         """Return the ROC-AUC (the mean over classes) or R2 of a model on real rows; of no model, what chance gives."""
         if len(judges) < LEAST_JUDGED or len(np.unique(judges.target)) < 2:
             return float("nan")
         if model is None:
             return 0.5 if self.n_classes else 0.0
         X, y, weight = self._some(judges.features, judges.target, judges.weight, most=MOST_JUDGED)
-        return find_metric(self.metric)(y, model.predict(X, self.n_classes), weight)
+        return find_metric(self.metric)(y, predict(model, X, self.n_classes), weight)
 
     @property
     def metric(self) -> str:
         """What `score` is."""
         return "roc_auc" if self.n_classes else "r2"
 
-    def lead(self, one: Learnt | None, other: Learnt | None, judges: Coded, draws: int = 200) -> np.ndarray:
+    def lead(self, one: Any, other: Any, judges: Coded, draws: int = 200) -> np.ndarray:
         """Return by how much the first model's score is ahead in so many bootstrap samples of the judges."""
         X, y, weight = self._some(judges.features, judges.target, judges.weight, most=MOST_JUDGED)
         metric, rng, found = find_metric(self.metric), np.random.default_rng([self._seed, 61]), []
-        both = [None if m is None else m.predict(X, self.n_classes) for m in (one, other)]
+        both = [None if m is None else predict(m, X, self.n_classes) for m in (one, other)]
         chance = 0.5 if self.n_classes else 0.0
         for _ in range(draws):
             times = rng.multinomial(len(y), np.full(len(y), 1 / len(y))) * weight

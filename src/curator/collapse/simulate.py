@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ from curator.collapse.world import World, rows_like
 from curator.curate import open_workers, read_recipe
 from curator.errors import CuratorError, UserError, reason_of, unknown_name
 from curator.evaluate import resolve_metric
-from curator.parallel import FolderTask
+from curator.parallel import FolderTask, Workers
 from curator.prepare import prepare
 from curator.progress import Progress, Silent
 from curator.recipe import Recipe
@@ -184,19 +185,24 @@ def collapse(
     if curated:
         # What cannot be curated is told before anything is simulated.
         prepare(inner, world.table.frame)
-    with place.claimed(fresh=fresh), full_disk_explained(place.path):
-        _simulate(chains, {s.name: s for s in chosen}, generations, real_share, world, place, setup, jobs, progress)
-        start = _read(place, None, 0)
-        assert start is not None  # noqa: S101  # it was written first
+    with ExitStack() as begun:
+        # Before anything is written: a scheduler that does not answer is the user's mistake.
+        workers = begun.enter_context(open_workers(setup.recipe.search, jobs))
+        with place.claimed(fresh=fresh), full_disk_explained(place.path):
+            with begun.pop_all():
+                named = {s.name: s for s in chosen}
+                _simulate(chains, named, generations, real_share, world, place, workers, progress)
+            start = _read(place, None, 0)
+            assert start is not None  # noqa: S101  # it was written first
 
-        def write(done: list[Chain]) -> None:
-            found = [_read(place, chain, number) for chain in done for number in range(1, generations + 1)]
-            place.write(outcome(world, setup, asked, start, [f for f in found if f is not None]))
+            def write(done: list[Chain]) -> None:
+                found = [_read(place, chain, number) for chain in done for number in range(1, generations + 1)]
+                place.write(outcome(world, setup, asked, start, [f for f in found if f is not None]))
 
-        if chains and curated:
-            write(chains)
-        curate_generations(curated, inner, generations, world, place, jobs, progress)
-        write([*chains, *curated])
+            if chains and curated:
+                write(chains)
+            curate_generations(curated, inner, generations, world, place, jobs, progress)
+            write([*chains, *curated])
     return Collapse(place.path, place.content())
 
 
@@ -268,7 +274,7 @@ def _judges(table: Any, unseen: pd.DataFrame) -> tuple[pd.DataFrame, np.ndarray]
 
 def _simulate(
     chains: list[Chain], sources: Mapping[str, Source], count: int, real_share: float, world: World, place: Place,
-    setup: Setup, jobs: int | None, progress: Progress,
+    workers: Workers, progress: Progress,
 ) -> None:  # fmt: skip
     """Make every generation of the naive chains, each as soon as the one before is there."""
     first = place.generation(START)
@@ -296,8 +302,7 @@ def _simulate(
         tasks.extend(further)
         return further
 
-    with open_workers(setup.recipe.search, jobs) as workers:
-        workers.map(do_generation, tasks[:], done=done)
+    workers.map(do_generation, tasks[:], done=done)
 
 
 def _failed(folder: Path) -> bool:

@@ -9,7 +9,8 @@ import numpy as np
 
 from curator.collapse.coded import Coded
 from curator.collapse.dataset import Dataset
-from curator.collapse.learning import MOST_JUDGED, Learning, Learnt
+from curator.collapse.learning import MOST_JUDGED, Learning
+from curator.predictions import predict
 
 # Figures that tell whether synthetic rows teach what is so; that their values are known ones tells nothing of that.
 JUDGES_OF_SYNTHETIC = ("downstream", "synthetic_labels")
@@ -137,10 +138,10 @@ def _crossed(synthetic: Coded, known: Coded, learning: Learning, folds: np.ndarr
     return _Pair(labels, said, weight, np.arange(len(known))), replace(made[0], said=mean)
 
 
-def _pair(rows: Coded, model: Learnt, learning: Learning) -> _Pair:
+def _pair(rows: Coded, model: Any, learning: Learning) -> _Pair:
     X, y, weight = rows.lessons
     unit = np.arange(len(y)) if rows.soft is None else rows.soft.row
-    prediction = model.predict(X, learning.n_classes)
+    prediction = predict(model, X, learning.n_classes)
     if prediction.chance is None:
         return _Pair(y[:, None].astype(float), prediction.value[:, None], weight, unit)
     return _Pair(np.eye(learning.n_classes)[y], prediction.chance, weight, unit)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from curator.errors import DataError
-from curator.table.model import to_plain
+from curator.table.model import seconds_of, to_plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,8 +46,8 @@ def flattened(frame: pd.DataFrame, decisions: list[str], left_out: Sequence[str]
         if isinstance(values.dtype, pd.PeriodDtype):
             frame[name] = values.dt.to_timestamp()
             decisions.append(f"{name}: periods read as the time they start")
-        elif pd.api.types.is_timedelta64_dtype(values.dtype):
-            frame[name] = values.dt.total_seconds()
+        elif values.dtype.kind == "m":
+            frame[name] = seconds_of(values)
             decisions.append(f"{name}: durations read as seconds")
         elif values.dtype == object:
             frame[name] = _objects(values, decisions)
@@ -56,14 +56,13 @@ def flattened(frame: pd.DataFrame, decisions: list[str], left_out: Sequence[str]
 
 def durations_of(frames: Sequence[pd.DataFrame]) -> dict[str, str]:
     """Return the columns that hold durations wherever there are any, with the finest of their dtypes."""
-    import pandas as pd
-
     held: dict[str, list[np.dtype]] = {}
     other: set[str] = set()
     for frame in frames:
         for name in frame.columns:
-            if pd.api.types.is_timedelta64_dtype(frame[name].dtype):
-                held.setdefault(name, []).append(np.dtype(str(frame[name].dtype)))
+            dtype = frame[name].dtype
+            if dtype.kind == "m":
+                held.setdefault(name, []).append(np.dtype(getattr(dtype, "numpy_dtype", str(dtype))))
             elif frame[name].notna().any():
                 other.add(name)
     return {name: str(np.result_type(*dtypes)) for name, dtypes in held.items() if name not in other}

@@ -146,12 +146,18 @@ class Table:
         return digest.hexdigest()
 
 
+def seconds_of(values: pd.Series) -> pd.Series:
+    """Return durations, of numpy or Arrow, in seconds; missing ones are NaN."""
+    seconds: pd.Series = values.dt.total_seconds()
+    return seconds.astype(float)
+
+
 def to_plain(values: pd.Series, kind: Kind) -> pd.Series:
     """Return one column in plain form; see `Table.plain`."""
     import pandas as pd
 
-    if pd.api.types.is_timedelta64_dtype(values.dtype):
-        values = values.dt.total_seconds()  # as in the table; an output holds durations again
+    if values.dtype.kind == "m":
+        values = seconds_of(values)  # as in the table; an output holds durations again
     if kind == "datetime":
         stamps = values if pd.api.types.is_datetime64_any_dtype(values.dtype) else read_dates(values)
         if getattr(stamps.dt, "tz", None) is not None:

@@ -29,7 +29,7 @@ from curator.table.provenance import (
 )
 from curator.table.read import DELIMITED, delimiter_of, find_files, kind_of_file, noted
 from curator.table.same import content_keys, id_hashes
-from curator.table.whole import PARQUET, ROW_ID, WholeFiles, more_rows_than, open_files
+from curator.table.whole import PARQUET, ROW_ID, WholeFiles, index_clashes, more_rows_than, open_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,8 +62,9 @@ def large_files(spec: DataSpec, base: Path) -> WholeFiles | None:
     whole = open_files(files, suffix, spec.target, spec.drop, spec.missing, spec.weight)
     if whole.dataset.count_rows() <= limit:
         return None
-    # Whether two rows are one is told in memory, where every column of both can be seen.
-    return None if spec.provenance != "real" and _rows_clash(whole) else whole
+    # Whether two rows, or two columns of one name, are one is told in memory, where all of both can be seen.
+    apart = index_clashes(whole.dataset.schema) or (spec.provenance != "real" and _rows_clash(whole))
+    return None if apart else whole
 
 
 def _is_read_in_batches(files: Sequence[Any], suffix: str, limit: int, missing: Sequence[str]) -> bool:

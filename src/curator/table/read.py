@@ -162,6 +162,8 @@ def with_index(frame: pd.DataFrame, where: str = "the table") -> pd.DataFrame:
     rows = frame.reset_index(drop=True)
     if names == [None] * len(names):
         return rows
+    names = [f"level_{i}" if name is None else name for i, name in enumerate(names)]
+    refuse_repeated(names, f"{where}, index")
     # By place: a level may be called 0.
     index = frame.index.set_names([f"level {i}" for i in range(len(names))])
     for i, name in reversed([*enumerate(names)]):
@@ -172,12 +174,12 @@ def with_index(frame: pd.DataFrame, where: str = "the table") -> pd.DataFrame:
                 told = f"{where}: column {str(name)!r} appears more than once, in the index with other values"
                 raise DataError(f"{told}; rename one of them, or drop the index: df.reset_index(drop=True)")
         else:
-            rows.insert(0, f"level_{i}" if name is None else name, held)
+            rows.insert(0, name, held)
     return rows
 
 
 def refuse_repeated(names: Sequence[object], where: str) -> None:
-    """Refuse a table in which two columns have one name.
+    """Refuse a table in which two columns (or levels of its index) have one name.
 
     Raises
     ------

@@ -340,6 +340,13 @@ def _index_columns(schema: Any) -> tuple[set[str], set[str]]:
     return columns - unnamed, unnamed
 
 
+def index_clashes(schema: Any) -> bool:
+    """Whether pandas wrote an index that has a column's name, and therefore goes by another one."""
+    about = json.loads((schema.metadata or {}).get(b"pandas", b"{}"))
+    _, unnamed = _index_columns(schema)
+    return any(c["field_name"] in unnamed and c["name"] in schema.names for c in about.get("columns", []))
+
+
 def _is_number(text: str) -> bool:
     try:
         float(text)
