@@ -13,6 +13,7 @@
 ``large``       ten million rows beside reading, rewriting and sampling as many
 ``estimate``    what ``curator validate --estimate`` says beside what a run takes
 ``profile``     where a default run spends its time
+``gpu``         networks trained on a GPU beside one thread of the processor; needs a GPU that torch sees
 
 All but the first two need ``--data``, a folder with adult.csv and the other tables that are named in `benchmarks.runs`.
 """
@@ -33,12 +34,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from benchmarks import large as at_scale
 from benchmarks import peers
 from benchmarks.common import Figure, main
 from benchmarks.runs import ROOT, Done, cut, recipe, run
-from benchmarks.tables import TABLES
+from benchmarks.tables import TABLES, table_source
+from curator.parallel import one_thread
+from curator.table import to_plain
 
 PRUNED = ("adult", "bank_full", "credit_default", "phoneme", "online_shoppers", "page_blocks", "california_housing",
           "abalone")  # fmt: skip
@@ -332,10 +336,49 @@ def profile(arguments: argparse.Namespace) -> list[Figure]:
     return [*figures, Figure("profile", "start, reading, writing the report", rest, "s"), memory]
 
 
+def gpu(arguments: argparse.Namespace) -> list[Figure]:
+    """Train networks of SDV on rows of adult: on a GPU, and in one thread of the processor, as the workers of a run do.
+
+    The first network on a GPU waits for its libraries, and is not counted.
+    """
+    import torch
+
+    from curator.synthesize import TARGET, make_synthesizer
+
+    if arguments.data is None or not torch.cuda.is_available():
+        raise SystemExit("this case needs --data, a folder with adult.csv, and a GPU that torch sees")
+    frame, target = table_source("adult", arguments.data).read()
+    frame = frame.rename(columns={target: TARGET}).sample(frac=1, random_state=0)
+    words = tuple(str(c) for c in frame if frame[c].dtype == object)
+    plain = pd.DataFrame({c: to_plain(frame[c], "categorical" if c in words else "numerical") for c in frame})
+
+    def trained(kind: str, rows: int, epochs: int, *, on_gpu: bool) -> tuple[float, pd.DataFrame]:
+        synthesizer = make_synthesizer(kind, {"epochs": epochs, "enable_gpu": on_gpu})
+        started = time.perf_counter()
+        synthesizer.fit(plain[:rows].reset_index(drop=True), categorical=words, seed=0)
+        return time.perf_counter() - started, synthesizer.sample(rows, seed=1)
+
+    device = torch.cuda.get_device_name(0)
+    trained("tvae", 500, 1, on_gpu=True)
+    figures = []
+    for kind in ("tvae", "ctgan"):
+        for rows in (1000, 20_000):
+            epochs = 2 if arguments.quick else 20 if rows > 1000 else 100
+            torch.cuda.reset_peak_memory_stats()
+            there, made = trained(kind, rows, epochs, on_gpu=True)
+            memory = torch.cuda.max_memory_allocated() / 1e6
+            again = "the same rows again" if trained(kind, rows, epochs, on_gpu=True)[1].equals(made) else "other rows"
+            with one_thread():
+                here, _ = trained(kind, rows, epochs, on_gpu=False)
+            note = f"{here:.1f} and {there:.1f} s for {epochs} epochs; {device}; {memory:.0f} MB there; twice: {again}"
+            figures.append(Figure("gpu", f"one thread / GPU, {kind}, {rows:,} rows", here / there, "x", None, note))
+    return figures
+
+
 CASES = {
     "startup": startup, "first": first, "overhead": overhead, "by_hand": by_hand, "by_hand_tvae": by_hand_tvae,
     "datatunner": datatunner, "jobs": jobs, "pruning": pruning, "again": again, "novelty": novelty, "large": large,
-    "estimate": estimate, "profile": profile,
+    "estimate": estimate, "profile": profile, "gpu": gpu,
 }  # fmt: skip
 
 if __name__ == "__main__":

@@ -292,3 +292,15 @@ def test_right_settings_pass():
     check_synthesizer("smote", {"k_neighbors": 2})
     check_synthesizer("gaussian_copula", {"default_distribution": "norm"})
     check_synthesizer("tvae", {"epochs": 2})
+
+
+@pytest.mark.integration
+def test_a_gpu_that_is_not_there_is_told(plain_rows, monkeypatch):
+    rows = plain_rows()
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    for settings, notes in (({}, 0), ({"enable_gpu": True}, 1)):
+        synthesizer = make_synthesizer("tvae", {"epochs": 1, **settings})
+        synthesizer.fit(rows.frame, categorical=rows.categorical, seed=11)
+        assert len(synthesizer.sample(20, seed=3)) == 20
+        assert [n for n in synthesizer.notes if "torch sees no GPU here" in n] == list(synthesizer.notes)
+        assert len(synthesizer.notes) == notes

@@ -78,6 +78,8 @@ class SDVSynthesizer:
             settings["numerical_distributions"] = {self._names[k]: v for k, v in given.items() if k in self._names}
         if self.kind in _NETWORKS:
             settings.setdefault("enable_gpu", False)
+            if settings["enable_gpu"] and not _sees_gpu():
+                self._notes.append("enable_gpu is on, but torch sees no GPU here: trained on the processor")
         frame = rows[used].rename(columns=self._names).reset_index(drop=True)
         with quiet_and_seeded(seed):
             self._model = _sdv_class(self.kind)(_metadata(kinds), **settings)
@@ -110,6 +112,12 @@ class SDVSynthesizer:
             made = made[made[TARGET].notna()]
         rows: pd.DataFrame = made[self._columns].reset_index(drop=True)
         return rows
+
+
+def _sees_gpu() -> bool:
+    import torch
+
+    return bool(torch.cuda.is_available())
 
 
 def _sdv_class(kind: str) -> Any:
