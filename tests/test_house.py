@@ -9,7 +9,7 @@ SOURCE = Path(curator.__file__).parent
 
 FLOORS = {
     "errors": 0,
-    "records": 1, "progress": 1, "versions": 1, "predictions": 1,
+    "records": 1, "progress": 1, "versions": 1, "predictions": 1, "quantiles": 1,
     "recipe": 2,
     "table": 3, "rundir": 3, "parallel": 3,
     "cluster": 4, "estimators": 4, "synthesize": 4, "rare": 4, "run": 4, "privacy": 4, "lineage": 4,

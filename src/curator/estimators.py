@@ -14,6 +14,7 @@ import numpy as np
 
 from curator.errors import Problem, RecipeProblems, reason_of, unknown_name
 from curator.predictions import predict
+from curator.quantiles import quick_quantiles
 from curator.recipe.task import EstimatorSpec
 from curator.records import TaskType
 from curator.table import Encoding
@@ -301,7 +302,7 @@ def fit(
     """Fit one model; its warnings (early stops of solvers) are the same for both sides of a comparison."""
     model, X = estimator.build(seed, categorical), without_gaps(X)
     extra = {"sample_weight": weight} if weight is not None and estimator.takes_weights else {}
-    with warnings.catch_warnings():
+    with quick_quantiles(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         fitted = model.fit(X, y, **extra)
     return model if fitted is None else fitted

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from curator.estimators import without_gaps
+from curator.quantiles import quick_quantiles
 from curator.score.context import ScoringContext, rank_within
 
 MOST_TO_LEARN = 20_000
@@ -41,7 +42,8 @@ def chance_of_real(context: ScoringContext) -> np.ndarray:
         model = HistGradientBoostingClassifier(
             max_iter=40, max_leaf_nodes=15, early_stopping=False, categorical_features=codes, random_state=0
         )
-        model.fit(X, is_real, sample_weight=weight)
+        with quick_quantiles():
+            model.fit(X, is_real, sample_weight=weight)
         chance[judge] = model.predict_proba(made[judge])[:, 1]
     context.memory["chance_of_real"] = chance
     return chance

@@ -16,6 +16,7 @@ import numpy as np
 from curator.errors import CuratorError, reason_of
 from curator.estimators import Estimator
 from curator.predictions import chances, values
+from curator.quantiles import quick_quantiles
 from curator.rare import AllOf, drawn_in, high_loss_regions
 from curator.records import TaskType
 from curator.score.calibration import AS_IT_IS, Calibration, fit_calibration
@@ -318,7 +319,7 @@ class Teacher:
 
     def _fit(self, member: Member, codes: list[int], X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Any:
         extra = {"sample_weight": weight} if member.takes_weights else {}
-        with _explained(member, len(y)), warnings.catch_warnings():
+        with _explained(member, len(y)), quick_quantiles(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a linear model that stops early is one opinion among several
             model = member.build(codes, self.seed)
             fitted = model.fit(X, y, **extra)
