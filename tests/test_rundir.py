@@ -79,7 +79,7 @@ class TestClaim:
         with pytest.raises(RunDirectoryError) as caught:
             claim(run, "two")
         assert str(caught.value) == (
-            f"{run.path}: holds another run (its recipe, data or seed differ); use --fresh to replace it, "
+            f"{run.path}: holds another run (its recipe, data, seed or code differ); use --fresh to replace it, "
             "or another --out"
         )
         assert {p.name: p.read_bytes() for p in run.path.iterdir()} == before

@@ -158,7 +158,7 @@ def _certify(
     again = [r.prediction for r in results[len(arms) :] if r.prediction is not None]
     folded = _out_of_fold(setup, again[: len(folders)], again[len(folders) :]) if again else {}
     checked = check_slices(setup, predictions["real_only"], predictions[CURATED], folded)
-    thin = _thin_classes(setup, predictions["real_only"])
+    thin = few_of(setup, predictions["real_only"])
     verdict = _verdict(setup, selected, intervals, deltas[CURATED], checked, thin, _on_folds(setup, folded))
     refuses = verdict.emitted == "real_only" and not selected.plan.real_only
     calibration = _calibration(setup, selected, predictions, folder) if setup.table.classes else None
@@ -318,7 +318,7 @@ def _together(
     return [replace(v, emitted=emitted, sentence=" ".join(texts), leans=leans) for v in verdicts]
 
 
-def _thin_classes(setup: Setup, real: Prediction) -> tuple[str, ...]:
+def few_of(setup: Setup, real: Prediction) -> tuple[str, ...]:
     """Return classes with too few holdout rows for a verdict, in either direction."""
     table, rows = setup.table, setup.splits.holdout
     groups = holdout_groups(setup)

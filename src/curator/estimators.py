@@ -119,6 +119,14 @@ def _optional(name: str) -> bool:
     return name in {"lightgbm", "xgboost", "catboost"}
 
 
+def code_of(spec: EstimatorSpec) -> str:
+    """Return the version of a model's code; empty for those that come with scikit-learn."""
+    if spec.name is not None and not _optional(spec.name):
+        return ""
+    entry = ESTIMATORS.get(spec.name or "")
+    return code_version(_import(str(spec.class_ if entry is None else entry.classifier or entry.regressor)))
+
+
 @lru_cache(maxsize=32)
 def _import(path: str) -> Callable[..., Any]:
     module, _, attribute = path.rpartition(".")

@@ -10,12 +10,14 @@ from typing import Any
 
 from curator.evaluate import (
     Arm,
+    FitFailedError,
     FitResult,
     Metric,
     fit_tasks,
     make_estimator,
     reported_metrics,
     run_fits,
+    try_fits,
     tuning_draws,
 )
 from curator.parallel import Workers
@@ -89,8 +91,13 @@ def run_ladder(setup: Setup, pools: Pools, workers: Workers, progress: Progress)
     tasks = fit_tasks(
         running, folders, setup.estimator, metrics, setup.recipe.output.labels, setup.seed, slices=watched
     )
-    done = run_fits(tasks, workers, lambda _: progress.advance())
+    done = run_fits(tasks, workers, lambda _: progress.advance(), may_fail=True)
     by_arm = {arm.name: done[i * len(folders) : (i + 1) * len(folders)] for i, arm in enumerate(running)}
+    failed = {name: next((r.failed for r in own if r.failed), "") for name, own in by_arm.items()}
+    if failed["real_only"]:
+        raise FitFailedError(failed["real_only"])
+    # Any other arm is one that nothing hangs on.
+    arms = [(arm, why or failed[arm.name]) for arm, why in arms]
     reference = [r.scores[setup.metric.name] for r in by_arm["real_only"]]
     return {arm.name: _result(arm, why, by_arm.get(arm.name, []), reference, setup.metric) for arm, why in arms}
 
@@ -101,12 +108,14 @@ def tune(
     """Return the settings that do best on the real rows of the folds; the defaults are among the draws."""
     arms = [Arm(f"draw {i}", params=tuple(draw.items())) for i, draw in enumerate(draws)]
     tasks = fit_tasks(arms, folders, setup.estimator, [setup.metric], setup.recipe.output.labels, setup.seed)
-    scores = run_fits(tasks, workers, lambda _: progress.advance())
+    failed: list[str] = []
     gains = []
-    for i in range(len(draws)):
-        own = [r.scores[setup.metric.name] for r in scores[i * len(folders) : (i + 1) * len(folders)]]
-        gain = setup.metric.gain(sum(own) / len(own), 0.0)
+    for results in try_fits(tasks, len(folders), workers, lambda _: progress.advance(), failed):
+        own = [r.scores[setup.metric.name] for r in results]
+        gain = setup.metric.gain(sum(own) / len(own), 0.0) if own else -math.inf
         gains.append(gain if math.isfinite(gain) else -math.inf)
+    if len(failed) == len(draws):
+        raise FitFailedError(failed[0])
     return draws[max(range(len(draws)), key=lambda i: (gains[i], -i))]
 
 

@@ -119,6 +119,9 @@ def mix(
         odds[chosen] = odds_weights(pool.density[chosen], plan.importance)
         odds = odds[candidate]
     real_weight = _times(pool.weight, None if by_class is None else by_class[pool.y], hard)
+    if hard is not None:
+        # Each of the two keeps the mean weight by itself; both together, or beside weights of one's own, need not.
+        real_weight = real_weight * (pool.weight.sum() / real_weight.sum())
     weight = _times(weight, None if by_class is None else by_class[label], odds)
     real = np.arange(len(pool.y))
     if not weights:
@@ -127,7 +130,7 @@ def mix(
         start = np.mod(np.asarray(pool.uniform[candidate]) * 2.0**20, 1.0)
         middle = float(np.median(real_weight)) if median is None and len(real_weight) else median
         real, candidate, label, real_weight, weight = _copies(
-            real, candidate, label, real_weight, weight, start, middle or 1.0
+            real, candidate, label, real_weight, weight, start, middle or 1.0, pool.y, pool.n_classes
         )
     return Mixture(real, real_weight, candidate, label, weight, decision, reasons, shortfall, fed)
 
@@ -158,6 +161,8 @@ def class_quota(
     tilted = np.where(share > 0, share, 0.0)
     tilted[share > 0] = share[share > 0] ** (1 - tilt)
     quota: np.ndarray = np.round(total * tilted / tilted.sum()).astype(np.int64)
+    # What is asked of a small class is not nothing.
+    quota[(tilted > 0) & (total > 0)] = np.maximum(quota[(tilted > 0) & (total > 0)], 1)
     return quota
 
 
@@ -282,12 +287,25 @@ def _copies(
     weight: np.ndarray,
     start: np.ndarray,
     median: float,
+    y: np.ndarray,
+    n_classes: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Turn weights into whole copies, right on average, by systematic sampling over each row's labels."""
-    real_copies = whole_copies(real_weight, median, 0)
+    """Turn weights into whole copies, right on average, by systematic sampling over each row's labels.
+
+    Of a class whose rows weigh so little that none would be left, the heaviest stays.
+    """
+    real_copies = _with_every_class(whole_copies(real_weight, median, 0), real_weight, y, n_classes)
     made = _systematic(candidate, weight / median, start)
     many, kept = np.repeat(real, real_copies), np.repeat(np.arange(len(candidate)), made)
     return many, candidate[kept], label[kept], np.ones(len(many)), np.ones(len(kept))
+
+
+def _with_every_class(copies: np.ndarray, weight: np.ndarray, y: np.ndarray, n_classes: int) -> np.ndarray:
+    lost = [c for c in range(n_classes) if not copies[y == c].any() and weight[y == c].any()]
+    for c in lost:
+        own = np.flatnonzero(y == c)
+        copies[own[np.argmax(weight[own])]] = 1
+    return copies
 
 
 def whole_copies(weight: np.ndarray, median: float, start: int) -> np.ndarray:

@@ -11,11 +11,14 @@ import numpy as np
 
 from curator.errors import DataError, Mistakes, Problem, RecipeProblems, UserError, unknown_name
 from curator.evaluate import (
+    METRICS,
     Estimator,
     Metric,
     Prediction,
     check_estimator,
     check_metric,
+    code_of,
+    find_metric,
     make_estimator,
     resolve_metric,
     tuning_problems,
@@ -25,12 +28,13 @@ from curator.rare import declared_slices
 from curator.recipe import EstimatorSpec, Recipe, located, repeated, resolved
 from curator.records import TaskType
 from curator.rundir import FORMAT_VERSION
-from curator.score import all_scorers
+from curator.score import all_scorers, scorer_versions
 from curator.score.candidates import SLICES, Source
 from curator.score.teacher import Faculty
 from curator.setup import Setup
 from curator.synthesize import check_synthesizer, synthesizer_version
 from curator.table import UNKNOWN, Splits, Table, load_table, make_splits
+from curator.versions import code_version, decisive_versions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -204,9 +208,13 @@ def _where_defined(splits: Splits, table: Table, metric: Metric) -> Splits:
     """Leave out folds whose rows the metric cannot judge, e.g. a ranking of rows that are all of one class."""
     usable = tuple(f for f in splits.folds if is_defined(metric, table, f.valid))
     if len(usable) < 2 or not is_defined(metric, table, splits.holdout):
+        where = [f.valid for f in splits.folds] if len(usable) < 2 else [splits.holdout]
+        one = table.classes and all(len(np.unique(table.y[rows])) < 2 for rows in where)
+        why = "their rows are of one class only" if one else "it is undefined there, or the same for right and wrong"
+        other = "log_loss or brier" if table.classes else "rmse or mae"
         raise DataError(
-            f"{metric.name} is not defined on the {'folds' if len(usable) < 2 else 'holdout'}: their rows are of one "
-            "class only; lower task.folds, split differently, or take log_loss or brier"
+            f"{metric.name} is not defined on the {'folds' if len(usable) < 2 else 'holdout'}: {why}; "
+            f"lower task.folds, split differently, or take {other}"
         )
     return replace(splits, folds=usable)
 
@@ -240,11 +248,21 @@ def _check_metric_on_holdout(metric: Metric, table: Table, splits: Splits) -> No
 
 
 def fingerprint(recipe: Recipe, table: Table) -> str:
-    """Return the SHA-256 of resolved recipe, data and format version: what decides the result."""
-    content = resolved(recipe)
+    """Return the SHA-256 of resolved recipe, data, code and format version: what decides the result."""
+    content = resolved(recipe, secrets=True)
     for section, key in _NOT_IN_FINGERPRINT:
         content[section].pop(key, None)
     # Which runs an earlier output has come through is noted in the dataset.
     through = [of_any_place(lineage_of(table.fed))] if table.fed else []
-    text = json.dumps([FORMAT_VERSION, content, table.content_hash, *through], sort_keys=True)
+    code = [*decisive_versions(), *_code_brought_along(recipe)]
+    text = json.dumps([FORMAT_VERSION, content, table.content_hash, code, *through], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _code_brought_along(recipe: Recipe) -> list[tuple[str, str]]:
+    """Return the versions of models, metrics, scorers and synthesizers that are not of this package."""
+    models = [*recipe.task.estimator, *(s for s in recipe.filters.teacher if isinstance(s, EstimatorSpec))]
+    metrics = [(n, code_version(find_metric(n).function)) for n in recipe.task.metric if n not in {"auto", *METRICS}]
+    makers = [(s.name, synthesizer_version(s.name)) for s in recipe.synthesizers]
+    found = [*((s.label, code_of(s)) for s in models), *metrics, *makers, *scorer_versions()]
+    return sorted({(name, code) for name, code in found if code not in {"", "own"}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -18,7 +19,7 @@ from curator.rundir import FORMAT_VERSION
 from curator.score.pool import Pool, load_pool
 from curator.search import front
 from curator.setup import Setup
-from curator.table import UNKNOWN, UNKNOWN_DEPTH
+from curator.table import UNKNOWN, UNKNOWN_DEPTH, Table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,6 +70,7 @@ def results(
         "rows": {"table": table.total, "development": len(splits.development), "holdout": len(splits.holdout)},
         "folds": {"count": len(splits.folds), "repeats": splits.repeats, "train": n_train, "valid": n_valid},
         "holdout_hash": splits.holdout_hash,
+        "holdout_digest": _digest_of_truth(table, splits.holdout),
         "data_hash": table.content_hash,
         "policy": setup.recipe.output.policy,
         "verdict": {k: v for k, v in asdict(certification.verdict).items() if k != "slices"},
@@ -95,6 +97,12 @@ def results(
     }  # fmt: skip
 
 
+def _digest_of_truth(table: Table, rows: np.ndarray) -> str:
+    """Return the SHA-256 of what judges predictions: true values, and how much each counts."""
+    true = [table.classes[code] for code in table.y[rows]] if table.classes else table.y[rows].tolist()
+    return hashlib.sha256(repr((true, np.asarray(table.weight)[rows].tolist())).encode()).hexdigest()
+
+
 def _calibration(certification: Certification, composition: Mapping[str, Any]) -> dict[str, Any]:
     """Return calibration with and without the mix, and the shares of classes that the dataset, as emitted, has."""
     known = certification.calibration
@@ -102,7 +110,7 @@ def _calibration(certification: Certification, composition: Mapping[str, Any]) -
         return {}
     trained = known["prior"]["true"]
     if certification.verdict.emitted == "mix":
-        trained = {label: composition["classes"][label]["weight_share"] for label in trained}
+        trained = {label: composition["classes"].get(label, {"weight_share": 0.0})["weight_share"] for label in trained}
     return {"calibration": {**known, "prior": {**known["prior"], "trained": trained}}}
 
 
@@ -220,7 +228,7 @@ def _of_one(setup: Setup, certification: Certification, advice: str) -> list[str
         why = "where most of the loss lies" if metric.row_losses is not None else f"which counts alike in {metric.name}"
         remarks.append(f"{few}, {why}: by itself it can tell nothing, in either direction")
     verdict = certification.verdict
-    if verdict.leans and verdict.emitted == "real_only":
+    if verdict.leans and not verdict.shown and verdict.emitted == "real_only":
         lean = f"holdout and folds together lean to the mix ({verdict.joined.mean:+.{shown_decimals(verdict.margin)}f})"
         remarks.append(f"{lean}, without showing that it does no harm; output.policy: best hands it out all the same")
     if verdict.emitted == "mix":

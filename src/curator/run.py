@@ -76,7 +76,10 @@ class Run:
 
         All of it is read into memory; `data_path` is for datasets that do not fit.
         """
-        return _read(self.data_path)
+        data = _read(self.data_path)
+        # Parquet keeps the categories of words; those of numbers and flags come back as what they are made of.
+        words = {c["name"] for c in self.results["columns"] if c["dtype"] == "category"}
+        return data.astype({n: "category" for n in words if n in data and str(data[n].dtype) != "category"})
 
     @property
     def data_path(self) -> Path:
@@ -168,6 +171,8 @@ def load_run(path: str | os.PathLike[str]) -> Run:
         what = "the run has not ended; run its recipe again to continue" if started else "is no run directory"
         raise RunDirectoryError(f"{path}: {what}")
     manifest = read_json(directory.manifest)
+    if not directory.results.is_file() or "format" not in manifest:
+        raise RunDirectoryError(f"{path}: is no run directory, or has lost a part (results.json)")
     if manifest.get("format", 0) > FORMAT_VERSION:
         raise RunDirectoryError(
             f"{path}: was written by a later version ({manifest.get('curator')}); install that version to read it"
@@ -180,5 +185,10 @@ def find_runs(folder: str | os.PathLike[str]) -> list[Run]:
     base = Path(folder)
     if not base.is_dir():
         raise RunDirectoryError(f"{folder}: there is no such folder; runs are made by `curator run RECIPE`")
-    found = [Run(RunDirectory(p)) for p in base.iterdir() if (p / "manifest.json").is_file()]
+    found = []
+    for place in base.iterdir():
+        try:
+            found.append(load_run(place))
+        except RunDirectoryError:
+            continue  # not a run, or one that has not ended or lacks a part
     return sorted(found, key=lambda r: str(r.manifest.get("finished", "")), reverse=True)

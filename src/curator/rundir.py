@@ -129,7 +129,7 @@ class RunDirectory:
         found = None if fresh else self.fingerprint()
         if found not in (None, fingerprint):
             raise RunDirectoryError(
-                f"{self.path}: holds another run (its recipe, data or seed differ); use --fresh to replace it, "
+                f"{self.path}: holds another run (its recipe, data, seed or code differ); use --fresh to replace it, "
                 "or another --out"
             )
 

@@ -44,7 +44,7 @@ class Range:
             return None
         low, high = min(values), max(values)
         # From zero on, no scale fits: half of a range of 0 to 10 lies above 5.
-        return Range(low, high, high / low >= 10, all(isinstance(v, int) for v in values)) if low > 0 else None
+        return Range(low, high, bool(high / low >= 10), all(isinstance(v, int) for v in values)) if low > 0 else None
 
     def __contains__(self, value: object) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool) and self.low <= value <= self.high

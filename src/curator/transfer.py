@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import Any
 
-from curator.certify import CURATED, on_holdout
+from curator.certify import CURATED, few_of, on_holdout
 from curator.estimators import Estimator, make_estimator
 from curator.evaluate import Arm, fit_tasks, judge, try_fits
 from curator.parallel import Workers
@@ -63,11 +63,12 @@ def measure_transfer(
         predictions = {name: r.prediction for name, r in pair.items() if r.prediction is not None}
         intervals, deltas = on_holdout(setup, predictions, [setup.metric])
         # Of errors in target units each model's tolerance is a share of its own.
+        thin = few_of(setup, predictions["real_only"])
         margin = setup.metric.margin(setup.recipe.rare.tolerance, intervals["real_only"][setup.metric.name].mean)
         found.append({
             "estimator": model.label,
             **{name: asdict(intervals[name][setup.metric.name]) for name in predictions},
             "difference": asdict(deltas[CURATED][setup.metric.name]),
-            "verdict": judge(deltas[CURATED][setup.metric.name], margin),
+            "verdict": "undecided" if thin else judge(deltas[CURATED][setup.metric.name], margin),
         })  # fmt: skip
     return found

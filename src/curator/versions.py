@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import inspect
+import sys
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
+from types import ModuleType
 
 from curator.errors import UserError
 
@@ -32,7 +35,8 @@ def decisive_versions() -> tuple[tuple[str, str], ...]:
 def code_version(thing: object) -> str:
     """Return the version of the code of a class or function that a recipe, or another package, brings along.
 
-    Code of an installed package has the package's version; a file of one's own has its content's digest.
+    Code of an installed package has the package's version. A file of one's own has a digest of its content, and of
+    that of the files in its folder that it imports.
     """
     module = inspect.getmodule(thing)
     if module is None:
@@ -40,11 +44,51 @@ def code_version(thing: object) -> str:
     package = module.__name__.split(".", maxsplit=1)[0]
     if package == __name__.split(".", maxsplit=1)[0]:
         return "own"  # counted by `decisive_versions`
-    file = Path(str(getattr(module, "__file__", None) or ""))
-    installed = _distributions().get(package, ()) if {"site-packages", "dist-packages"} & set(file.parts) else ()
+    file = _file_of(module)
+    installed = _distributions().get(package, ()) if _is_installed(file) else ()
     if installed:
         return ", ".join(f"{name} {_version(name)}" for name in sorted(set(installed)))
-    return _digest(((str(file), file.stat().st_mtime_ns),)) if file.is_file() else "unknown"
+    if not file.is_file():
+        return "unknown"
+    files = sorted(_used(module, file.parents[module.__name__.count(".")]))
+    return _digest(tuple((str(f), f.stat().st_mtime_ns) for f in files))
+
+
+def _used(module: ModuleType, root: Path) -> set[Path]:
+    """Return the files below a folder that a module imports, and those that they import, its own among them."""
+    found, waiting = {_file_of(module)}, [module]
+    while waiting:
+        for other in _imported(waiting.pop()):
+            file = _file_of(other)
+            if file not in found and root in file.parents and not _is_installed(file) and file.is_file():
+                found.add(file)
+                waiting.append(other)
+    return found
+
+
+def _imported(module: ModuleType) -> list[ModuleType]:
+    """Return the modules that are named in a module's import statements."""
+    names = []
+    for node in ast.walk(ast.parse(_file_of(module).read_bytes())):
+        if isinstance(node, ast.Import):
+            names += [a.name for a in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = (module.__package__ or "").split(".")
+                base = ".".join([*above[: len(above) - node.level + 1], *([base] if base else [])])
+            names += [base, *(f"{base}.{a.name}" for a in node.names)]
+    # Of a.b.c the packages a and a.b are run as well.
+    every = {".".join(name.split(".")[: i + 1]) for name in names for i in range(name.count(".") + 1)}
+    return [sys.modules[name] for name in sorted(every) if name in sys.modules]
+
+
+def _file_of(module: ModuleType) -> Path:
+    return Path(str(getattr(module, "__file__", None) or ""))
+
+
+def _is_installed(file: Path) -> bool:
+    return bool({"site-packages", "dist-packages"} & set(file.parts))
 
 
 def check_same_code(what: str, asked: str, here: str) -> None:

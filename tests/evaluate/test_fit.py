@@ -53,6 +53,20 @@ def run(monkeypatch, tmp_path):
 # --- training rows --------------------------------------------------------------------------------
 
 
+def test_as_many_copies_as_rows_keep_their_labels():
+    """Rows that count twice may make up for others that count for nothing."""
+    n, many = 102, 0
+    for seed in range(60):
+        weight = np.random.default_rng(seed).choice([0.5, 1.0, 1.5], n)
+        number = np.arange(n)
+        X = np.column_stack([number, number]).astype(float)
+        pool = make_pool(counts=(51, 51), X=X, weight=weight, y=number % 2)
+        X, y, _, counts = training_rows(pool, Arm("real_only"), "weighted", weights=False, seed=0)
+        assert np.array_equal(X[:, 0].astype(int) % 2, y)
+        many += counts["real"] == n and len(np.unique(X[:, 0])) < n
+    assert many
+
+
 def test_real_only_is_the_real_rows_without_weights():
     pool = make_pool()
     X, y, weight, counts = training_rows(pool, Arm("real_only"), "weighted", weights=True, seed=0)

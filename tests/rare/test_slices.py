@@ -354,6 +354,16 @@ def test_pairs_that_seldom_come_together_are_found(make_table, people):
     assert found.rule.marks(new, table.y[:2]).all(), "a pair that no development row has is as rare as can be"
 
 
+@pytest.mark.parametrize("words", ["different", "few"])
+def test_a_column_without_a_frequent_category_has_no_pairs(make_table, people, words):
+    n = 1000
+    odd = [f"city {i % 300}" for i in range(n)] if words == "different" else ["a", "b", *[None] * (n - 2)]
+    table, _ = make_table(people(n).assign(odd=odd))
+    assert "odd" in table.categorical
+    found = _found(table, np.arange(750))
+    assert all(rows.member.shape == (n,) for rows in found.values())
+
+
 def test_of_grouped_rows_groups_are_counted(make_recipe, people):
     """Sixty holdout rows of three groups say as much as three."""
     frame = people(1200).assign(who=np.arange(1200) // 20)

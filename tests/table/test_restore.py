@@ -3,6 +3,7 @@ import decimal
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -95,6 +96,23 @@ COLUMNS = {
     "day first text": TIMES.strftime("%d/%m/%Y"),
     "month first text": TIMES.strftime("%m/%d/%Y"),
     "dotted text": TIMES.strftime("%d.%m.%Y"),
+    "text of one offset": (TIMES + pd.Timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%S-05:30"),
+    "text of one offset, no colon": TIMES.strftime("%Y-%m-%d %H:%M:%S +0200"),
+    "text of milliseconds": (TIMES + pd.to_timedelta(np.arange(N) * 137, unit="ms")).strftime("%FT%T.%f").str[:-3],
+    "text of milliseconds, zulu": [f"2024-09-{1 + i % 30:02}T04:00:00.{i:03}Z" for i in range(N)],
+    "text without zeros": [f"{t.month}/{t.day}/{t.year}" for t in TIMES],
+    "text without zeros, with hours": [f"{t.day}.{t.month}.{t.year} {t.day % 24}:05" for t in TIMES],
+    "names of months": TIMES.strftime("%d %b %Y"),
+    "names of months without zeros": [t.strftime("%b ") + f"{t.day}, {t.year}" for t in TIMES],
+    "sparse": pd.arrays.SparseArray([0.0, 1.5, 0.0, 2.5] * 15),
+    "date of arrow": pd.Series([t.date() for t in TIMES]).astype(pd.ArrowDtype(pa.date32())),
+    "dictionary of arrow": pd.Series(["a", "b", None] * 20).astype(
+        pd.ArrowDtype(pa.dictionary(pa.int32(), pa.string()))
+    ),
+    "bytes of arrow": pd.Series([b"a", b"b", None] * 20).astype(pd.ArrowDtype(pa.binary())),
+    "decimal of arrow": pd.Series([decimal.Decimal("1.25"), decimal.Decimal("2.5")] * 30).astype(
+        pd.ArrowDtype(pa.decimal128(9, 2))
+    ),
 }
 
 
@@ -111,6 +129,10 @@ def test_every_dtype_survives_the_round_trip(load, make_frame, values):
         ([1, 2, 3] * 20, "categorical"),
         ([1.5, 2.0, np.nan] * 20, "categorical"),
         (pd.array([1, None, 3] * 20, dtype="Int64"), "categorical"),
+        (pd.array([2**53 + 1, None, 2**53 + 3, 2**62 + 1] * 15, dtype="Int64"), "categorical"),
+        (np.array([2**63 + 1, 2**63 + 3, 5] * 20, dtype="uint64"), "categorical"),
+        (np.array([2**63 - 1, -(2**63), 5] * 20), "numerical"),
+        (np.array([2**64 - 1, 0, 5] * 20, dtype="uint64"), "numerical"),
         ([7, 9] * 30, "boolean"),
         (["1.5", "2", None] * 20, "numerical"),
         (["yes", "no"] * 30, "boolean"),
@@ -192,6 +214,9 @@ def test_columns_that_are_not_learned_from_are_empty_and_constants_stay(load, ma
         np.int64, np.float64, TIMES.dtype, np.bool_, frame["when"].dtype,
     ]  # fmt: skip
     assert restored["shop"].dtype == "Int64"
+    for kind, nullable in (("uint64", "UInt64"), ("int8", "Int8")):
+        narrow = load(frame.assign(key=frame["shop"].astype(kind)), {"types": {"key": "id"}, "group": "shop"})
+        assert restore(narrow.plain.iloc[:3], narrow.y[:3], narrow)["key"].dtype == nullable
 
 
 def test_gaps_in_whole_numbers_and_flags_make_room_for_themselves(load, make_frame):

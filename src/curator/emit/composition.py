@@ -27,7 +27,7 @@ class Count:
     distinct : int
         Different rows: a candidate that stands once for each class counts once, for the first of them.
     weight, squares : float
-        Sums of sample weights and of their squares.
+        The sum of sample weights, and that of the squares of what different rows weigh, each in all.
     """
 
     origin: str
@@ -54,7 +54,11 @@ def count_rows(
     import pandas as pd
 
     keys = {"origin": origin} if label is None else {"origin": origin, "label": label}
-    frame = pd.DataFrame({**keys, "rows": 1, "distinct": first, "weight": weight, "squares": np.square(weight)})
+    # What a candidate weighs counts once, in however many rows it stands, one a class or one a copy.
+    together = np.add.reduceat(weight, np.flatnonzero(first)) if len(weight) else weight
+    squares = np.zeros(len(weight))
+    squares[first] = np.square(together)
+    frame = pd.DataFrame({**keys, "rows": 1, "distinct": first, "weight": weight, "squares": squares})
     sums = frame.groupby(list(keys), sort=True, observed=True).sum().reset_index()
     return [
         Count(str(r["origin"]), None if label is None else str(r["label"]), int(r["rows"]), int(r["distinct"]),

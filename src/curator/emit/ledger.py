@@ -32,6 +32,11 @@ def candidate_ids(pool: Pool, part: int | None = None, begin: Mapping[str, int] 
     return out
 
 
+def begin_of(table: Table) -> dict[str, int]:
+    """Return where numbers of new candidates begin, by source: above those of earlier outputs."""
+    return {} if table.earlier is None else table.earlier.next_numbers()
+
+
 def with_earlier(frame: pd.DataFrame, table: Table, verdict: EarlierVerdict) -> pd.DataFrame:
     """Return the ledger with the candidates of earlier outputs at its end; their seeds are in the ledgers of old."""
     import pandas as pd

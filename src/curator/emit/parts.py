@@ -21,7 +21,7 @@ from curator.emit import real
 from curator.emit.arrow import synthetic_table, unwritable, with_provenance_columns
 from curator.emit.composition import Count, composition, count_rows
 from curator.emit.gates import broken_shares
-from curator.emit.ledger import candidate_ids, ledger, with_earlier
+from curator.emit.ledger import begin_of, candidate_ids, ledger, with_earlier
 from curator.emit.rarity import Rarity
 from curator.errors import CuratorError, DataError
 from curator.mix import Fed, mix
@@ -44,7 +44,7 @@ from curator.score.candidates import (
     forget_fits,
     keep_fit,
     sample_source,
-)
+)  # fmt: skip
 from curator.score.choice import fit_teacher
 from curator.score.pool import Pool, PoolTask, fed_slices, load_pool, real_space, score, slices_made_for
 from curator.setup import Setup
@@ -70,8 +70,8 @@ class PartTask(FolderTask):
         What the sources and the teacher are fitted on; n rows.
     shares : mapping of str to float
         By source, the share of a pool's candidates that the plan needs.
-    number : int
-        Of the part, from 0.
+    number, begin : int
+        Of the part, from 0; of the first part in ids of candidates, above those of earlier outputs.
     rows : int
         Real rows of the whole that the part stands for.
     table : Table
@@ -85,6 +85,7 @@ class PartTask(FolderTask):
     weights: bool
     shares: Mapping[str, float]
     number: int
+    begin: int
     rows: int
     table: Table
     schema: Any
@@ -227,7 +228,8 @@ def _write_certified_ledger(
     pool = load_pool(pools.folder(setup.splits.certification))
     mixture = mix(plan, pool, setup.recipe.output.labels, weights=setup.estimator.takes_weights)
     with atomic(directory.ledger_parts / "part-00000.parquet") as part:
-        ledger(setup.table, pool, mixture, candidate_ids(pool), pool.seeds, mixed=mixed).to_parquet(part, index=False)
+        ids = candidate_ids(pool, begin=begin_of(setup.table))
+        ledger(setup.table, pool, mixture, ids, pool.seeds, mixed=mixed).to_parquet(part, index=False)
     known = np.array([s != BALANCING for s in pool.sources])[pool.source]
     counts = np.bincount(mixture.decision[known], minlength=len(mixture.reasons))
     return {reason: int(n) for reason, n in zip(mixture.reasons, counts, strict=True)}
@@ -254,10 +256,11 @@ def _synthetic(
     rows = min(whole.rows, rows_a_part(shares, certified))
     digest = hashlib.sha256(json.dumps([pool_task.folder.name, asdict(plan), rows, n]).encode()).hexdigest()[:16]
     table = replace(setup.table, whole=None, inclusion=None, earlier=None, fed=())
+    begin = max(begin_of(setup.table).values(), default=0)
     return [
         PartTask(
             Path(directory.pool) / f"emission-{digest}-{i:05d}", pool_task, plan, setup.recipe.output.labels,
-            setup.estimator.takes_weights, shares, i, min(rows, whole.rows - start), table, schema,
+            setup.estimator.takes_weights, shares, i, begin, min(rows, whole.rows - start), table, schema,
         )
         for i, start in enumerate(range(0, whole.rows, rows))
     ]  # fmt: skip
@@ -301,7 +304,7 @@ def make_part(task: PartTask) -> None:
     mixture = mix(task.plan, pool, task.form, weights=task.weights, scale=scale, median=median)
     import pandas as pd
 
-    ids = candidate_ids(pool, task.number)
+    ids = candidate_ids(pool, task.begin + task.number)
     rows = pd.concat([m.rows for m in made], ignore_index=True).iloc[mixture.candidate].reset_index(drop=True)
     origin = np.array(pool.sources, dtype=object)[pool.source[mixture.candidate]]
     frame = restore(rows, mixture.label, task.table).assign(

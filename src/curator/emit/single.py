@@ -8,14 +8,14 @@ import numpy as np
 
 from curator.emit.composition import composition, count_rows
 from curator.emit.gates import broken_gates
-from curator.emit.ledger import candidate_ids, ledger, with_earlier
+from curator.emit.ledger import begin_of, candidate_ids, ledger, with_earlier
 from curator.emit.rarity import Rarity, further_rows
 from curator.mix import Mixture, mix
 from curator.records import EarlierVerdict, MixPlan
 from curator.rundir import RunDirectory, atomic
 from curator.score.pool import Pool, PoolTask, load_pool
 from curator.setup import Setup
-from curator.table import NOTE, as_durations, earlier_restored, restore, to_plain
+from curator.table import NOTE, NULLABLE, as_durations, earlier_restored, restore, to_plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,8 +34,7 @@ def emit_single(
     pool, table = load_pool(source.folder), setup.table
     form, takes = setup.recipe.output.labels, setup.estimator.takes_weights
     mixture = mix(plan, pool, form, weights=takes)
-    begin = {} if table.earlier is None else table.earlier.next_numbers()
-    ids = candidate_ids(pool, begin=begin)
+    ids = candidate_ids(pool, begin=begin_of(table))
     rarity = Rarity(setup, source, setup.splits.emission.train)
     if mixed:
         frame = _dataset(setup, pool, mixture, rarity.candidates, ids)
@@ -112,7 +111,7 @@ def _nullable_like(frame: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
     changed = {
         name: str(other[name].dtype)
         for name in frame.columns
-        if str(other[name].dtype) in {"Int64", "boolean"} and str(frame[name].dtype) != str(other[name].dtype)
+        if str(other[name].dtype) in NULLABLE and str(frame[name].dtype) != str(other[name].dtype)
     }
     return frame.astype(changed) if changed else frame
 

@@ -4,6 +4,7 @@ from curator.estimators import (
     ESTIMATORS,
     Estimator,
     check_estimator,
+    code_of,
     make_estimator,
     tuning_draws,
     tuning_problems,
@@ -12,7 +13,17 @@ from curator.estimators import (
 from curator.evaluate.cache import run_fits, try_fits
 from curator.evaluate.calibration import calibration_error, restore_prior
 from curator.evaluate.crossfit import CrossFit, cross_fit, cross_fit_interval
-from curator.evaluate.fit import Arm, FitResult, FitTask, SliceRows, fit_tasks, run_fit, slice_metric, training_rows
+from curator.evaluate.fit import (
+    Arm,
+    FitFailedError,
+    FitResult,
+    FitTask,
+    SliceRows,
+    fit_tasks,
+    run_fit,
+    slice_metric,
+    training_rows,
+)
 from curator.evaluate.inference import (
     LEVEL,
     chance_to_catch_up,
@@ -49,6 +60,7 @@ __all__ = [
     "Arm",
     "CrossFit",
     "Estimator",
+    "FitFailedError",
     "FitResult",
     "FitTask",
     "Metric",
@@ -58,6 +70,7 @@ __all__ = [
     "chance_to_catch_up",
     "check_estimator",
     "check_metric",
+    "code_of",
     "cross_fit",
     "cross_fit_interval",
     "expected_gain",

@@ -204,7 +204,8 @@ def training_rows(
     joined = np.concatenate([real_weight, weight])
     # Weights that are alike, but not 1, still count: beside them a penalty is smaller.
     alike = bool(np.all(joined == 1))
-    whole = len(real) == len(pool.y) and len(candidate) == 0
+    # As many rows as there are may be copies of some of them.
+    whole = len(candidate) == 0 and np.array_equal(real, np.arange(len(pool.y)))
     X = np.asarray(pool.X) if whole else np.concatenate([pool.X[real], pool.X_candidates[candidate]])
     return X, np.concatenate([pool.y[real], label]), None if alike else joined, counts
 

@@ -139,7 +139,7 @@ def _rare_pairs(table: Table, development: np.ndarray) -> list[Slice]:
 
     def at(share: float) -> Slice:
         least = _fewest(share, development)
-        words = _frequent(table, development, least)
+        words = {name: own for name, own in _frequent(table, development, least).items() if own}
         codes = {name: places(table.plain[name].iloc[development], own) for name, own in words.items()}
         frequent = {}
         for one, other in itertools.islice(itertools.combinations(words, 2), MOST_PAIRS):

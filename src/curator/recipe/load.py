@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 from pydantic import ValidationError
 
@@ -102,14 +103,14 @@ def dump_recipe(recipe: Recipe) -> str:
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
 
 
-def resolved(recipe: Recipe) -> dict[str, Any]:
-    """Return the recipe as plain data with all defaults filled in and no secret."""
+def resolved(recipe: Recipe, *, secrets: bool = False) -> dict[str, Any]:
+    """Return the recipe as plain data with all defaults filled in; ``${NAME}`` as it stood, but with `secrets`."""
     content: dict[str, Any] = recipe.model_dump(mode="json", by_alias=True, exclude_none=False)
     task = content["task"]
     for key in ("estimator", "metric"):
         # One is written without a list.
         task[key] = task[key][0] if len(task[key]) == 1 else task[key]
-    for path, written in recipe.origin.secrets.items():
+    for path, written in () if secrets else recipe.origin.secrets.items():
         _put_back(content, as_written(path, content), written)
     several = isinstance(task["estimator"], list)
     models = [_short(_without_empty(e)) for e in (task["estimator"] if several else [task["estimator"]])]
@@ -181,7 +182,8 @@ def _copy(value: Any) -> Any:
         return {str(k): _copy(v) for k, v in value.items()}
     if isinstance(value, list | tuple):
         return [_copy(v) for v in value]
-    return value
+    # Of NumPy, what a computed grid of settings is made of.
+    return _copy(value.tolist()) if isinstance(value, np.generic | np.ndarray) else value
 
 
 def _expand(value: Any, path: KeyPath, secrets: dict[KeyPath, str], problems: list[Problem]) -> Any:

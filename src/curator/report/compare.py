@@ -77,7 +77,9 @@ def _refuse_unlike(first: Run, other: Run) -> None:
         raise UserError(f"{pair}: one was judged by {a['metric']['name']}, the other by {b['metric']['name']}")
     if a["target"] != b["target"]:
         raise UserError(f"{pair}: they predict different targets, {a['target']!r} and {b['target']!r}")
-    if a["rows"]["table"] != b["rows"]["table"] or a["holdout_hash"] != b["holdout_hash"]:
+    # Rows at the same places may be those of another table, or count for more.
+    same = ("holdout_hash", "holdout_digest")
+    if a["rows"]["table"] != b["rows"]["table"] or any(a.get(key) != b.get(key) for key in same):
         raise UserError(
             f"{pair}: they were judged on different holdout rows; run both on the same table with the same seed and "
             "task.holdout"

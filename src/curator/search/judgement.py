@@ -55,8 +55,8 @@ def starting_point(trials: Sequence[Trial], anchor: Trial | None) -> Trial | Non
 
 
 def _light(trials: Sequence[Trial]) -> list[Trial]:
-    """Return the trials with about the least synthetic mass."""
-    least = min(t.plan.mass for t in trials)
+    """Return the trials with about the least synthetic mass, and those with none."""
+    least = min((t.plan.mass for t in trials if t.plan.mass > 0), default=0.0)
     return [t for t in trials if t.plan.mass <= ABOUT_THE_LEAST * least]
 
 

@@ -10,7 +10,7 @@ from curator.table.model import Table, to_plain
 from curator.table.nearest import CHUNK, NearestRows
 from curator.table.provenance import KINDS, PROVENANCE, REAL, UNKNOWN, UNKNOWN_DEPTH, Earlier, Fed, Provenance, counted
 from curator.table.read import NOTE
-from curator.table.restore import as_fine_as, conform, restore
+from curator.table.restore import NULLABLE, as_fine_as, conform, restore
 from curator.table.same import digest_of, real_digest
 from curator.table.splits import Fold, Splits, groups_of, make_splits, strata
 from curator.table.whole import Whole
@@ -20,6 +20,7 @@ __all__ = [
     "ENCODERS",
     "KINDS",
     "NOTE",
+    "NULLABLE",
     "PROVENANCE",
     "REAL",
     "UNKNOWN",

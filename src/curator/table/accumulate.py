@@ -24,6 +24,7 @@ from curator.table.provenance import (
     weights_of,
 )
 from curator.table.read import Part, stacked
+from curator.table.restore import NULLABLE
 from curator.table.same import Keys, content_keys, id_hashes, row_keys
 
 if TYPE_CHECKING:
@@ -122,6 +123,11 @@ def join(
     for part, c, own_columns, origin, name in zip(parts, curated, own, says, names, strict=True):
         fed, taken = c and declared != "real", origin == base
         frame = part.frame.drop(columns=[col for col in part.frame.columns if col in own_columns])
+        if fed and weight == "sample_weight":
+            raise DataError(
+                f"data.weight: {name} is an output, whose sample_weight says what to train with, no longer what its "
+                "rows weighed before; give weights of your own another name, before the first run"
+            )
         if fed:
             inputs.append(_described(part, origin))
             decisions.append(_set_aside(f"{name}: " if several else "", int((~taken).sum()), int(taken.sum()), base))
@@ -189,8 +195,8 @@ def _tightened(frame: pd.DataFrame, whole: pd.DataFrame) -> pd.DataFrame:
         if values.isna().any() or not whole[name].isna().any():
             continue
         kind = values.dtype
-        if str(kind) in {"Int64", "boolean"}:
-            changed[name] = "int64" if str(kind) == "Int64" else "bool"
+        if str(kind) in NULLABLE:
+            changed[name] = NULLABLE[str(kind)]
         elif pd.api.types.is_object_dtype(kind) and {type(v) for v in values} <= {bool}:
             changed[name] = "bool"
         elif pd.api.types.is_float_dtype(kind) and (values == np.floor(values)).all() and values.abs().max() < 2**53:

@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
+# What a time of day ends with, where it names its zone.
+_ZONE = r"(?<=\d)(\s*(?:Z|[+-]\d\d:?\d\d))$"
+# A digit that is a whole day or month, or hour; what may stand before and after it.
+_DIGITS = ((r"(?:^|(?<=[-/. ]))", r"(?=\d(?:[-/., T]|$))"), (r"(?<=[ T])", r"(?=\d:)"))
 
 def day_first(values: pd.Series) -> bool:
     """Whether dates such as 13/01/2024 begin with the day: some first part is above 12, and no second part is."""
@@ -29,10 +33,38 @@ def read_dates(values: pd.Series) -> pd.Series:
     return pd.to_datetime(values, errors="coerce", format="mixed", utc=True, dayfirst=day_first(values))
 
 
-def text_pattern(values: pd.Series) -> str:
-    """Return the strftime pattern in which a column of text writes its dates."""
+def written(stamps: pd.Series, like: pd.Series) -> pd.Series:
+    """Return timestamps, UTC without a zone, as a column of text writes its dates; None where there is none.
+
+    Written alike are the order of the parts, leading zeros, the digits of a fraction, and the zone: where all values
+    name one offset, dates are told in it.
+    """
     from pandas.tseries.api import guess_datetime_format
 
-    present = values.dropna().astype(str)
-    example = str(present.iloc[0]) if len(present) else "2000-01-01"
-    return guess_datetime_format(example, dayfirst=day_first(values)) or "%Y-%m-%d %H:%M:%S"
+    present = like.dropna().astype(str).str.strip()
+    present = present if len(present) else present.reindex([0], fill_value="2000-01-01")
+    zones = sorted(set(present.str.extract(_ZONE, expand=False).dropna()))
+    zone = zones[0] if len(zones) == 1 else "Z" if "Z" in zones else "+00:00" if ":" in "".join(zones) else "+0000"
+    bare = present.str.replace(_ZONE, "", regex=True)
+    example = str(bare.iloc[0])
+    pattern = guess_datetime_format(example, dayfirst=day_first(like)) or "%Y-%m-%d %H:%M:%S"
+    text = (stamps + _offset(zone) if zones else stamps).dt.strftime(pattern)
+    fractions = bare.str.extract(r"\.(\d+)$", expand=False).str.len()
+    if pattern.endswith("%f"):
+        text = text.str[:-6] + text.str[-6:].str[: int(fractions.max())]
+    for before, after in _DIGITS:
+        zero = f"{before}0{after}"
+        if bare.str.contains(before + after).any() and not bare.str.contains(zero).any():
+            text = text.str.replace(zero, "", regex=True)
+    text = text + zone if zones else text
+    return text.where(stamps.notna(), None).astype(object)
+
+
+def _offset(zone: str) -> pd.Timedelta:
+    import pandas as pd
+
+    if zone.strip() == "Z":
+        return pd.Timedelta(0)
+    digits = zone.strip().replace(":", "")
+    minutes = 60 * int(digits[1:3]) + int(digits[3:])
+    return pd.Timedelta(minutes=-minutes if digits[0] == "-" else minutes)

@@ -37,7 +37,7 @@ def flattened(frame: pd.DataFrame, decisions: list[str], left_out: Sequence[str]
     for name in frame.columns:
         if name in left_out:
             continue
-        values = frame[name]
+        values = frame[name] = _dense(frame[name])
         # No file can hold them, and the run would end with its last step.
         cut = isinstance(values.dtype, pd.CategoricalDtype) and isinstance(values.cat.categories, pd.IntervalIndex)
         if cut or values.dtype.kind == "c":
@@ -52,6 +52,29 @@ def flattened(frame: pd.DataFrame, decisions: list[str], left_out: Sequence[str]
         elif values.dtype == object:
             frame[name] = _objects(values, decisions)
     return frame
+
+
+def _dense(values: pd.Series) -> pd.Series:
+    """Return a sparse column, or one of a type that only Arrow has, in a type that everything here knows."""
+    import pandas as pd
+
+    if isinstance(values.dtype, pd.SparseDtype):
+        return values.astype(values.dtype.subtype)
+    if not isinstance(values.dtype, pd.ArrowDtype):
+        return values
+    import pyarrow as pa
+
+    kind, types = values.dtype.pyarrow_dtype, pa.types
+    if types.is_dictionary(kind):
+        return values.astype(object).astype("category")
+    if types.is_date(kind):
+        return values.astype("timestamp[us][pyarrow]").astype("datetime64[us]")
+    known = (types.is_integer, types.is_floating, types.is_boolean, types.is_string, types.is_large_string,
+             types.is_timestamp, types.is_duration)  # fmt: skip
+    if any(is_kind(kind) for is_kind in known):
+        return values
+    plain = values.astype(object)
+    return plain.where(plain.notna(), None)  # decimals, bytes, times of day, lists: told by their values
 
 
 def durations_of(frames: Sequence[pd.DataFrame]) -> dict[str, str]:
@@ -100,7 +123,8 @@ def _objects(values: pd.Series, decisions: list[str]) -> pd.Series:
     kinds = {type(v) for v in values.dropna()}
     nested = [k for k in kinds if k in {list, dict, tuple, set, np.ndarray}]
     if nested:
-        raise DataError(f"column {name!r} holds {nested[0].__name__} values; unpack it into columns, or drop it")
+        what = "list" if nested[0] is np.ndarray else nested[0].__name__
+        raise DataError(f"column {name!r} holds {what} values; unpack it into columns, or drop it")
     if not kinds or kinds <= {str}:
         return values
     if kinds <= {bool, np.bool_}:

@@ -128,14 +128,15 @@ class Table:
 
     @cached_property
     def content_hash(self) -> str:
-        """SHA-256 of column names, kinds and values, and of what is known of where rows come from."""
+        """SHA-256 of column names, kinds, types and values, and of what is known of where rows come from."""
         import pandas as pd
 
         digest = hashlib.sha256(b"" if self.whole is None else self.whole.digest.encode())
         for column in self.columns:
-            digest.update(repr((column.name, column.kind, column.role)).encode())
             values = self.frame[column.name]
+            digest.update(repr((column.name, column.kind, column.role, column.dtype)).encode())
             if isinstance(values.dtype, pd.CategoricalDtype):
+                digest.update(repr((values.cat.categories.tolist(), values.cat.ordered)).encode())
                 values = values.astype(object)
             digest.update(pd.util.hash_pandas_object(values, index=False).to_numpy().tobytes())
         if self.stated is not None:

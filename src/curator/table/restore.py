@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from curator.records import CATEGORICAL_KINDS
-from curator.table.dates import text_pattern
+from curator.table.dates import written
 from curator.table.kinds import Column
 from curator.table.model import Table, word_of
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_DECIMALS = 6
+# Types of whole numbers and flags that know gaps, with those that know none.
+NULLABLE = {f"{u}Int{n}": f"{u.lower()}int{n}" for u in ("", "U") for n in (8, 16, 32, 64)} | {"boolean": "bool"}
 # Seconds in a day, an hour, a minute: dates without a time of day get none. Smaller numbers are no dates after 1970.
 _GRIDS = (86_400, 3_600, 60)
 _LEAST_DATE = 3e7
@@ -99,11 +101,16 @@ def restore(rows: pd.DataFrame, labels: np.ndarray, table: Table) -> pd.DataFram
     return pd.DataFrame(out, index=rows.index)
 
 
+def _nullable(dtype: Any) -> str:
+    """Return the type that knows gaps of one that knows none."""
+    return next(name for name, plain in NULLABLE.items() if plain == str(dtype))
+
+
 def _empty(own: pd.Series, index: pd.Index) -> pd.Series:
     import pandas as pd
 
     if pd.api.types.is_integer_dtype(own.dtype) and not pd.api.types.is_extension_array_dtype(own.dtype):
-        return pd.Series(pd.NA, index=index, dtype="Int64")
+        return pd.Series(pd.NA, index=index, dtype=_nullable(own.dtype))
     if pd.api.types.is_bool_dtype(own.dtype):
         return pd.Series(pd.NA, index=index, dtype="boolean")
     return pd.Series([None] * len(index), index=index, dtype=own.dtype)
@@ -123,6 +130,11 @@ def _typed(values: pd.Series, column: Column, own: pd.Series) -> pd.Series:
         flags = values.map({"True": True, "False": False, "1": True, "0": False})
         plain = own.dtype == bool and flags.isna().any()
         return flags.astype("boolean" if plain else own.dtype)
+    if pd.api.types.is_integer_dtype(own.dtype):
+        # Beyond 2**53 codes are not what a float makes of them.
+        codes = [pd.NA if isinstance(w, float) else int(w) for w in values]
+        exact = pd.array(codes, dtype="UInt64" if pd.api.types.is_unsigned_integer_dtype(own.dtype) else "Int64")
+        return _whole(pd.Series(exact, index=values.index), own)
     if pd.api.types.is_numeric_dtype(own.dtype):
         return _numbers(pd.to_numeric(values), own)
     return values.where(values.notna(), None).astype(own.dtype)
@@ -135,13 +147,33 @@ def _numbers(values: pd.Series, own: pd.Series, *, allow_rounding: bool = True) 
         rounded = values.round()
         if not allow_rounding and not np.array_equal(rounded, values):
             return values.astype("float64")
-        if pd.api.types.is_extension_array_dtype(own.dtype):
-            return rounded.astype("Int64").astype(own.dtype)
-        return rounded.astype("Int64" if values.isna().any() else own.dtype)
+        return _whole(_within(rounded, own), own)
     if pd.api.types.is_numeric_dtype(own.dtype):
         return values.astype(own.dtype)
     # Numbers that arrived as text (kind set by the recipe) go back as text.
     return values.map(lambda v: None if np.isnan(v) else f"{v:.15g}").astype(object)
+
+
+def _within(rounded: pd.Series, own: pd.Series) -> pd.Series:
+    """Return whole numbers as such; those beyond what the type holds, as a float may say of its ends, are its ends."""
+    import pandas as pd
+
+    unsigned = pd.api.types.is_unsigned_integer_dtype(own.dtype)
+    held = np.iinfo(str(own.dtype).lower().split("[", maxsplit=1)[0])
+    known = np.nan_to_num(rounded.to_numpy(float, na_value=np.nan))
+    inside = (known > float(held.min)) & (known < float(held.max))
+    whole = np.where(inside, known, 0.0).astype(np.uint64 if unsigned else np.int64)
+    whole = np.where(inside, whole, np.where(known > 0, whole.dtype.type(held.max), whole.dtype.type(held.min)))
+    return pd.Series(whole, index=rounded.index).astype("UInt64" if unsigned else "Int64").mask(rounded.isna())
+
+
+def _whole(values: pd.Series, own: pd.Series) -> pd.Series:
+    """Return whole numbers in a column's own type, or its nullable one where some are missing and it knows no gaps."""
+    import pandas as pd
+
+    gaps = values.isna().any() and not pd.api.types.is_extension_array_dtype(own.dtype)
+    kind: Any = _nullable(own.dtype) if gaps else own.dtype
+    return values.astype(kind)
 
 
 def _dates(values: pd.Series, own: pd.Series) -> pd.Series:
@@ -156,8 +188,4 @@ def _dates(values: pd.Series, own: pd.Series) -> pd.Series:
         return (stamps.dt.tz_localize("UTC").dt.tz_convert(zone) if zone is not None else stamps).astype(own.dtype)
     if pd.api.types.is_numeric_dtype(own.dtype):
         return _numbers(stamps.dt.year.astype(float), own)
-    pattern = text_pattern(own)
-    text = (stamps.dt.tz_localize("UTC") if "%z" in pattern else stamps).dt.strftime(pattern)
-    if own.dropna().astype(str).str.endswith("Z").any():
-        text = text.str.replace("+0000", "Z")
-    return text.where(stamps.notna(), None).astype(object)
+    return written(stamps, own)
