@@ -416,6 +416,17 @@ def test_runs_are_found_newest_first(tmp_path):
         find_runs(tmp_path / "nowhere")
 
 
+def test_folders_that_are_no_runs_are_passed_over(tmp_path):
+    run = curate(recipe(tmp_path / "runs"), table(), jobs=1)
+    for name, content in (("strange", "[]"), ("stranger", '{"files": 3}'), ("broken", "{"), ("robbed", None)):
+        (tmp_path / "runs" / name).mkdir()
+        text = content or (run.path / "manifest.json").read_text()
+        (tmp_path / "runs" / name / "manifest.json").write_text(text)
+        with pytest.raises(UserError, match=r"is no run directory, or has lost a part|is damaged"):
+            load_run(tmp_path / "runs" / name)
+    assert [r.path for r in find_runs(tmp_path / "runs")] == [run.path]
+
+
 def test_load_run_tells_what_is_not_a_run(tmp_path):
     with pytest.raises(UserError, match="no such run directory"):
         load_run(tmp_path / "nowhere")
@@ -456,6 +467,65 @@ def test_secrets_are_never_written(tmp_path, monkeypatch):
         if path.is_file():
             assert b"hush-hush" not in path.read_bytes(), path
     assert "${SECRET_FOLDER}" in (run.path / "recipe.yaml").read_text()
+
+
+def test_what_a_variable_says_decides_the_result(tmp_path, monkeypatch):
+    found = []
+    for metric in ("log_loss", "brier", "log_loss"):
+        monkeypatch.setenv("MEASURE", metric)
+        found.append(curate(recipe(tmp_path, task={"metric": "${MEASURE}"}), table(), jobs=1))
+        assert found[-1].results["metric"]["name"] == metric
+        assert "${MEASURE}" in (found[-1].path / "recipe.yaml").read_text()
+    assert found[0].path == found[2].path != found[1].path
+
+
+def test_a_model_of_ones_own_that_changes_makes_another_run(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    content = "from sklearn.linear_model import LogisticRegression\nclass Mine(LogisticRegression):\n    pass\n"
+    (tmp_path / "model_that_changes.py").write_text(content)
+    given = recipe(tmp_path / "runs", task={"estimator": {"class": "model_that_changes.Mine"}})
+    first = curate(given, table(), jobs=1)
+    assert curate(given, table(), jobs=1).path == first.path
+    (tmp_path / "model_that_changes.py").write_text(content + "# changed\n")
+    assert curate(given, table(), jobs=1).path != first.path
+    with pytest.raises(UserError, match="its recipe, data, seed or code differ"):
+        curate(given, table(), jobs=1, out=first.path)
+
+
+def test_types_are_part_of_the_data_and_come_back(a_mix_is_selected, tmp_path):
+    paths = set()
+    frame = table().assign(grade=np.arange(ROWS) % 3 + 1)
+    for words, sizes in (("object", "int64"), ("category", "category"), ("category", "int8")):
+        given = frame.astype({"word": words, "grade": sizes})
+        run = curate(recipe(tmp_path, {"types": {"grade": "categorical"}}), given, jobs=1)
+        assert run.data[["word", "grade"]].dtypes.astype(str).tolist() == [words, sizes]
+        paths.add(run.path)
+    assert len(paths) == 3
+
+
+def test_keys_of_64_bits_without_a_sign_are_kept(a_mix_is_selected, tmp_path):
+    key = np.arange(ROWS, dtype="uint64") + np.uint64(2**63)
+    run = curate(recipe(tmp_path, {"types": {"key": "id"}}), table().assign(key=key), jobs=1)
+    real = run.data[run.data["origin"] == "real"]
+    assert len(run.data) > len(real)
+    assert real["key"].tolist() == key.tolist()
+    assert run.data["key"].dtype == "UInt64"
+
+
+def test_arms_that_cannot_be_fitted_are_left_out(tmp_path):
+    rows = table(70)
+    content = recipe(tmp_path, {"drop": ["number", "who", "code"]}, {"estimator": "knn", "folds": 3})
+    run = curate({**content, "search": {"trials": 25, "max_ratio": 2}}, rows, jobs=1)
+    arms = {arm["name"]: arm for arm in run.results["arms"]}
+    assert arms["real_only"]["folds"]["log_loss"]
+    assert not arms["real_tuned"]["skipped"], "draws of more neighbours than rows have lost"
+
+
+def test_settings_may_be_of_numpy(tmp_path):
+    model = {"name": "logistic_regression", "params": {"max_iter": np.int64(200)}}
+    content = recipe(tmp_path, task={"estimator": model, "tune": {"C": list(np.logspace(-1, 1, 3))}})
+    run = curate({**content, "search": {"trials": np.int32(4), "max_ratio": np.float64(4)}}, table(), jobs=1)
+    assert "max_iter: 200" in (run.path / "recipe.yaml").read_text()
 
 
 def _with_a_harmful_source(folder, **rare):

@@ -124,6 +124,22 @@ def test_other_code_elsewhere_is_refused_before_it_works(own, pool_task, tmp_pat
     check_same_code("anything", "", "whatever is here")
 
 
+def test_files_that_a_module_imports_count(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "the_constants.py").write_text("SCALE = 1\n")
+    (tmp_path / "the_helper.py").write_text("import numpy\nfrom the_constants import SCALE\n")
+    (tmp_path / "the_model.py").write_text("import the_helper\nclass Model:\n    pass\n")
+    (tmp_path / "the_stranger.py").write_text("")
+    model = importlib.import_module("the_model").Model
+    found = [code_version(model)]
+    for name in ("the_stranger", "the_constants", "the_helper", "the_model"):
+        importlib.import_module(name)
+        (tmp_path / f"{name}.py").write_text((tmp_path / f"{name}.py").read_text() + f"# {name}\n")
+        found.append(code_version(model))
+    assert found[0] == found[1]
+    assert len(set(found)) == 4
+
+
 def test_installed_code_has_its_packages_version():
     assert code_version(np.linalg.solve) == f"numpy {np.__version__}"
     assert code_version(novelty) == "own"

@@ -20,6 +20,7 @@ import numpy as np
 from curator.emit import real
 from curator.emit.arrow import synthetic_table, unwritable, with_provenance_columns
 from curator.emit.composition import Count, composition, count_rows
+from curator.emit.csv import write_csv
 from curator.emit.gates import broken_shares
 from curator.emit.ledger import begin_of, candidate_ids, ledger, with_earlier
 from curator.emit.rarity import Rarity
@@ -159,7 +160,7 @@ def emit_parts(
     if earlier is not None and setup.table.earlier is not None:
         _write_earlier_ledger(setup.table, earlier, files + len(tasks), directory)
     if setup.recipe.output.format == "csv":
-        _write_csv(directory)
+        write_csv(directory)
     made_of = composition(counts, decisions, shortfall, fed) | _about_rare(setup, plan, pools, mixed=mixed)
     broken = _broken_shares(setup, counts, len(tasks)) if mixed else []
     return made_of | {"generations": _generations(setup, counts)} | ({"broken_as_emitted": broken} if broken else {})
@@ -227,8 +228,8 @@ def _write_certified_ledger(
     """Where no synthetic row is emitted, the ledger speaks of the candidates that were certified."""
     pool = load_pool(pools.folder(setup.splits.certification))
     mixture = mix(plan, pool, setup.recipe.output.labels, weights=setup.estimator.takes_weights)
+    ids = candidate_ids(pool, begin=begin_of(setup.table))
     with atomic(directory.ledger_parts / "part-00000.parquet") as part:
-        ids = candidate_ids(pool, begin=begin_of(setup.table))
         ledger(setup.table, pool, mixture, ids, pool.seeds, mixed=mixed).to_parquet(part, index=False)
     known = np.array([s != BALANCING for s in pool.sources])[pool.source]
     counts = np.bincount(mixture.decision[known], minlength=len(mixture.reasons))
@@ -359,7 +360,6 @@ def _pool(task: PartTask, parts: list[CandidateTask], made: list[Candidates]) ->
     """Return the pool that `mix` reads: scores that the plan has no threshold for are not computed."""
     known, plan = task.pool.known, task.plan.canonical()
     scorers = {name: scorer for name, scorer in all_scorers().items() if name in dict(plan.thresholds)}
-    scored = []
     if scorers or plan.labels == "relabel" or plan.importance > 0:
         teacher = keep_fit(f"teacher {task.pool.folder.name}", lambda: fit_teacher(task.pool.choice))
         space = keep_fit(f"space {task.pool.folder.name}", lambda: real_space(known, CANDIDATES_A_PART))
@@ -384,20 +384,3 @@ def _take(folder: Path, number: int, directory: RunDirectory) -> None:
     for name, place in (("rows.parquet", directory.parts), ("ledger.parquet", directory.ledger_parts)):
         if (folder / name).is_file():
             os.replace(folder / name, place / f"part-{number:05d}.parquet")  # noqa: PTH105  # Path.replace is the same
-
-
-def _write_csv(directory: RunDirectory) -> None:
-    import pandas as pd
-    import pyarrow.parquet as pq
-
-    with atomic(directory.curated_csv) as part, part.open("w", newline="", encoding="utf-8") as handle:
-        header = True
-        for path in sorted(directory.parts.glob("part-*.parquet")):
-            for batch in pq.ParquetFile(path).iter_batches():
-                # Whole numbers stay whole where some are missing.
-                kinds = {f.type: pd.UInt64Dtype() if str(f.type)[0] == "u" else pd.Int64Dtype()
-                         for f in batch.schema if str(f.type).lstrip("u").startswith("int")}  # fmt: skip
-                frame = batch.to_pandas(types_mapper=kinds.get)
-                seconds = {n: v.dt.total_seconds() for n, v in frame.select_dtypes("timedelta").items()}
-                frame.assign(**seconds).to_csv(handle, header=header, index=False)
-                header = False
