@@ -519,6 +519,10 @@ def test_arms_that_cannot_be_fitted_are_left_out(tmp_path):
     arms = {arm["name"]: arm for arm in run.results["arms"]}
     assert arms["real_only"]["folds"]["log_loss"]
     assert not arms["real_tuned"]["skipped"], "draws of more neighbours than rows have lost"
+    tunes = {**content, "task": {**content["task"], "tune": {"n_neighbors": [3, 5, 500]}}, "search": {"trials": 12}}
+    run = curate(tunes, rows, jobs=1)
+    assert run.results["estimator_params"].get("n_neighbors", 5) < 40
+    assert run.results["search"]["harmful"] > 0, "trials that cannot be fitted are no candidates"
 
 
 def test_settings_may_be_of_numpy(tmp_path):

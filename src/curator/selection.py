@@ -158,7 +158,9 @@ class Search:
             done = self._fits.take(task, result)
             return [] if done is None else self._fits.tasks(take(*done))
 
-        run_fits(self._fits.tasks(pairs), self._workers, known=self._fitted, more=more)
+        # Of settings that are searched some may be of no use: more neighbours than there are rows, say.
+        tunes = self._setup.tuning is not None
+        run_fits(self._fits.tasks(pairs), self._workers, known=self._fitted, more=more, may_fail=tunes)
 
 
 def _guard(setup: Setup) -> Guard:

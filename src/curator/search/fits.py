@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -59,6 +60,7 @@ class TrialFits:
             return None
         del self._parts[pair]
         width = range(len(self._estimators))
-        scores = tuple(parts[e].scores[m.name] for m in self._metrics for e in width)
-        losses = tuple(parts[e].slices[name] for name, _ in self._slices[pair[1]] for e in width)
+        # A model that failed has no scores.
+        scores = tuple(parts[e].scores.get(m.name, math.nan) for m in self._metrics for e in width)
+        losses = tuple(parts[e].slices.get(name, math.nan) for name, _ in self._slices[pair[1]] for e in width)
         return pair, (scores + losses, sum(r.seconds for r in parts.values()))
