@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from curator import cluster, selection
 from curator.curate import curate
@@ -634,3 +635,28 @@ def test_where_no_scheduler_answers_nothing_is_written(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="no Dask scheduler answers"):
         curate(recipe(tmp_path), table(), scheduler="nonsense://x", out=tmp_path / "run")
     assert list(tmp_path.iterdir()) == []
+
+
+class NoDuplicates(LogisticRegression):
+    """Takes no row twice, and no weights but 1."""
+
+    def fit(self, X, y, sample_weight=None):
+        if len(np.unique(X, axis=0)) < len(X):
+            raise ValueError("duplicate rows")
+        if sample_weight is not None and (sample_weight != 1).any() and len(np.unique(sample_weight)) <= 2:
+            raise ValueError("weights by class")
+        return super().fit(X, y, sample_weight)
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_arms_that_fail_are_left_out_to_the_end(several, tmp_path):
+    own = {"class": f"{__name__}.NoDuplicates"}
+    content = recipe(tmp_path, task={"estimator": ["logistic_regression", own] if several else own})
+    run = curate({**content, "labels": "keep"}, table(), jobs=1)
+    if several:
+        assert len(run.results["models"]) == 2
+        return
+    found = {arm["name"]: arm for arm in run.results["arms"]}
+    assert "duplicate rows" in found["random_oversampling"]["skipped"]
+    assert found["random_oversampling"]["holdout"] is None
+    assert found["real_only"]["holdout"]

@@ -14,6 +14,7 @@ import numpy as np
 from curator.evaluate import (
     LEVEL,
     Arm,
+    FitFailedError,
     Metric,
     Prediction,
     calibration_error,
@@ -140,7 +141,9 @@ def _certify(
 ) -> Certification:
     """Return what one estimator has to say; the verdict's sentence lacks its end, what the dataset is."""
     arms = [
-        Arm(a.name, a.plan, a.special, tuple(ladder[a.name].params.items())) for a, why in ladder_arms(setup) if not why
+        Arm(a.name, a.plan, a.special, tuple(ladder[a.name].params.items()))
+        for a, _ in ladder_arms(setup)
+        if not ladder[a.name].skipped
     ]
     arms.append(Arm(CURATED, selected.plan))
     metrics = reported_metrics(setup.metrics, setup.table.task)
@@ -152,7 +155,11 @@ def _certify(
     tasks = fit_tasks(arms, [folder], setup.estimator, metrics, form, setup.seed, keep=True)
     tasks += fit_tasks(both, folders, setup.estimator, metrics[:1], form, setup.seed, keep=True)
     progress.stage("certification", len(tasks))
-    results = run_fits(tasks, workers, lambda _: progress.advance())
+    results = run_fits(tasks, workers, lambda _: progress.advance(), may_fail=True)
+    needed = {"real_only", CURATED}
+    failed = [r.failed for task, r in zip(tasks, results, strict=True) if r.failed and task.arm.name in needed]
+    if failed:
+        raise FitFailedError(failed[0])
     predictions = {a.name: r.prediction for a, r in zip(arms, results, strict=False) if r.prediction is not None}
     intervals, deltas = on_holdout(setup, predictions, metrics)
     again = [r.prediction for r in results[len(arms) :] if r.prediction is not None]

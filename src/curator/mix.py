@@ -161,8 +161,9 @@ def class_quota(
     tilted = np.where(share > 0, share, 0.0)
     tilted[share > 0] = share[share > 0] ** (1 - tilt)
     quota: np.ndarray = np.round(total * tilted / tilted.sum()).astype(np.int64)
-    # What is asked of a small class is not nothing.
-    quota[(tilted > 0) & (total > 0)] = np.maximum(quota[(tilted > 0) & (total > 0)], 1)
+    # What is asked of small classes is not nothing: the largest of them have a row first, as far as rows are asked.
+    rank = np.argsort(np.argsort(-tilted, kind="stable"), kind="stable")
+    quota[(tilted > 0) & (quota == 0) & (rank < total)] = 1
     return quota
 
 

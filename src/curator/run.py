@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,10 +77,7 @@ class Run:
 
         All of it is read into memory; `data_path` is for datasets that do not fit.
         """
-        data = _read(self.data_path)
-        # Parquet keeps the categories of words; those of numbers and flags come back as what they are made of.
-        words = {c["name"] for c in self.results["columns"] if c["dtype"] == "category"}
-        return data.astype({n: "category" for n in words if n in data and str(data[n].dtype) != "category"})
+        return _read(self.data_path)
 
     @property
     def data_path(self) -> Path:
@@ -133,18 +131,21 @@ def _read(path: Path) -> pd.DataFrame:
     import pandas as pd
     import pyarrow as pa
     import pyarrow.dataset as ds
+    import pyarrow.parquet as pq
 
     if path.is_file():
-        return pd.read_parquet(path)
+        frame: pd.DataFrame = pd.read_parquet(path)
+        return _with_categories(frame, json.loads((pq.read_schema(path).metadata or {}).get(b"pandas", b"{}")))
     files = sorted(str(p) for p in path.glob("part-*.parquet"))
     table = ds.dataset(files, format="parquet").to_table() if files else pa.table({})
-    noted = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}")).get("columns", [])
+    about = json.loads((table.schema.metadata or {}).get(b"pandas", b"{}"))
+    noted = about.get("columns", [])
     # Int8 or boolean; what is called int8 or bool has no room for gaps.
     types = {c["name"]: c["numpy_type"] for c in noted}
     nullable = {n for n, t in types.items() if t[:1].isupper() or t == "boolean" or t.endswith("[pyarrow]")}
     plain = [f for f in table.schema if f.name not in nullable and table[f.name].null_count]
     gaps = {f.name for f in plain if pa.types.is_integer(f.type) or pa.types.is_boolean(f.type)}
-    frame: pd.DataFrame = table.drop_columns(sorted(gaps)).to_pandas()
+    frame = table.drop_columns(sorted(gaps)).to_pandas()
     # A whole number that is missing in some rows must not become a float: keys have more digits than floats.
     for place, name in enumerate(table.schema.names):
         if name in gaps:
@@ -152,7 +153,14 @@ def _read(path: Path) -> pd.DataFrame:
             unsigned, flag = pa.types.is_unsigned_integer(kind), pa.types.is_boolean(kind)
             dtype = pd.BooleanDtype() if flag else pd.UInt64Dtype() if unsigned else pd.Int64Dtype()
             frame.insert(place, name, table[name].to_pandas(types_mapper={kind: dtype}.get))
-    return frame
+    return _with_categories(frame, about)
+
+
+def _with_categories(frame: pd.DataFrame, about: Mapping[str, Any]) -> pd.DataFrame:
+    """Return categories as such: parquet keeps those of words, and of numbers and flags what they are made of."""
+    noted = [c["name"] for c in about.get("columns", []) if c["pandas_type"] == "categorical"]
+    lost = [name for name in noted if name in frame and str(frame[name].dtype) != "category"]
+    return frame.astype(dict.fromkeys(lost, "category"))
 
 
 def load_run(path: str | os.PathLike[str]) -> Run:

@@ -59,7 +59,7 @@ class Search:
                 seconds=arm.seconds,
             )
             for arm in ladders[0].values()
-            if arm.plan is not None and not arm.skipped
+            if arm.plan is not None and not any(ladder[arm.name].skipped for ladder in ladders)
         ]  # fmt: skip
         folders = [{e: pools.folder(f, e) for e in setup.encodings} for f in setup.splits.folds]
         watched = [setup.guarded_rows(f) for f in setup.splits.folds]

@@ -5,11 +5,9 @@ from __future__ import annotations
 import ast
 import hashlib
 import inspect
-import sys
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
-from types import ModuleType
 
 from curator.errors import UserError
 
@@ -44,47 +42,43 @@ def code_version(thing: object) -> str:
     package = module.__name__.split(".", maxsplit=1)[0]
     if package == __name__.split(".", maxsplit=1)[0]:
         return "own"  # counted by `decisive_versions`
-    file = _file_of(module)
+    file = Path(str(getattr(module, "__file__", None) or ""))
     installed = _distributions().get(package, ()) if _is_installed(file) else ()
     if installed:
         return ", ".join(f"{name} {_version(name)}" for name in sorted(set(installed)))
     if not file.is_file():
         return "unknown"
-    files = sorted(_used(module, file.parents[module.__name__.count(".")]))
-    return _digest(tuple((str(f), f.stat().st_mtime_ns) for f in files))
-
-
-def _used(module: ModuleType, root: Path) -> set[Path]:
-    """Return the files below a folder that a module imports, and those that they import, its own among them."""
-    found, waiting = {_file_of(module)}, [module]
+    # The folder from which the module's name leads to its file.
+    root = file.parents[module.__name__.count(".") + hasattr(module, "__path__")]
+    found, waiting = {file}, [file]
     while waiting:
-        for other in _imported(waiting.pop()):
-            file = _file_of(other)
-            if file not in found and root in file.parents and not _is_installed(file) and file.is_file():
-                found.add(file)
-                waiting.append(other)
-    return found
+        at = waiting.pop()
+        further = _imported(at, at.stat().st_mtime_ns, root) - found
+        found |= further
+        waiting += further
+    return _digest(tuple((str(f), f.stat().st_mtime_ns) for f in sorted(found)))
 
 
-def _imported(module: ModuleType) -> list[ModuleType]:
-    """Return the modules that are named in a module's import statements."""
+@lru_cache(maxsize=256)
+def _imported(file: Path, written: int, root: Path) -> set[Path]:  # noqa: ARG001  # part of the cache's key
+    """Return the files below a folder that are named in a file's import statements, wherever these stand in it."""
+    try:
+        tree = ast.parse(file.read_bytes()) if file.suffix == ".py" else ast.Module([], [])
+    except (SyntaxError, ValueError):
+        return set()
     names = []
-    for node in ast.walk(ast.parse(_file_of(module).read_bytes())):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             names += [a.name for a in node.names]
         elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                above = (module.__package__ or "").split(".")
-                base = ".".join([*above[: len(above) - node.level + 1], *([base] if base else [])])
-            names += [base, *(f"{base}.{a.name}" for a in node.names)]
+            above = file.relative_to(root).parts[: -node.level] if node.level else ()
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            names += [base, *(f"{base}.{a.name}".strip(".") for a in node.names)]
     # Of a.b.c the packages a and a.b are run as well.
-    every = {".".join(name.split(".")[: i + 1]) for name in names for i in range(name.count(".") + 1)}
-    return [sys.modules[name] for name in sorted(every) if name in sys.modules]
-
-
-def _file_of(module: ModuleType) -> Path:
-    return Path(str(getattr(module, "__file__", None) or ""))
+    every = {tuple(name.split(".")[: i + 1]) for name in names for i in range(name.count(".") + 1)}
+    places = [root.joinpath(*parts) for parts in every]
+    files = {f for place in places for f in (place.with_suffix(".py"), place / "__init__.py") if f.is_file()}
+    return {f for f in files if not _is_installed(f)}
 
 
 def _is_installed(file: Path) -> bool:

@@ -140,6 +140,38 @@ def test_files_that_a_module_imports_count(tmp_path, monkeypatch):
     assert len(set(found)) == 4
 
 
+def test_what_is_imported_later_or_cannot_be_read_changes_nothing(tmp_path, monkeypatch):
+    """Workers and the process that asks them must name the same code the same way, whatever each has loaded."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "late_part.py").write_text("VALUE = 1\n")
+    (tmp_path / "compiled_part.so").write_bytes(b"\0\1")
+    (tmp_path / "broken_part.py").write_text("this is no Python")
+    (tmp_path / "late_model.py").write_text(
+        "import json\nclass Model:\n    def fit(self):\n        import late_part, compiled_part, broken_part\n"
+    )
+    model = importlib.import_module("late_model").Model
+    first = code_version(model)
+    importlib.import_module("late_part")
+    assert code_version(model) == first
+    (tmp_path / "late_part.py").write_text("VALUE = 2\n")
+    assert code_version(model) != first
+
+
+def test_a_model_in_a_package(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "the_package").mkdir()
+    (tmp_path / "beside_it.py").write_text("")
+    (tmp_path / "the_package" / "__init__.py").write_text("import beside_it\nclass Model:\n    pass\n")
+    (tmp_path / "the_package" / "inner.py").write_text("from . import other\nclass Model:\n    pass\n")
+    (tmp_path / "the_package" / "other.py").write_text("")
+    models = [importlib.import_module(name).Model for name in ("the_package", "the_package.inner")]
+    before = [code_version(m) for m in models]
+    (tmp_path / "the_package" / "other.py").write_text("# changed\n")
+    assert [a == code_version(m) for a, m in zip(before, models, strict=True)] == [True, False]
+    (tmp_path / "beside_it.py").write_text("# changed\n")
+    assert code_version(models[0]) != before[0]
+
+
 def test_installed_code_has_its_packages_version():
     assert code_version(np.linalg.solve) == f"numpy {np.__version__}"
     assert code_version(novelty) == "own"

@@ -102,6 +102,8 @@ COLUMNS = {
     "text of milliseconds, zulu": [f"2024-09-{1 + i % 30:02}T04:00:00.{i:03}Z" for i in range(N)],
     "text without zeros": [f"{t.month}/{t.day}/{t.year}" for t in TIMES],
     "text without zeros, with hours": [f"{t.day}.{t.month}.{t.year} {t.day % 24}:05" for t in TIMES],
+    "day first with dashes": TIMES.strftime("%d-%m-%Y"),
+    "month first with dashes": [f"{t:%m-%d-%Y}" for t in TIMES + pd.Timedelta(days=12)],
     "names of months": TIMES.strftime("%d %b %Y"),
     "names of months without zeros": [t.strftime("%b ") + f"{t.day}, {t.year}" for t in TIMES],
     "sparse": pd.arrays.SparseArray([0.0, 1.5, 0.0, 2.5] * 15),

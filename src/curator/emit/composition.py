@@ -39,7 +39,7 @@ class Count:
 
 
 def count_rows(
-    origin: np.ndarray, label: np.ndarray | None, weight: np.ndarray, first: np.ndarray
+    origin: np.ndarray, label: np.ndarray | None, weight: np.ndarray, unit: np.ndarray
 ) -> list[Count]:
     """Count rows by origin and label.
 
@@ -48,16 +48,16 @@ def count_rows(
     origin : array of str, shape (n,)
     label : array of str, shape (n,), or None
     weight : array of shape (n,)
-    first : bool array of shape (n,)
-        Whether a row is the first of those that one real row or candidate stands for.
+    unit : array of shape (n,)
+        Which real row or candidate a row stands for.
     """
     import pandas as pd
 
     keys = {"origin": origin} if label is None else {"origin": origin, "label": label}
     # What a candidate weighs counts once, in however many rows it stands, one a class or one a copy.
-    together = np.add.reduceat(weight, np.flatnonzero(first)) if len(weight) else weight
-    squares = np.zeros(len(weight))
-    squares[first] = np.square(together)
+    code = pd.factorize(unit)[0]
+    first = ~pd.Series(code).duplicated().to_numpy()
+    squares = np.where(first, np.square(np.bincount(code, weight))[code], 0.0) if len(code) else weight
     frame = pd.DataFrame({**keys, "rows": 1, "distinct": first, "weight": weight, "squares": squares})
     sums = frame.groupby(list(keys), sort=True, observed=True).sum().reset_index()
     return [

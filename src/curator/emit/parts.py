@@ -313,11 +313,9 @@ def make_part(task: PartTask) -> None:
         row_id=ids[mixture.candidate],
     )  # fmt: skip
     labels = None if known.task == "regression" else np.array(known.classes, dtype=object)[mixture.label]
-    first = np.ones(len(mixture.candidate), dtype=bool)
-    first[1:] = mixture.candidate[1:] != mixture.candidate[:-1]
     seeds = {p.source.name: _seed(task, p) for p in parts}
     about = {
-        "counts": [asdict(c) for c in count_rows(origin, labels, mixture.weight, first)],
+        "counts": [asdict(c) for c in count_rows(origin, labels, mixture.weight, mixture.candidate)],
         "decisions": mixture.drop_counts,
         "shortfall": dict(mixture.shortfall),
         "fed": {name: asdict(f) for name, f in mixture.fed.items()},

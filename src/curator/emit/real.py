@@ -39,16 +39,14 @@ def write_real(
                 codes, labels = _codes(batch[table.target], table)
                 weight = _row_weights(setup, codes, batch, by_class)
                 numbers, rows = np.arange(position, position + len(batch)), batch
-                first = np.ones(len(batch), dtype=bool)
                 if not takes:
                     copies = whole_copies(weight, median, position)
                     at = np.repeat(np.arange(len(batch)), copies)
                     rows, numbers, weight = batch.take(pa.array(at)), numbers[at], np.ones(len(at))
                     labels = None if labels is None else labels[at]
-                    first = np.concatenate([[True], at[1:] != at[:-1]])[: len(at)]
                 writer.write_table(real_table(rows, schema, weight, numbers, table.provenance))
                 origin = np.full(len(weight), table.provenance.origin, dtype=object)
-                counts += count_rows(origin, labels, weight, first)
+                counts += count_rows(origin, labels, weight, numbers)
         yield counts
 
 

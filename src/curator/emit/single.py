@@ -56,12 +56,12 @@ def emit_single(
     labels = None
     if table.task != "regression":
         labels = to_plain(frame[table.target], "categorical").to_numpy(object)
-    once = ~frame["row_id"].duplicated().to_numpy()
     made_of = composition(
-        count_rows(frame["origin"].to_numpy(object), labels, frame["sample_weight"].to_numpy(float), once),
+        count_rows(frame["origin"].to_numpy(object), labels, frame["sample_weight"].to_numpy(float),
+                   frame["row_id"].to_numpy(object)),
         mixture.drop_counts if mixed else {}, mixture.shortfall if mixed else {}, mixture.fed if mixed else {},
     )  # fmt: skip
-    depth, counts = np.unique(frame["generation"].to_numpy()[once], return_counts=True)
+    depth, counts = np.unique(frame["generation"].to_numpy()[~frame["row_id"].duplicated()], return_counts=True)
     generations = {int(d): int(n) for d, n in zip(depth, counts, strict=True)}
     return made_of | rare | {"generations": generations} | ({"broken_as_emitted": broken} if broken else {})
 

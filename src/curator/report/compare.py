@@ -78,7 +78,7 @@ def _refuse_unlike(first: Run, other: Run) -> None:
     if a["target"] != b["target"]:
         raise UserError(f"{pair}: they predict different targets, {a['target']!r} and {b['target']!r}")
     # Rows at the same places may be those of another table, or count for more.
-    same = ("holdout_hash", "holdout_digest")
+    same = ("holdout_hash", *(("holdout_digest",) if "holdout_digest" in a and "holdout_digest" in b else ()))
     if a["rows"]["table"] != b["rows"]["table"] or any(a.get(key) != b.get(key) for key in same):
         raise UserError(
             f"{pair}: they were judged on different holdout rows; run both on the same table with the same seed and "

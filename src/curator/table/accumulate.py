@@ -35,6 +35,13 @@ SYNTHETIC_ONLY = "the table holds synthetic rows only (column 'origin'); curatio
 _MOST_REPEATS = 0.01
 
 
+# Where an output is fed back, and its own weights are named as the table's.
+WEIGHTS_OF_AN_OUTPUT = (
+    "data.weight: sample_weight is what the output is to be trained with, weights of classes included; what its rows "
+    "weighed before is no longer known"
+)
+
+
 @dataclass(frozen=True, eq=False)
 class Joined:
     """Rows of several files.
@@ -123,12 +130,8 @@ def join(
     for part, c, own_columns, origin, name in zip(parts, curated, own, says, names, strict=True):
         fed, taken = c and declared != "real", origin == base
         frame = part.frame.drop(columns=[col for col in part.frame.columns if col in own_columns])
-        if fed and weight == "sample_weight":
-            raise DataError(
-                f"data.weight: {name} is an output, whose sample_weight says what to train with, no longer what its "
-                "rows weighed before; give weights of your own another name, before the first run"
-            )
         if fed:
+            decisions += [f"{name}: {WEIGHTS_OF_AN_OUTPUT}"] if weight == PROVENANCE[0] else []
             inputs.append(_described(part, origin))
             decisions.append(_set_aside(f"{name}: " if several else "", int((~taken).sum()), int(taken.sum()), base))
         real.append(Part(part.source, part.path, _tightened(frame[taken], frame) if fed else frame[taken]))

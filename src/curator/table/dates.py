@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import pandas as pd
 
-# What a time of day ends with, where it names its zone.
-_ZONE = r"(?<=\d)(\s*(?:Z|[+-]\d\d:?\d\d))$"
+# A time of day, and the zone that it names.
+_ZONE = r"(\d:\d\d[:.,\d]*)(\s*(?:Z|[+-]\d\d:?\d\d))$"
 # A digit that is a whole day or month, or hour; what may stand before and after it.
 _DIGITS = ((r"(?:^|(?<=[-/. ]))", r"(?=\d(?:[-/., T]|$))"), (r"(?<=[ T])", r"(?=\d:)"))
 
@@ -43,9 +43,9 @@ def written(stamps: pd.Series, like: pd.Series) -> pd.Series:
 
     present = like.dropna().astype(str).str.strip()
     present = present if len(present) else present.reindex([0], fill_value="2000-01-01")
-    zones = sorted(set(present.str.extract(_ZONE, expand=False).dropna()))
+    zones = sorted(set(present.str.extract(_ZONE)[1].dropna()))
     zone = zones[0] if len(zones) == 1 else "Z" if "Z" in zones else "+00:00" if ":" in "".join(zones) else "+0000"
-    bare = present.str.replace(_ZONE, "", regex=True)
+    bare = present.str.replace(_ZONE, r"\1", regex=True)
     example = str(bare.iloc[0])
     pattern = guess_datetime_format(example, dayfirst=day_first(like)) or "%Y-%m-%d %H:%M:%S"
     text = (stamps + _offset(zone) if zones else stamps).dt.strftime(pattern)

@@ -123,8 +123,7 @@ def _objects(values: pd.Series, decisions: list[str]) -> pd.Series:
     kinds = {type(v) for v in values.dropna()}
     nested = [k for k in kinds if k in {list, dict, tuple, set, np.ndarray}]
     if nested:
-        what = "list" if nested[0] is np.ndarray else nested[0].__name__
-        raise DataError(f"column {name!r} holds {what} values; unpack it into columns, or drop it")
+        raise DataError(f"column {name!r} holds {nested[0].__name__} values; unpack it into columns, or drop it")
     if not kinds or kinds <= {str}:
         return values
     if kinds <= {bool, np.bool_}:

@@ -11,7 +11,7 @@ import numpy as np
 from curator.errors import DataError, Mistakes, Problem, RecipeProblems, unknown_name
 from curator.recipe.models import Recipe
 from curator.records import CATEGORICAL_KINDS, Kind, TaskType
-from curator.table.accumulate import SYNTHETIC_ONLY, identified, join, name_of
+from curator.table.accumulate import SYNTHETIC_ONLY, WEIGHTS_OF_AN_OUTPUT, identified, join, name_of
 from curator.table.budget import Chosen
 from curator.table.check import check_rows
 from curator.table.flat import durations_of, flattened
@@ -131,6 +131,7 @@ def _from_files(files: WholeFiles, recipe: Recipe, decisions: list[str]) -> Tabl
     unused = len(whole.usable) - whole.rows
     if whole.curated:
         decisions.append(f"an earlier curated output, or rows without a target: {unused} rows set aside")
+        decisions += [WEIGHTS_OF_AN_OUTPUT] if spec.weight == "sample_weight" else []
     elif unused:
         decisions.append(f"{unused} rows without a target value left out")
     durations = {n: d for n, d in durations_of([frame]).items() if n != spec.weight}

@@ -136,7 +136,6 @@ class Table:
             values = self.frame[column.name]
             digest.update(repr((column.name, column.kind, column.role, column.dtype)).encode())
             if isinstance(values.dtype, pd.CategoricalDtype):
-                digest.update(repr((values.cat.categories.tolist(), values.cat.ordered)).encode())
                 values = values.astype(object)
             digest.update(pd.util.hash_pandas_object(values, index=False).to_numpy().tobytes())
         if self.stated is not None:

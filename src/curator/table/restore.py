@@ -132,7 +132,7 @@ def _typed(values: pd.Series, column: Column, own: pd.Series) -> pd.Series:
         return flags.astype("boolean" if plain else own.dtype)
     if pd.api.types.is_integer_dtype(own.dtype):
         # Beyond 2**53 codes are not what a float makes of them.
-        codes = [pd.NA if isinstance(w, float) else int(w) for w in values]
+        codes = [pd.NA if pd.isna(w) else int(word_of(w)) for w in values]
         exact = pd.array(codes, dtype="UInt64" if pd.api.types.is_unsigned_integer_dtype(own.dtype) else "Int64")
         return _whole(pd.Series(exact, index=values.index), own)
     if pd.api.types.is_numeric_dtype(own.dtype):
