@@ -654,7 +654,7 @@ def test_arms_that_fail_are_left_out_to_the_end(several, tmp_path):
     content = recipe(tmp_path, task={"estimator": ["logistic_regression", own] if several else own})
     run = curate({**content, "labels": "keep"}, table(), jobs=1)
     if several:
-        assert len(run.results["models"]) == 2
+        assert len(run.results["models"]) == 1, "the first is the run's own"
         return
     found = {arm["name"]: arm for arm in run.results["arms"]}
     assert "duplicate rows" in found["random_oversampling"]["skipped"]
