@@ -13,9 +13,10 @@
 ``large``       ten million rows beside reading, rewriting and sampling as many
 ``estimate``    what ``curator validate --estimate`` says beside what a run takes
 ``profile``     where a default run spends its time
+``boosting``    default boosting on rows with weights beside scikit-learn as it is; needs no ``--data``
 ``gpu``         networks trained on a GPU beside one thread of the processor; needs a GPU that torch sees
 
-All but the first two need ``--data``, a folder with adult.csv and the other tables that are named in `benchmarks.runs`.
+All but three need ``--data``, a folder with adult.csv and the other tables that are named in `benchmarks.runs`.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -336,6 +337,34 @@ def profile(arguments: argparse.Namespace) -> list[Figure]:
     return [*figures, Figure("profile", "start, reading, writing the report", rest, "s"), memory]
 
 
+def boosting(_: argparse.Namespace) -> list[Figure]:
+    """Fit default boosting to weighted rows of ten numbers, with scikit-learn's quantiles and with ours, by turns."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    from curator.quantiles import quick_quantiles
+
+    rng, figures = np.random.default_rng(0), []
+    for n in (300, 2000, 20_000):
+        X, weight = rng.normal(size=(n, 10)), rng.random(n)
+        y = (X[:, 0] + rng.normal(size=n) > 0).astype(int)
+        seconds: dict[bool, list[float]] = {False: [], True: []}
+        said: dict[bool, np.ndarray] = {}
+        for turn in range(10):
+            quick = turn % 2 == 1
+            with one_thread(), quick_quantiles() if quick else nullcontext():
+                started = time.perf_counter()
+                model = HistGradientBoostingClassifier(random_state=0, early_stopping=False)
+                model.fit(X, y, sample_weight=weight)
+                seconds[quick].append(time.perf_counter() - started)
+            said[quick] = model.predict_proba(X)
+        as_it_is, ours = (statistics.median(seconds[quick]) for quick in (False, True))
+        same = "the same predictions" if np.array_equal(said[False], said[True]) else "OTHER PREDICTIONS"
+        note = f"{as_it_is:.2f} and {ours:.2f} s, median of 5; {same}"
+        ratio = as_it_is / ours
+        figures.append(Figure("boosting", f"scikit-learn / ours, {n:,} rows", ratio, "x", 2.0, note, least=True))
+    return figures
+
+
 def gpu(arguments: argparse.Namespace) -> list[Figure]:
     """Train networks of SDV on rows of adult: on a GPU, and in one thread of the processor, as the workers of a run do.
 
@@ -378,7 +407,7 @@ def gpu(arguments: argparse.Namespace) -> list[Figure]:
 CASES = {
     "startup": startup, "first": first, "overhead": overhead, "by_hand": by_hand, "by_hand_tvae": by_hand_tvae,
     "datatunner": datatunner, "jobs": jobs, "pruning": pruning, "again": again, "novelty": novelty, "large": large,
-    "estimate": estimate, "profile": profile, "gpu": gpu,
+    "estimate": estimate, "profile": profile, "boosting": boosting, "gpu": gpu,
 }  # fmt: skip
 
 if __name__ == "__main__":
