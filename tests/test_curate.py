@@ -11,6 +11,7 @@ from curator import cluster, selection
 from curator.curate import curate
 from curator.errors import CuratorError, UserError
 from curator.records import MixPlan, Trial
+from curator.report.compare import compare
 from curator.run import find_runs, load_run
 
 ROWS = 150
@@ -215,6 +216,17 @@ def test_other_models_are_told_of(a_mix_is_selected, tmp_path):
     page = run.report_path.read_text()
     assert "For other models" in page
     assert "random_forest" in page
+
+
+def test_other_models_are_undecided_where_a_class_has_too_few_rows(a_mix_is_selected, tmp_path, monkeypatch):
+    monkeypatch.setattr("curator.transfer.judge", lambda *_: "not_worse")
+    rows = table()
+    # Two holdout rows of a class tell nothing, as little of one model as of another.
+    few = rows[rows["y"] == "yes"].head(8)
+    scarce = pd.concat([rows[rows["y"] == "no"], few], ignore_index=True)
+    run = curate(recipe(tmp_path, task={"folds": 2}, output={"explain": True}), scarce, jobs=1)
+    assert run.verdict == "undecided"
+    assert {t["verdict"] for t in run.results["transfer"]} == {"undecided"}
 
 
 def test_of_real_rows_alone_no_other_model_is_asked(tmp_path):
@@ -531,6 +543,15 @@ def test_settings_may_be_of_numpy(tmp_path):
     content = recipe(tmp_path, task={"estimator": model, "tune": {"C": list(np.logspace(-1, 1, 3))}})
     run = curate({**content, "search": {"trials": np.int32(4), "max_ratio": np.float64(4)}}, table(), jobs=1)
     assert "max_iter: 200" in (run.path / "recipe.yaml").read_text()
+
+
+def test_runs_on_other_rows_at_the_same_places_are_not_compared(tmp_path):
+    first = curate(recipe(tmp_path, {"time": "when"}), table(seed=0), jobs=1)
+    for data, rows in (({}, table(seed=1)), ({"weight": "w"}, table(seed=0))):
+        other = curate(recipe(tmp_path, {"time": "when", **data}), rows, jobs=1)
+        assert other.results["holdout_hash"] == first.results["holdout_hash"]
+        with pytest.raises(UserError, match="different holdout rows"):
+            compare([first, other])
 
 
 def _with_a_harmful_source(folder, **rare):

@@ -154,8 +154,9 @@ def test_real_rows_are_taken_where_no_mix_can_be_told_from_them():
     mixed = TWO_METRICS.trial(1, "trial", plan(2), {}, noisy)
     real = TWO_METRICS.trial(0, "real_only", plan(0), {}, TWO_METRICS.reference)
     assert select([real, mixed])[0].number == 0
-    surely = TWO_METRICS.trial(1, "trial", plan(2), {}, [(loss, 0.95) for loss, _ in noisy])
-    assert select([real, surely])[0].number == 1, "the second metric tells them apart"
+    for sign in (1, -1):
+        surely = TWO_METRICS.trial(1, "trial", plan(2), {}, [(0.5 + sign * (loss - 0.499), 0.95) for loss, _ in noisy])
+        assert select([real, surely])[0].number == 1, "the second metric tells them apart, whoever leads in the first"
 
 
 # --- the mean of the best plans -------------------------------------------------------------------

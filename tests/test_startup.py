@@ -28,9 +28,9 @@ def test_the_package_shows_its_names():
         _ = curator.nothing
 
 
-def test_curate_can_be_called_whatever_was_imported_first():
-    script = (
-        "import curator.curate, curator; assert callable(curator.curate); "
-        "from curator import curate; assert callable(curate)"
-    )
+@pytest.mark.parametrize("first", ["import curator.curate", "import curator; curator.audit"])
+@pytest.mark.parametrize("name", ["curate", "collapse"])
+def test_functions_can_be_called_whatever_was_imported_first(name, first):
+    script = f"{first}, curator; " if first.startswith("import curator.") else f"{first}; "
+    script += f"assert callable(curator.{name}); from curator import {name}; assert callable({name})"
     subprocess.run([sys.executable, "-c", script], check=True)

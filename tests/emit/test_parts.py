@@ -1069,3 +1069,14 @@ def test_a_large_table_of_unknown_depth_says_so_in_every_part(write, tmp_path):
     assert set(data.loc[data["origin"] != "unknown", "generation"]) == {2}
     assert set(done.kept["generation"]) == {2}
     assert (done.composition["real_rows"], done.composition["unknown_rows"]) == (0, ROWS)
+
+
+def test_candidates_have_ids_of_their_own_beside_those_of_an_earlier_output(write, tmp_path):
+    plan = MixPlan((("neighbours", 1.0),))
+    first = write(plan, narrow(1200))
+    narrow(300, seed=5).to_parquet(tmp_path / "new.parquet")
+    files = [str(first.path / "curated" / "*.parquet"), str(tmp_path / "new.parquet")]
+    again = write(plan, None, out="again", data={"source": files})
+    ledger = again.run.ledger
+    assert ledger["drop_reason"].str.startswith("retired").any(), "candidates of the earlier output are in it, too"
+    assert not ledger["id"].duplicated().any()

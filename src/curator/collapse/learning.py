@@ -45,9 +45,8 @@ class Learning:
         if weighty.sum() < LEAST_JUDGED or len(np.unique(y[weighty])) < 2:
             return None
         alike = bool(np.all(weight == weight[0]))
-        return fit(
-            self._estimator, X, y, None if alike else weight, seed=self._seed, categorical=self._categorical
-        )  # fmt: skip
+        weights = None if alike else weight
+        return fit(self._estimator, X, y, weights, seed=self._seed, categorical=self._categorical)
 
     def agreement(self, model: Any, rows: Coded) -> float:
         """Return how well labels fit a model: the mean probability it gives them, at regression R2."""

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 SYNTHETIC_ONLY = "the table holds synthetic rows only (column 'origin'); curation needs real rows to judge by"
 # Where more of an output's own rows than this repeat each other, a row of another file that equals one may be another.
 _MOST_REPEATS = 0.01
-
-
 # Where an output is fed back, and its own weights are named as the table's.
 WEIGHTS_OF_AN_OUTPUT = (
     "data.weight: sample_weight is what the output is to be trained with, weights of classes included; what its rows "

@@ -12,6 +12,7 @@ _ZONE = r"(\d:\d\d[:.,\d]*)(\s*(?:Z|[+-]\d\d:?\d\d))$"
 # A digit that is a whole day or month, or hour; what may stand before and after it.
 _DIGITS = ((r"(?:^|(?<=[-/. ]))", r"(?=\d(?:[-/., T]|$))"), (r"(?<=[ T])", r"(?=\d:)"))
 
+
 def day_first(values: pd.Series) -> bool:
     """Whether dates such as 13/01/2024 begin with the day: some first part is above 12, and no second part is."""
     parts = values.dropna().astype(str).str.extract(r"^(\d{1,2})[-/.](\d{1,2})[-/.]\d{2,4}").dropna().astype(int)
