@@ -32,8 +32,8 @@ from curator.prepare import prepare
 from curator.records import MixPlan
 from curator.run import Run
 from curator.rundir import RunDirectory
+from curator.score.build import PoolTask, build_pool
 from curator.score.candidates import Source
-from curator.score.pool import PoolTask, build_pool
 from curator.search import Study
 from curator.setup import Setup
 from curator.table import ENCODERS, Fold, load_table, to_plain

@@ -29,9 +29,10 @@ from curator.prepare import is_defined
 from curator.progress import Progress
 from curator.records import EarlierVerdict, Interval, LabelForm, MixPlan, shown_decimals
 from curator.score import all_scorers
+from curator.score.build import PoolTask, real_space, score
 from curator.score.candidates import ABOUT, Candidates, draws
 from curator.score.choice import fit_teacher
-from curator.score.pool import PoolTask, load_pool, real_space, score
+from curator.score.pool import load_pool
 from curator.setup import Setup
 from curator.table import ENCODERS, REAL, UNKNOWN, Earlier, earlier_plain
 from curator.versions import check_same_code

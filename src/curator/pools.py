@@ -10,9 +10,10 @@ import numpy as np
 from curator.parallel import Workers
 from curator.progress import Progress
 from curator.rundir import RunDirectory
+from curator.score.build import PoolTask, build_pool
 from curator.score.candidates import ABOUT, BALANCING, CandidateTask, make_candidates
 from curator.score.choice import ChoiceTask, choose_teacher
-from curator.score.pool import Pool, PoolTask, build_pool
+from curator.score.pool import Pool
 from curator.setup import Setup
 from curator.table import Encoding, Fold
 

@@ -16,8 +16,8 @@ from curator.rare import LEAST_GUARDED_ROWS, Slice
 from curator.recipe import Recipe
 from curator.recipe.origin import KeyPath
 from curator.records import LabelPolicy
+from curator.score.build import PoolTask
 from curator.score.candidates import MOST_CANDIDATES, SLICES, Source, TrainingRows
-from curator.score.pool import PoolTask
 from curator.score.teacher import Faculty
 from curator.space import Space, Tuning, usual_ratio
 from curator.table import Encoding, Fold, Splits, Table, groups_of, real_digest

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import inspect
+import sys
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, version
 from pathlib import Path
@@ -35,6 +36,11 @@ def code_version(thing: object) -> str:
 
     Code of an installed package has the package's version. A file of one's own has a digest of its content, and of
     that of the files in its folder that it imports.
+
+    Raises
+    ------
+    UserError
+        When such a file has been edited since this process imported it: what runs is not what the file says.
     """
     module = inspect.getmodule(thing)
     if module is None:
@@ -56,7 +62,31 @@ def code_version(thing: object) -> str:
         further = _imported(at, at.stat().st_mtime_ns, root) - found
         found |= further
         waiting += further
+    for one in sorted(found):
+        _check_current(one)
     return _digest(tuple((str(f), f.stat().st_mtime_ns) for f in sorted(found)))
+
+
+# Of files of one's own: when they were written, a digest, and the module that they were as they were looked at first.
+_looked_at: dict[Path, tuple[int, str, object]] = {}
+
+
+def _check_current(file: Path) -> None:
+    """Refuse a file that is not any more what was imported from it, as happens in a notebook."""
+    written = file.stat().st_mtime_ns
+    before = _looked_at.get(file)
+    if before is not None and before[0] == written:
+        return
+    digest = _digest(((str(file), written),))
+    # An import anew, by hand or by an extension of the notebook, gives the module another specification.
+    loaded = next((m for m in list(sys.modules.values()) if getattr(m, "__file__", None) == str(file)), None)
+    spec = getattr(loaded, "__spec__", None)
+    if before is not None and before[1] != digest and spec is not None and spec is before[2]:
+        raise UserError(
+            f"{file} has been edited since it was imported, so that the code that runs is not what the file says: "
+            "restart Python (a notebook's kernel, a worker), or import the module anew with importlib.reload"
+        )
+    _looked_at[file] = (written, digest, spec)
 
 
 @lru_cache(maxsize=256)

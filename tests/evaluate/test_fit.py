@@ -13,7 +13,8 @@ from curator.evaluate import Arm, FitTask, Prediction, find_metric, make_estimat
 from curator.evaluate import fit as module
 from curator.recipe import EstimatorSpec
 from curator.records import MixPlan
-from curator.score.pool import BALANCING, Pool
+from curator.score.candidates import BALANCING
+from curator.score.pool import Pool
 
 LOGISTIC = EstimatorSpec(name="logistic_regression")
 
@@ -204,6 +205,27 @@ def test_a_threshold_is_chosen_without_the_rows_that_judge(run):
     other = replace(pool, y_valid=1 - pool.y_valid)
     again = run(other, Arm("t", special="threshold"), ("f1",), keep_prediction=True)
     assert np.array_equal(moved.prediction.value, again.prediction.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "weightless"),
+    [({"group": np.arange(60) // 4}, False), ({"weight": np.repeat([1.0, 2.0], 30)}, True)],
+    ids=["rows of a group", "copies of a row"],
+)
+def test_a_threshold_is_chosen_out_of_fold(run, monkeypatch, changes, weightless):
+    """What belongs together never stands on both sides of an inner fold, nor do copies of one row."""
+    number = np.arange(60)
+    pool = make_pool(counts=(30, 30), X=np.column_stack([number, number]).astype(float), y=number % 2, **changes)
+    unit = (lambda X: X[:, 0] // 4) if "group" in changes else (lambda X: X[:, 0])
+    learned, sides = [], []
+    fit, predict = module.fit, module.predict
+    monkeypatch.setattr(module, "fit", lambda e, X, *a, **k: learned.append(unit(X)) or fit(e, X, *a, **k))
+    monkeypatch.setattr(module, "predict", lambda m, X, k: sides.append((learned[-1], unit(X))) or predict(m, X, k))
+    spec = EstimatorSpec(name="knn") if weightless else LOGISTIC
+    run(pool, Arm("t", special="threshold"), ("f1",), spec=spec)
+    inner = sides[1:]
+    assert len(inner) == 3
+    assert all(len(judged) and not set(learn) & set(judged) for learn, judged in inner)
 
 
 def test_a_threshold_is_judged_by_the_labels_it_gives():

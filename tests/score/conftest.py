@@ -12,8 +12,8 @@ import pytest
 
 from curator.parallel import one_thread
 from curator.score import teacher
+from curator.score.build import PoolTask
 from curator.score.candidates import Source, TrainingRows
-from curator.score.pool import PoolTask
 
 
 class Rows(NamedTuple):

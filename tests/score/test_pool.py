@@ -18,10 +18,11 @@ from curator.mix import mix
 from curator.parallel import LocalWorkers
 from curator.records import MixPlan
 from curator.score import all_scorers
+from curator.score import build as module
 from curator.score import candidates as candidates_module
-from curator.score import pool as module
+from curator.score.build import build_pool
 from curator.score.candidates import ABOUT, BALANCING, Source, load_candidates, source_seed
-from curator.score.pool import build_pool, load_pool
+from curator.score.pool import load_pool
 from curator.score.teacher import Faculty, Teacher
 from curator.synthesize import SYNTHESIZERS, Entry
 from curator.table import ENCODERS

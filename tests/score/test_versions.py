@@ -17,8 +17,8 @@ from curator.evaluate import Arm, FitTask, make_estimator
 from curator.ladder import fit_tasks
 from curator.recipe import EstimatorSpec
 from curator.score import SCORERS, novelty, scorer_versions
+from curator.score.build import PoolTask, build_pool
 from curator.score.candidates import fit_source
-from curator.score.pool import PoolTask, build_pool
 from curator.synthesize import SYNTHESIZERS, Entry, synthesizer_version
 from curator.versions import check_same_code, code_version, decisive_versions
 
@@ -133,8 +133,9 @@ def test_files_that_a_module_imports_count(tmp_path, monkeypatch):
     model = importlib.import_module("the_model").Model
     found = [code_version(model)]
     for name in ("the_stranger", "the_constants", "the_helper", "the_model"):
-        importlib.import_module(name)
+        module = importlib.import_module(name)
         (tmp_path / f"{name}.py").write_text((tmp_path / f"{name}.py").read_text() + f"# {name}\n")
+        importlib.reload(module)
         found.append(code_version(model))
     assert found[0] == found[1]
     assert len(set(found)) == 4
@@ -151,9 +152,10 @@ def test_what_is_imported_later_or_cannot_be_read_changes_nothing(tmp_path, monk
     )
     model = importlib.import_module("late_model").Model
     first = code_version(model)
-    importlib.import_module("late_part")
+    late = importlib.import_module("late_part")
     assert code_version(model) == first
     (tmp_path / "late_part.py").write_text("VALUE = 2\n")
+    importlib.reload(late)
     assert code_version(model) != first
 
 
@@ -167,9 +169,29 @@ def test_a_model_in_a_package(tmp_path, monkeypatch):
     models = [importlib.import_module(name).Model for name in ("the_package", "the_package.inner")]
     before = [code_version(m) for m in models]
     (tmp_path / "the_package" / "other.py").write_text("# changed\n")
+    importlib.reload(sys.modules["the_package.other"])
     assert [a == code_version(m) for a, m in zip(before, models, strict=True)] == [True, False]
     (tmp_path / "beside_it.py").write_text("# changed\n")
+    importlib.reload(sys.modules["beside_it"])
     assert code_version(models[0]) != before[0]
+
+
+def test_a_file_edited_after_its_import_is_not_what_runs(tmp_path, monkeypatch):
+    """In a notebook the class in memory stays what it was; its results would be kept under another's name."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    file, helper = tmp_path / "edited_model.py", tmp_path / "edited_helper.py"
+    helper.write_text("SCALE = 1\n")
+    file.write_text("import edited_helper\nclass Model:\n    pass\n")
+    module = importlib.import_module("edited_model")
+    first = code_version(module.Model)
+    os.utime(file, ns=(1, 1))
+    assert code_version(module.Model) == first, "saved again as it was"
+    for edited in (file, helper):
+        edited.write_text(edited.read_text() + "LATER = 1\n")
+        with pytest.raises(UserError, match=rf"{edited.name} has been edited since it was imported.*restart Python"):
+            code_version(module.Model)
+        importlib.reload(sys.modules[edited.stem])
+        assert code_version(module.Model) != first
 
 
 def test_installed_code_has_its_packages_version():

@@ -15,7 +15,8 @@ from curator.parallel import one_thread
 from curator.privacy import LIMITS, PrivacyReport, privacy_figures
 from curator.records import Trial
 from curator.rundir import RunDirectory, atomic
-from curator.score.pool import Pool, PoolTask, load_pool
+from curator.score.build import PoolTask
+from curator.score.pool import Pool, load_pool
 from curator.setup import Setup
 from curator.table import UNKNOWN, UNKNOWN_DEPTH, Table, restore, to_plain
 

@@ -33,6 +33,7 @@ from curator.rare import class_weights
 from curator.records import EarlierVerdict, LabelForm, MixPlan
 from curator.rundir import RunDirectory, atomic, atomic_folder, full_disk_explained, read_json, write_json
 from curator.score import all_scorers
+from curator.score.build import PoolTask, fed_slices, real_space, score, slices_made_for
 from curator.score.candidates import (
     ABOUT,
     BALANCING,
@@ -47,7 +48,7 @@ from curator.score.candidates import (
     sample_source,
 )  # fmt: skip
 from curator.score.choice import fit_teacher
-from curator.score.pool import Pool, PoolTask, fed_slices, load_pool, real_space, score, slices_made_for
+from curator.score.pool import Pool, load_pool
 from curator.setup import Setup
 from curator.synthesize import MADE_FOR, Synthesizer
 from curator.table import Table, Whole, restore

@@ -12,8 +12,8 @@ from curator.emit.survival import Coverage, slice_shares, tail_mass, tails
 from curator.mix import Mixture
 from curator.rare import Slice
 from curator.records import EarlierVerdict
+from curator.score.build import PoolTask
 from curator.score.candidates import load_candidates
-from curator.score.pool import PoolTask
 from curator.setup import Setup
 from curator.table import Table, earlier_plain
 

@@ -13,7 +13,8 @@ from curator.emit.rarity import Rarity, further_rows
 from curator.mix import Mixture, mix
 from curator.records import EarlierVerdict, MixPlan
 from curator.rundir import RunDirectory, atomic
-from curator.score.pool import Pool, PoolTask, load_pool
+from curator.score.build import PoolTask
+from curator.score.pool import Pool, load_pool
 from curator.setup import Setup
 from curator.table import NOTE, NULLABLE, as_durations, earlier_restored, restore, to_plain
 

@@ -74,7 +74,7 @@ def tell() -> None:
     import scipy.linalg  # noqa: F401
     import sklearn.ensemble  # noqa: F401
 
-    from curator.score import pool  # noqa: F401
+    from curator.score import build  # noqa: F401
 
     # Since the process was made: the imports above are part of it.
     begin, bare, watch = time.process_time(), resident(), Stopwatch()

@@ -21,6 +21,7 @@ from curator.parallel import one_thread
 from curator.predictions import predict
 from curator.records import Trial
 from curator.score import all_scorers
+from curator.score.build import PoolTask, real_space, score
 from curator.score.candidates import (
     BALANCING,
     SOURCE_ERRORS,
@@ -34,7 +35,7 @@ from curator.score.candidates import (
     wanted,
 )
 from curator.score.choice import fit_teacher
-from curator.score.pool import Pool, PoolTask, real_space, score
+from curator.score.pool import Pool
 from curator.search import AHEAD, STARTUP_TRIALS, Study, propose
 from curator.setup import Setup
 from curator.space import warm_starts

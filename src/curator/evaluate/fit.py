@@ -21,6 +21,7 @@ from curator.predictions import Prediction, predict
 from curator.records import LabelForm, MixPlan
 from curator.score.candidates import BALANCING
 from curator.score.pool import Pool, load_pool
+from curator.table import inner_folds
 from curator.versions import check_same_code, code_version
 
 Special = Literal["oversampling", "smote", "threshold"]
@@ -250,11 +251,12 @@ def _with_threshold(
     task: FitTask, pool: Pool, X: np.ndarray, y: np.ndarray, weight: np.ndarray | None, prediction: Prediction
 ) -> Prediction:
     """Choose the threshold of the positive class that does best out of fold on the training rows, and apply it."""
-    from sklearn.model_selection import StratifiedKFold
-
     assert prediction.chance is not None  # noqa: S101  # threshold arms are for binary tasks
     metric, chance = find_metric(task.metrics[0]), np.zeros((len(y), 2))
-    for learn, judge in StratifiedKFold(n_splits=3, shuffle=True, random_state=task.seed).split(X, y):
+    real = mix(task.arm.plan, pool, task.form, weights=task.estimator.takes_weights).real
+    # Copies of a row are as close as rows of a group.
+    group = pool.group[real] if len(pool.group) else real if len(np.unique(real)) < len(real) else None
+    for learn, judge in inner_folds(y, 3, task.seed, group, classes=True):
         part = None if weight is None else weight[learn]
         model = fit(task.estimator, X[learn], y[learn], part, seed=task.seed, categorical=pool.categorical)
         answer = predict(model, X[judge], 2).chance

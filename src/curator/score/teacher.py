@@ -30,7 +30,7 @@ from curator.score.regional import (
     is_better,
     losses_of,
 )
-from curator.table import ENCODERS, Encoding
+from curator.table import ENCODERS, Encoding, inner_folds
 from curator.versions import check_same_code
 
 if TYPE_CHECKING:
@@ -302,20 +302,8 @@ class Teacher:
         return self._calibration.of(total)
 
     def _inner_folds(self, y: np.ndarray, group: np.ndarray | None = None) -> list[tuple[np.ndarray, np.ndarray]]:
-        from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
-
-        folds = 5 if len(y) < 500 else 3
-        # Of fewer than two groups nothing can be told apart; then rows are what there is.
-        groups = 0 if group is None else len(np.unique(group))
-        grouped = groups >= 2
-        folds = min(folds, groups) if grouped else folds
-        # Stratifying needs one class at least that is as large as the number of folds.
-        plain = self.task == "regression" or np.bincount(y).max() < folds
-        kind: Any = (GroupKFold if plain else StratifiedGroupKFold) if grouped else KFold if plain else StratifiedKFold
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # classes rarer than the folds: their probability comes from the others
-            split = kind(n_splits=folds, shuffle=True, random_state=self.seed).split(y, y, group)
-            return [(learn, judge) for learn, judge in split if len(learn) and len(judge)]
+        # Of a class rarer than the folds some know nothing: its probability comes from the others.
+        return inner_folds(y, 5 if len(y) < 500 else 3, self.seed, group, classes=self.task != "regression")
 
     def _fit(self, member: Member, codes: list[int], X: np.ndarray, y: np.ndarray, weight: np.ndarray) -> Any:
         extra = {"sample_weight": weight} if member.takes_weights else {}

@@ -12,7 +12,7 @@ from curator.table.provenance import KINDS, PROVENANCE, REAL, UNKNOWN, UNKNOWN_D
 from curator.table.read import NOTE
 from curator.table.restore import NULLABLE, as_fine_as, conform, restore
 from curator.table.same import digest_of, real_digest
-from curator.table.splits import Fold, Splits, groups_of, make_splits, strata
+from curator.table.splits import Fold, Splits, groups_of, inner_folds, make_splits, strata
 from curator.table.whole import Whole
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "earlier_plain",
     "earlier_restored",
     "groups_of",
+    "inner_folds",
     "load_table",
     "looks_beyond",
     "make_splits",

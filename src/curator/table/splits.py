@@ -249,6 +249,37 @@ def _shuffled_folds(
         return [(np.sort(a), np.sort(b)) for a, b in chosen.split(bands, bands)]
 
 
+def inner_folds(
+    y: np.ndarray, folds: int, seed: int, group: np.ndarray | None = None, *, classes: bool
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return folds within training rows, as positions to learn from and to judge by: stratified, groups kept whole.
+
+    Parameters
+    ----------
+    y : array of shape (n,)
+        Class codes from 0 where there are `classes`, else values.
+    folds : int
+        How many; fewer where there are fewer groups.
+    group : int array of shape (n,), optional
+        Rows of one group are never on both sides. Of fewer than two groups nothing can be told apart, and rows are
+        parted.
+    """
+    import warnings
+
+    from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
+
+    groups = 0 if group is None else len(np.unique(group))
+    grouped = groups >= 2
+    folds = min(folds, groups) if grouped else folds
+    # Stratifying needs one class at least that is as large as the number of folds.
+    plain = not classes or np.bincount(y).max() < folds
+    kind = (GroupKFold if plain else StratifiedGroupKFold) if grouped else KFold if plain else StratifiedKFold
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # classes rarer than the folds
+        split = kind(n_splits=folds, shuffle=True, random_state=seed).split(y, y, group)
+        return [(learn, judge) for learn, judge in split if len(learn) and len(judge)]
+
+
 def _forward(table: Table, share: float, folds: int) -> Splits:
     """Order units (rows, or whole groups) by time; hold out the latest; each fold learns from the past of its rows."""
     from pandas.api.types import is_numeric_dtype
