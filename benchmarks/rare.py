@@ -4,7 +4,8 @@ For each table, size and seed, n real rows are given to real-only, class weights
 curator; up to 5,000 other rows judge average precision of the rarest class, the loss of the worst slice (those that the
 run watches, by their own rules) and calibration. Adult has three declared slices. What is alive of rare categories and
 pairs is counted in the emitted dataset, beside a plain 5x gaussian_copula dataset that replaces the real rows and one
-that a filter has been through. ``--feed`` also runs with `rare.feed`.
+that a filter has been through. ``--feed`` also runs with `rare.feed`, ``--ranked`` with
+`metric: average_precision` (where there are classes).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import argparse
 import itertools
 import shutil
 import sys
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.arms import CURATOR, REAL, Cell, Judged, drawn
+from benchmarks.arms import CURATOR, REAL, Cell, Judged, drawn, is_regression
 from benchmarks.common import Figure, asked_of, cells_but, close, grid_case, grid_parser, line, write_docs
 from benchmarks.tables import TableSource, table_source
 from curator.curate import curate, read_recipe
@@ -49,7 +51,12 @@ SLICES = {
     ]
 }
 RIVALS = ("real_class_weight", "random_oversampling", "smote")
-FED = "curator, slices fed"
+FED, RANKED = "curator, slices fed", "curator, by average precision"
+# What else may be run, by the flag that asks for it: its name, and how its recipe differs.
+FURTHER: dict[str, tuple[str, dict[str, Any]]] = {
+    "feed": (FED, {"rare": {"feed": True}}),
+    "ranked": (RANKED, {"task": {"metric": "average_precision"}}),
+}
 # Of the slice's loss, as `rare.tolerance` has it.
 TOLERANCE = 0.01
 
@@ -59,6 +66,7 @@ def main() -> None:
     parser = grid_parser("rare", seeds=5)
     parser.add_argument("--quick", action="store_true", help="two tables, 500 rows, one seed, 20 trials")
     parser.add_argument("--feed", action="store_true", help="also run with rare.feed")
+    parser.add_argument("--ranked", action="store_true", help="also run with metric: average_precision")
     given = parser.parse_args()
     if given.docs and given.quick:
         parser.error("--docs: figures of --quick are a first look, and not for the docs")
@@ -75,7 +83,7 @@ def main() -> None:
         print(line(figure))
     if given.docs:
         asked = "".join(f" --{k} {v}" for k in ("only", "rows") for v in getattr(given, k) or ())
-        asked += " --feed" if given.feed else ""
+        asked += "".join(f" --{flag}" for flag in FURTHER if getattr(given, flag))
         asked += "".join(f" --{k} {v}" for k, v, usual in (("seeds", seeds, 5), ("trials", trials, 100)) if v != usual)
         case = grid_case(given, rows)
         figures = [replace(figure, case=case) for figure in figures]
@@ -85,11 +93,15 @@ def main() -> None:
 
 def _fill(cell: Cell, table: TableSource, path: Path, given: argparse.Namespace, trials: int) -> None:
     key = {"table": cell.table, "rows": cell.rows, "seed": cell.seed}
-    done, is_there = cells_but(path, key, {CURATOR, *({FED} if given.feed else ())}, trials)
+    # At regression nothing is ranked.
+    asked = {name for flag, (name, _) in FURTHER.items() if getattr(given, flag)}
+    rows, target = table.read()
+    asked -= {RANKED} if is_regression(rows[target]) else set()
+    done, is_there = cells_but(path, key, {CURATOR, *asked}, trials)
     if is_there:
         return
     folder = given.out / "rare-runs" / cell.name
-    found = pd.DataFrame(_judged(cell, table, folder, given, trials)).assign(trials=trials)
+    found = pd.DataFrame(_judged(cell, table, folder, asked, trials, given.jobs)).assign(trials=trials)
     shutil.rmtree(folder, ignore_errors=True)
     part = path.with_suffix(".part")
     pd.concat([done, found], ignore_index=True).to_csv(part, index=False)
@@ -99,7 +111,7 @@ def _fill(cell: Cell, table: TableSource, path: Path, given: argparse.Namespace,
 
 
 def _judged(
-    cell: Cell, table: TableSource, folder: Path, given: argparse.Namespace, trials: int
+    cell: Cell, table: TableSource, folder: Path, asked: Collection[str], trials: int, jobs: int
 ) -> list[dict[str, Any]]:
     own, rest, target = drawn(table, cell)
     content: dict[str, Any] = {
@@ -109,12 +121,13 @@ def _judged(
     setup = prepare(read_recipe(content), own)
     setup = setup.with_slices(find_slices(setup, Silent()))
     judged = Judged(setup, rest)
-    run = curate(content, own, out=folder / "run", jobs=given.jobs)
+    run = curate(content, own, out=folder / "run", jobs=jobs)
     runs = {CURATOR: run}
-    if given.feed:
-        fed = {**content, "rare": {**content["rare"], "feed": True}}
-        runs[FED] = curate(fed, own, out=folder / "fed", jobs=given.jobs)
-    predictions = {k: p for k, p in judged.ladder(run, given.jobs).items() if k in {REAL, *RIVALS}}
+    for flag, (name, changes) in FURTHER.items():
+        if name in asked:
+            other = {**content, **{section: {**content.get(section, {}), **v} for section, v in changes.items()}}
+            runs[name] = curate(other, own, out=folder / flag, jobs=jobs)
+    predictions = {k: p for k, p in judged.ladder(run, jobs).items() if k in {REAL, *RIVALS}}
     for name, one in runs.items():
         mixed = one.results["verdict"]["emitted"] == "mix"
         predictions[name] = judged.trained_on(one, setup.estimator) if mixed else predictions[REAL]
@@ -206,11 +219,13 @@ def summary(rows: pd.DataFrame) -> list[Figure]:
         harm = harm[np.isfinite(harm)]
         label = "declared slices worse by more than the tolerance"
         out.append(Figure("rare", label, float((harm > TOLERANCE).mean()), "", 0.025, f"{len(harm)} slices of runs"))
-    if FED in precision:
-        out.append(_mean(f"{FED}: average precision gained over {CURATOR}, points",
-                         100 * (precision[FED] - precision[CURATOR]).dropna(), None))  # fmt: skip
-        loss = wide("loss")
-        out.append(_mean(f"{FED}: loss / {CURATOR}", (loss[FED] / loss[CURATOR]).dropna(), None))
+    loss = wide("loss")
+    for name, _ in FURTHER.values():
+        if name in precision:
+            for rival in (CURATOR, REAL, *RIVALS):
+                gains = 100 * (precision[name] - precision[rival]).dropna()
+                out.append(_mean(f"{name}: average precision gained over {rival}, points", gains, None))
+            out.append(_mean(f"{name}: loss / {CURATOR}", (loss[name] / loss[CURATOR]).dropna(), None))
     return out
 
 
