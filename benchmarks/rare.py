@@ -219,9 +219,9 @@ def summary(rows: pd.DataFrame) -> list[Figure]:
         harm = harm[np.isfinite(harm)]
         label = "declared slices worse by more than the tolerance"
         out.append(Figure("rare", label, float((harm > TOLERANCE).mean()), "", 0.025, f"{len(harm)} slices of runs"))
-    loss = wide("loss")
     for name, _ in FURTHER.values():
         if name in precision:
+            loss = wide("loss")
             for rival in (CURATOR, REAL, *RIVALS):
                 gains = 100 * (precision[name] - precision[rival]).dropna()
                 out.append(_mean(f"{name}: average precision gained over {rival}, points", gains, None))

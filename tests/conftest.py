@@ -35,6 +35,14 @@ def quick_teacher(monkeypatch):
     monkeypatch.setattr(teacher, "library", lambda task: [m for m in whole(task) if m.name == "linear"])
 
 
+@pytest.fixture
+def two_teachers(monkeypatch):
+    """Let the teacher choose between a linear model and one of trees, in this process."""
+    whole = teacher.library
+    few = {"linear", "boosting_slow"}
+    monkeypatch.setattr(teacher, "library", lambda task: [m for m in whole(task) if m.name in few])
+
+
 @pytest.fixture(scope="session")
 def samples():
     """The folder of the five sample tables."""

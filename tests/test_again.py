@@ -29,7 +29,7 @@ def test_the_same_again_for_any_number_of_workers(tmp_path):
     for jobs in (1, 2):
         out = tmp_path / f"jobs{jobs}"
         settings = [*SMALL, "task.folds=2", "output.policy=always", "output.explain=false"]
-        rows = pd.read_csv(ROOT / "data_samples" / "titanic.csv").sample(600, random_state=0)
+        rows = pd.read_csv(ROOT / "data_samples" / "titanic.csv").sample(400, random_state=0)
         run = curate(RECIPES / "titanic.yaml", rows, overrides=settings, jobs=jobs, out=out)
         digests.add((sha256(run.path / "curated.parquet"), sha256(run.path / "ledger.parquet")))
         assert set(run.data["origin"]) > {"real"}

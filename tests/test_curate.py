@@ -1,5 +1,6 @@
 """The story in one process, on a small table: every switch of a recipe does what it says."""
 
+import importlib
 import sys
 
 import numpy as np
@@ -500,6 +501,9 @@ def test_a_model_of_ones_own_that_changes_makes_another_run(tmp_path, monkeypatc
     first = curate(given, table(), jobs=1)
     assert curate(given, table(), jobs=1).path == first.path
     (tmp_path / "model_that_changes.py").write_text(content + "# changed\n")
+    with pytest.raises(UserError, match="has been edited since it was imported"):
+        curate(given, table(), jobs=1)
+    importlib.reload(sys.modules["model_that_changes"])
     assert curate(given, table(), jobs=1).path != first.path
     with pytest.raises(UserError, match="its recipe, data, seed or code differ"):
         curate(given, table(), jobs=1, out=first.path)

@@ -15,7 +15,7 @@ def serving_two(tmp_path_factory):
     several = ["task.estimator=[hist_gradient_boosting, logistic_regression]",
                "task.metric=[log_loss, recall_at_fpr@0.1]", "output.policy=always"]  # fmt: skip
     out, titanic = tmp_path_factory.mktemp("two"), RECIPES / "titanic.yaml"
-    rows = pd.read_csv(ROOT / "data_samples" / "titanic.csv").sample(600, random_state=0)
+    rows = pd.read_csv(ROOT / "data_samples" / "titanic.csv").sample(400, random_state=0)
     return [curate(titanic, rows, overrides=[*QUICK, *several], jobs=j, out=out / str(j)) for j in (1, 2)]
 
 

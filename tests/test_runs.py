@@ -9,6 +9,7 @@ from curator.curate import curate
 from curator.errors import CuratorError
 from sample_runs import QUICK, RECIPES, ROOT, SMALL, sha256
 
+UNEXPLAINED = [*QUICK, "output.explain=false"]
 SAMPLES = ["titanic", "penguins", "breast_cancer", "wine", "diabetes"]
 
 pytestmark = pytest.mark.integration
@@ -18,10 +19,14 @@ pytestmark = pytest.mark.integration
 def runs(tmp_path_factory):
     """One run of each sample recipe, always emitting its mix, so that there are synthetic rows to look at.
 
-    The teacher is the whole ensemble for numbers; for classes it is where a run is repeated, here and on a cluster.
+    The teacher is the whole ensemble where a run is repeated, here and on a cluster, and where one is estimated.
     """
     out = tmp_path_factory.mktemp("runs")
-    settings = {"diabetes": SMALL, "breast_cancer": [*QUICK, "output.explain=false"]}
+    settings = {
+        "breast_cancer": [*UNEXPLAINED, "task.estimator={name: random_forest, params: {n_estimators: 20}}"],
+        "diabetes": [*SMALL, "output.explain=false", "filters.agreement.teacher=ridge"],
+        "wine": UNEXPLAINED,
+    }
     return {
         name: curate(
             RECIPES / f"{name}.yaml", overrides=[*settings.get(name, QUICK), "output.policy=always"], jobs=2,
@@ -83,14 +88,14 @@ def test_the_run_directory_is_whole(runs, name):
 def test_a_finished_run_is_returned_as_it_is(runs):
     run = runs["wine"]
     before = (run.path / "manifest.json").stat().st_mtime_ns
-    again = curate(RECIPES / "wine.yaml", overrides=[*QUICK, "output.policy=always"], out=run.path)
+    again = curate(RECIPES / "wine.yaml", overrides=[*UNEXPLAINED, "output.policy=always"], out=run.path)
     assert again.results == run.results
     assert (run.path / "manifest.json").stat().st_mtime_ns == before
 
 
 def test_another_recipe_does_not_overwrite_a_run(runs):
     with pytest.raises(CuratorError, match="holds another run"):
-        curate(RECIPES / "wine.yaml", overrides=[*QUICK, "search.seed=1"], out=runs["wine"].path)
+        curate(RECIPES / "wine.yaml", overrides=[*UNEXPLAINED, "search.seed=1"], out=runs["wine"].path)
 
 
 def test_the_mean_of_the_best_plans_may_be_what_is_emitted(tmp_path):

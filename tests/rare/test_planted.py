@@ -95,7 +95,7 @@ def run(table: pd.DataFrame, folder: Any, **sections: Any) -> pd.DataFrame:
 
 
 @pytest.mark.integration
-def test_what_people_do_without_a_guard_hurts_it(table, unseen, tmp_path, monkeypatch):
+def test_what_people_do_without_a_guard_hurts_it(table, unseen, tmp_path, monkeypatch, quick_teacher):
     # Five copula rows a real one, unfiltered: no search would choose it, so it is chosen here.
     chosen = Trial(0, "naive", NAIVE, {}, (0.1,) * 3, (0.1,) * 3, "complete")
     monkeypatch.setattr(selection, "select", lambda *_: (chosen, chosen))
@@ -121,7 +121,7 @@ def test_the_teacher_has_its_labels_by_its_corrections_alone(table, unseen):
 
 
 @pytest.mark.integration
-def test_the_curated_dataset_makes_it_stronger(table, unseen, tmp_path):
+def test_the_curated_dataset_makes_it_stronger(table, unseen, tmp_path, two_teachers):
     data = run(table, tmp_path / "run", search={"trials": 10})
     assert (data["origin"] != "real").sum() > len(table)
     assert recall(data, data["sample_weight"], unseen) >= recall(table, None, unseen) + 0.3

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 import os
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -177,8 +179,11 @@ def validate(
         _print_json(about)
     else:
         typer.echo(f"{recipe}: in order")
+        width = shutil.get_terminal_size().columns
         for line in lines:
-            typer.echo(f"  {line}")
+            # A path stays whole, so that it can be copied.
+            typer.echo(textwrap.fill(line, width, initial_indent="  ", subsequent_indent="    ",
+                                     break_long_words=False, break_on_hyphens=False))  # fmt: skip
 
 
 @app.command()
