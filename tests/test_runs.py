@@ -25,6 +25,7 @@ def runs(tmp_path_factory):
     settings = {
         "breast_cancer": [*UNEXPLAINED, "task.estimator={name: random_forest, params: {n_estimators: 20}}"],
         "diabetes": [*SMALL, "output.explain=false", "filters.agreement.teacher=ridge"],
+        "penguins": UNEXPLAINED,
         "wine": UNEXPLAINED,
     }
     return {

@@ -270,10 +270,9 @@ def _metric(table: Table) -> tuple[str, str]:
         return "rmse", "or mae, r2"
     share = np.bincount(table.y).min() / len(table)
     if table.task == "binary" and share < IMBALANCED_SHARE:
-        return (
-            "average_precision",
-            f"the rarer class has {share:.1%} of the rows; log_loss and roc_auc are shown as well",
-        )
+        # By a ranking of few rare rows hardly any mix can be proven, also one that ranks them better.
+        why = f"the rarer class has {share:.1%} of the rows; average_precision asks how it is ranked, of more rows"
+        return "log_loss", why
     return "log_loss", "proper scoring; roc_auc, average_precision and others are shown as well"
 
 

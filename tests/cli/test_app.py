@@ -194,11 +194,13 @@ class TestInit:
         assert recipe["data"]["types"]["sex"] == "categorical"
         call("validate", tmp_path / "t.yaml")
 
-    def test_rare_classes_get_a_metric_that_sees_them(self, folder, tmp_path):
+    def test_rare_classes_get_a_metric_by_which_something_can_be_proven(self, folder, tmp_path):
         frame = pd.read_csv(folder / "table.csv").assign(y=["rare"] * 12 + ["common"] * 148)
         frame.to_csv(tmp_path / "r.csv", index=False)
         call("init", tmp_path / "r.csv", "--target", "y", "--out", tmp_path / "r.yaml")
-        assert yaml.safe_load((tmp_path / "r.yaml").read_text())["task"]["metric"] == "average_precision"
+        text = (tmp_path / "r.yaml").read_text()
+        assert yaml.safe_load(text)["task"]["metric"] == "log_loss"
+        assert "the rarer class has 7.5% of the rows; average_precision asks how it is ranked" in text
 
     def test_nothing_is_overwritten_without_being_told(self, folder, tmp_path):
         (tmp_path / "mine.yaml").write_text("mine")
