@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from curator.certify import CURATED, Certification, _together, _verdict, on_holdout
-from curator.evaluate import METRICS, CrossFit, Prediction, reported_metrics
+from curator.evaluate import METRICS, CrossFit, Prediction, impossible_share, reported_metrics
 from curator.guard import check_slices
 from curator.prepare import prepare
 from curator.rare import LEAST_HOLDOUT_ROWS, Slice
@@ -374,6 +374,28 @@ def test_what_a_mix_costs_by_another_metric_is_said_where_it_is_emitted(binary, 
     wanted = ("by roc_auc the mix does worse on the holdout: 0.9000 becomes 0.8800 (gain -0.0200, 95 % interval "
               "-0.0300 to -0.0100)")  # fmt: skip
     assert found == ([wanted] if told else []), "not the recipe's own metric, nor what the holdout leaves open"
+
+
+@pytest.mark.parametrize(
+    ("metric", "share", "told"), [("log_loss", 0.2, True), ("log_loss", 0.001, False), ("brier", 0.2, False)]
+)
+def test_a_model_that_calls_things_impossible_is_told_of(metric, share, told):
+    """By log loss its scores hang on a few rows that a holdout may hold or not."""
+    forest = _setup(task={"estimator": "random_forest", "metric": metric})
+    arms = {a: {metric: Interval(0.5, 0.45, 0.55, 400)} for a in ("real_only", CURATED)}
+    calibration = {"impossible": {"real_only": share, "curated": 0.0}}
+    verdict = _judged(_setup(), WORSE)
+    found = _remarks(forest, [Certification(verdict, arms, {CURATED: {}}, calibration=calibration)],
+                     {"broken_gates": []})  # fmt: skip
+    said = [r for r in found if r.startswith("random_forest gives some class a probability of 0 on 20% of the holdout")]
+    assert len(said) == told
+    assert all("costs a log_loss of 35" in r and "metric: brier" in r for r in said)
+
+
+def test_the_share_of_rows_with_an_impossible_class():
+    chance = np.array([[1.0, 0.0], [0.5, 0.5], [0.0, 1.0], [0.9, 0.1]])
+    assert impossible_share(chance, np.ones(4)) == 0.5
+    assert impossible_share(chance, np.array([0.0, 1.0, 1.0, 2.0])) == 0.25
 
 
 def test_each_of_several_estimators_is_remarked_on_by_its_name():

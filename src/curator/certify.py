@@ -23,6 +23,7 @@ from curator.evaluate import (
     find_metric,
     fit_tasks,
     gain_errors,
+    impossible_share,
     independent_units,
     joined,
     judge,
@@ -126,8 +127,7 @@ def _again(
     """Return what each estimator makes of the dataset as it is emitted; nothing of tables that are emitted in parts."""
     if setup.table.whole is not None:
         return [None] * len(found)
-    name = setup.metric.name
-    holdout = [(c.arms["real_only"][name].mean, c.verdict.difference, c.verdict.margin) for c in found]
+    holdout = [(c.arms["real_only"][setup.metric.name].mean, c.verdict.difference, c.verdict.margin) for c in found]
     return [*refit(setup, selected, ladders, holdout, pools, workers)]
 
 
@@ -214,6 +214,7 @@ def _calibration(
     metric = find_metric("log_loss")
     return {
         **{name: calibration_error(y, chance, weight) for name, chance in parts.items()},
+        "impossible": {k: impossible_share(c, weight) for k, c in parts.items()},
         "log_loss": {k: metric(y, Prediction(c, c.argmax(axis=1)), weight) for k, c in parts.items()},
         "prior": {"trained": dict(zip(table.classes, trained.tolist(), strict=True)),
                   "true": dict(zip(table.classes, true.tolist(), strict=True))},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from curator.certify import CURATED, Certification
-from curator.evaluate import nadeau_bengio, reported_metrics, standard_error
+from curator.evaluate import SMALLEST_CHANCE, nadeau_bengio, reported_metrics, standard_error
 from curator.pools import Pools, barren
 from curator.records import ArmResult, Trial, shown_decimals
 from curator.rundir import FORMAT_VERSION
@@ -28,6 +29,9 @@ _PACKAGES = (
     "hybrid-curator", "sdv", "ctgan", "rdt", "copulas", "scikit-learn", "imbalanced-learn", "optuna", "pandas", "numpy",
     "scipy", "torch", "pyarrow", "plotly", "lightgbm", "xgboost", "catboost",
 )  # fmt: skip
+
+# Of the holdout rows, with some class at a probability of 0; fewer decide no score.
+LEAST_IMPOSSIBLE = 0.01
 
 
 def results(
@@ -227,6 +231,12 @@ def _of_one(setup: Setup, certification: Certification, advice: str) -> list[str
         few = f"the holdout has too few {what} of {', '.join(map(repr, thin[:5]))}"
         why = "where most of the loss lies" if metric.row_losses is not None else f"which counts alike in {metric.name}"
         remarks.append(f"{few}, {why}: by itself it can tell nothing, in either direction")
+    impossible = (certification.calibration or {}).get("impossible", {}).get("real_only", 0.0)
+    if metric.name == "log_loss" and impossible >= LEAST_IMPOSSIBLE:
+        sure = f"{setup.estimator.label} gives some class a probability of 0 on {impossible:.0%} of the holdout rows"
+        cost = f"one that is of that class costs a log_loss of {-math.log(SMALLEST_CHANCE):.0f}"
+        remarks.append(f"{sure}: {cost}, and where the holdout happens to hold none, or a few too many, scores and "
+                       "intervals are led astray; metric: brier hangs on no single row")  # fmt: skip
     verdict = certification.verdict
     if verdict.leans and not verdict.shown and verdict.emitted == "real_only":
         lean = f"holdout and folds together lean to the mix ({verdict.joined.mean:+.{shown_decimals(verdict.margin)}f})"

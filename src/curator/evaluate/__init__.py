@@ -11,7 +11,7 @@ from curator.estimators import (
     tuning_space,
 )
 from curator.evaluate.cache import run_fits, try_fits
-from curator.evaluate.calibration import calibration_error, restore_prior
+from curator.evaluate.calibration import calibration_error, impossible_share, restore_prior
 from curator.evaluate.crossfit import CrossFit, cross_fit, cross_fit_interval
 from curator.evaluate.fit import (
     Arm,
@@ -39,7 +39,15 @@ from curator.evaluate.inference import (
     trimmed_mean,
     worth_of_folds,
 )
-from curator.evaluate.metrics import METRICS, Metric, check_metric, find_metric, reported_metrics, resolve_metric
+from curator.evaluate.metrics import (
+    METRICS,
+    SMALLEST_CHANCE,
+    Metric,
+    check_metric,
+    find_metric,
+    reported_metrics,
+    resolve_metric,
+)
 from curator.evaluate.resample import (
     gain_errors,
     independent_units,
@@ -57,6 +65,7 @@ __all__ = [
     "ESTIMATORS",
     "LEVEL",
     "METRICS",
+    "SMALLEST_CHANCE",
     "Arm",
     "CrossFit",
     "Estimator",
@@ -78,6 +87,7 @@ __all__ = [
     "fit_tasks",
     "gain_errors",
     "holm",
+    "impossible_share",
     "independent_units",
     "joined",
     "judge",

@@ -7,10 +7,23 @@ from typing import Any
 
 import numpy as np
 
+from curator.evaluate.metrics import SMALLEST_CHANCE
 from curator.table.model import word_of
 
 BINS = 10
 Shares = Sequence[float] | Mapping[Any, float] | np.ndarray
+
+
+def impossible_share(chance: np.ndarray, weight: np.ndarray) -> float:
+    """Return the share of rows for which some class has a probability of 0, as a forest or neighbours may give.
+
+    Parameters
+    ----------
+    chance : array of shape (n, n_classes)
+    weight : array of shape (n,)
+        Of the rows, with a sum above 0.
+    """
+    return float(np.average((chance <= SMALLEST_CHANCE).any(axis=1), weights=weight))
 
 
 def restore_prior(

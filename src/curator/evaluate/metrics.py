@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
 Function = Callable[[np.ndarray, Prediction, np.ndarray], float]
-_LEAST_CHANCE = 1e-15
+# Below it a log loss would know no bounds.
+SMALLEST_CHANCE = 1e-15
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def log_losses(y: np.ndarray, prediction: Prediction) -> np.ndarray:
     chance = _chance(prediction)
     total = chance.sum(axis=1)
     own = chance[np.arange(len(y)), y] / np.where(total > 0, total, 1.0)
-    losses: np.ndarray = -np.log(np.clip(own, _LEAST_CHANCE, 1.0))
+    losses: np.ndarray = -np.log(np.clip(own, SMALLEST_CHANCE, 1.0))
     return losses
 
 
