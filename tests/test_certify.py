@@ -376,6 +376,17 @@ def test_what_a_mix_costs_by_another_metric_is_said_where_it_is_emitted(binary, 
     assert found == ([wanted] if told else []), "not the recipe's own metric, nor what the holdout leaves open"
 
 
+@pytest.mark.parametrize(("ends", "tuned", "told"), [
+    (BETTER, 0.45, False), (BETTER, 0.35, True), (WORSE, 0.55, False), (WORSE, 0.45, True),
+])  # fmt: skip
+def test_tuning_is_compared_with_what_goes_out(binary, ends, tuned, told):
+    """Real rows go out where the mix is worse; what does better than that mix alone is no advice."""
+    scores = {"real_only": 0.5, CURATED: 0.4 if ends == BETTER else 0.6, "real_tuned": tuned}
+    arms = {a: {"log_loss": Interval(v, v - 0.05, v + 0.05, 400)} for a, v in scores.items()}
+    found = _remarks(binary, [Certification(_judged(binary, ends), arms, {CURATED: {}})], {"broken_gates": []})
+    assert any(r.startswith("tuning the estimator") for r in found) == told
+
+
 @pytest.mark.parametrize(
     ("metric", "share", "told"), [("log_loss", 0.2, True), ("log_loss", 0.001, False), ("brier", 0.2, False)]
 )

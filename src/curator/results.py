@@ -250,13 +250,12 @@ def _of_one(setup: Setup, certification: Certification, advice: str) -> list[str
         "real_tuned": "tuning the estimator on the real rows alone",
         "real_tuned_threshold": "moving the decision threshold on the real rows alone",
     }
-    curated = certification.arms[CURATED][metric.name].mean
+    emitted = certification.arms[CURATED if verdict.emitted == "mix" else "real_only"][metric.name].mean
     for arm, what in others.items():
         if arm not in certification.arms:
             continue
         other = certification.arms[arm][metric.name].mean
-        lead = metric.gain(other, curated)
-        if lead > 0:
+        if metric.gain(other, emitted) > 0:
             text = f"{what} does better on the holdout ({metric.name} {other:.{shown_decimals(other)}f})"
             remarks.append(f"{text}; {advice}" if arm == "real_tuned" else text)
     return remarks
