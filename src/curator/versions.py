@@ -63,24 +63,24 @@ def code_version(thing: object) -> str:
         found |= further
         waiting += further
     for one in sorted(found):
-        _check_current(one)
+        _check_current(one, root)
     return _digest(tuple((str(f), f.stat().st_mtime_ns) for f in sorted(found)))
 
 
-# Of files of one's own: when they were written, a digest, and the module that they were as they were looked at first.
+# Of files of one's own: when they were written, a digest, and what was imported from them, as of the last look.
 _looked_at: dict[Path, tuple[int, str, object]] = {}
 
 
-def _check_current(file: Path) -> None:
+def _check_current(file: Path, root: Path) -> None:
     """Refuse a file that is not any more what was imported from it, as happens in a notebook."""
     written = file.stat().st_mtime_ns
+    parts = file.relative_to(root).with_suffix("").parts
+    # An import anew, by hand or by an extension of the notebook, gives the module another specification.
+    spec = getattr(sys.modules.get(".".join(parts).removesuffix(".__init__")), "__spec__", None)
     before = _looked_at.get(file)
-    if before is not None and before[0] == written:
+    if before is not None and before[0] == written and before[2] is spec:
         return
     digest = _digest(((str(file), written),))
-    # An import anew, by hand or by an extension of the notebook, gives the module another specification.
-    loaded = next((m for m in list(sys.modules.values()) if getattr(m, "__file__", None) == str(file)), None)
-    spec = getattr(loaded, "__spec__", None)
     if before is not None and before[1] != digest and spec is not None and spec is before[2]:
         raise UserError(
             f"{file} has been edited since it was imported, so that the code that runs is not what the file says: "

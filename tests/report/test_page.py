@@ -259,7 +259,9 @@ def test_figures_are_valid_plotly(make_run):
 
     whole = {"mass": 0.5, "mean": 0.01, "low": -0.01, "high": 0.03}
     points = [whole, {"mass": 1.0, "mean": 0.02, "low": None, "high": None}]
-    for spec in figure_specs(render(make_run(dose={"neighbours": points}))).values():
+    specs = figure_specs(render(make_run(dose={"neighbours": points})))
+    assert specs
+    for spec in specs.values():
         for layout in (spec["layout"], spec["narrow"]):
             go.Figure({"data": spec["data"], "layout": layout})
 

@@ -181,9 +181,11 @@ def test_a_file_edited_after_its_import_is_not_what_runs(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
     file, helper = tmp_path / "edited_model.py", tmp_path / "edited_helper.py"
     helper.write_text("SCALE = 1\n")
-    file.write_text("import edited_helper\nclass Model:\n    pass\n")
+    file.write_text("class Model:\n    def fit(self):\n        import edited_helper\n")
     module = importlib.import_module("edited_model")
     first = code_version(module.Model)
+    importlib.import_module("edited_helper")  # as a fit does, later
+    assert code_version(module.Model) == first
     os.utime(file, ns=(1, 1))
     assert code_version(module.Model) == first, "saved again as it was"
     for edited in (file, helper):
